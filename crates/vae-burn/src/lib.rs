@@ -1,0 +1,57 @@
+//! The burn engine: the model trained through burn's autodiff, on the CPU (`ndarray`) or on a GPU (`wgpu`).
+//!
+//! This is the one place where the generic model code meets concrete backends. It compiles for minutes and seldom
+//! changes, so it is a crate of its own and gives out only [`Engine`] trait objects: everything above it rebuilds in
+//! seconds.
+
+mod engine;
+mod optimizer;
+
+use burn_autodiff::Autodiff;
+use burn_ndarray::{NdArray, NdArrayDevice};
+use burn_wgpu::{Wgpu, WgpuDevice};
+use vae_model::{Engine, ModelConfig, OptimizerConfig, Weights, WeightsError};
+
+pub use engine::BurnEngine;
+
+/// The CPU backend: the reference that everything else is compared with.
+pub type Cpu = NdArray<f32, i32>;
+/// The GPU backend.
+pub type Gpu = Wgpu<f32, i32, u32>;
+
+/// What an engine is built from.
+#[derive(Clone, Debug)]
+pub struct EngineSetup<'a> {
+    /// The network.
+    pub model: &'a ModelConfig,
+    /// Its weights, initial or trained.
+    pub weights: &'a Weights,
+    /// How it is trained.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate.
+    pub lr: f32,
+    /// The seed of all noise.
+    pub seed: u64,
+}
+
+/// An engine on the CPU.
+///
+/// # Errors
+/// If the weights belong to another network.
+pub fn ndarray(setup: &EngineSetup<'_>) -> Result<Box<dyn Engine>, WeightsError> {
+    Ok(Box::new(BurnEngine::<Autodiff<Cpu>>::new(
+        setup,
+        NdArrayDevice::Cpu,
+    )?))
+}
+
+/// An engine on a GPU that was opened with `vae_kernels::gpu`.
+///
+/// # Errors
+/// If the weights belong to another network.
+pub fn wgpu(setup: &EngineSetup<'_>, device: &WgpuDevice) -> Result<Box<dyn Engine>, WeightsError> {
+    Ok(Box::new(BurnEngine::<Autodiff<Gpu>>::new(
+        setup,
+        device.clone(),
+    )?))
+}

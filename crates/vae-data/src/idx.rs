@@ -1,0 +1,241 @@
+//! The IDX format of MNIST: a big-endian header, then raw bytes. Every header field is checked before memory is asked for.
+//!
+//! Layout (LeCun et al., "The MNIST database"): two zero bytes, one byte for the element type (0x08 = unsigned byte), one
+//! for the number of dimensions, then each dimension as a big-endian `u32`, then the elements, last dimension fastest.
+
+use std::io::{self, BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::DataError;
+
+const UNSIGNED_BYTE: u8 = 0x08;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// A checked IDX array of unsigned bytes with `D` dimensions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct IdxArray<const D: usize> {
+    /// The sizes, slowest first.
+    pub shape: [usize; D],
+    /// `shape` elements, last dimension fastest.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads a whole IDX file, gzipped or not (told apart by its first two bytes).
+///
+/// # Errors
+/// If any header field, the length or the gzip stream is wrong; `source_name` is the name that the error carries.
+pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxArray<D>, DataError> {
+    let unreadable = |cause| DataError::Unreadable {
+        source_name: source_name.to_owned(),
+        cause,
+    };
+    let mut input = BufReader::new(input);
+    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+    input
+        .by_ref()
+        .take(GZIP_MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(unreadable)?;
+    let is_gzip = start == GZIP_MAGIC;
+    let whole = io::Cursor::new(start).chain(input);
+    if is_gzip {
+        read_plain(MultiGzDecoder::new(whole), source_name)
+    } else {
+        read_plain(whole, source_name)
+    }
+}
+
+fn read_plain<const D: usize>(
+    mut input: impl Read,
+    source_name: &str,
+) -> Result<IdxArray<D>, DataError> {
+    let unreadable = |cause| DataError::Unreadable {
+        source_name: source_name.to_owned(),
+        cause,
+    };
+    let wrong = |field, expected: String, found: String| {
+        Err(DataError::Idx {
+            source_name: source_name.to_owned(),
+            field,
+            expected,
+            found,
+        })
+    };
+
+    let header_length = 4 + 4 * D;
+    let mut header = Vec::with_capacity(header_length);
+    input
+        .by_ref()
+        .take(header_length as u64)
+        .read_to_end(&mut header)
+        .map_err(unreadable)?;
+    if header.len() < header_length {
+        return wrong(
+            "header",
+            format!("{header_length} bytes"),
+            format!("a file of {} bytes", header.len()),
+        );
+    }
+    if header[..2] != [0, 0] {
+        return wrong(
+            "magic number",
+            "two zero bytes".into(),
+            format!("{:02x} {:02x}", header[0], header[1]),
+        );
+    }
+    if header[2] != UNSIGNED_BYTE {
+        return wrong(
+            "element type",
+            "0x08 (unsigned byte)".into(),
+            format!("0x{:02x}", header[2]),
+        );
+    }
+    if usize::from(header[3]) != D {
+        let expected = if D == 3 {
+            "3 (images x rows x columns)".into()
+        } else {
+            format!("{D}")
+        };
+        return wrong("number of dimensions", expected, header[3].to_string());
+    }
+    let mut shape = [0; D];
+    for (size, field) in shape.iter_mut().zip(header[4..].chunks_exact(4)) {
+        *size = field
+            .iter()
+            .fold(0, |value, &byte| value << 8 | usize::from(byte));
+    }
+    if shape.contains(&0) {
+        return wrong(
+            "dimensions",
+            "sizes above zero".into(),
+            format!("{shape:?}"),
+        );
+    }
+    let Some(length) = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size))
+    else {
+        return wrong(
+            "dimensions",
+            "a size that fits in memory".into(),
+            format!("{shape:?}"),
+        );
+    };
+
+    // `read_to_end` grows with what arrives: a header that promises more than the file holds costs no memory.
+    let mut bytes = Vec::new();
+    input
+        .by_ref()
+        .take(length as u64)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() < length {
+        return wrong(
+            "data",
+            format!("{length} bytes for {shape:?}"),
+            format!("{} bytes (truncated?)", bytes.len()),
+        );
+    }
+    if input.read(&mut [0]).map_err(unreadable)? != 0 {
+        return wrong(
+            "data",
+            format!("{length} bytes for {shape:?}"),
+            "more bytes than that".into(),
+        );
+    }
+    Ok(IdxArray { shape, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A correct file of two 2 x 3 images.
+    fn images() -> Vec<u8> {
+        let mut file = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3];
+        file.extend(0..12);
+        file
+    }
+
+    fn message(file: &[u8]) -> String {
+        read::<3>(file, "images")
+            .expect_err("a wrong file")
+            .to_string()
+    }
+
+    #[test]
+    fn a_correct_file_is_read_plain_and_gzipped() {
+        let expected = IdxArray {
+            shape: [2, 2, 3],
+            bytes: (0..12).collect(),
+        };
+        assert_eq!(read::<3>(&images()[..], "images").expect("plain"), expected);
+        let mut gzip = flate2::read::GzEncoder::new(&images()[..], flate2::Compression::best());
+        let mut file = Vec::new();
+        gzip.read_to_end(&mut file).expect("in memory");
+        assert_eq!(read::<3>(&file[..], "images").expect("gzip"), expected);
+
+        file.truncate(file.len() - 9);
+        assert!(
+            message(&file).contains("cannot be read"),
+            "{}",
+            message(&file)
+        );
+    }
+
+    #[test]
+    fn each_wrong_header_field_is_named() {
+        let with = |index: usize, byte: u8| {
+            let mut file = images();
+            file[index] = byte;
+            message(&file)
+        };
+        assert_eq!(
+            with(0, 1),
+            "images: magic number: expected two zero bytes, found 01 00"
+        );
+        assert_eq!(
+            with(2, 0x0d),
+            "images: element type: expected 0x08 (unsigned byte), found 0x0d"
+        );
+        assert_eq!(
+            with(3, 1),
+            "images: number of dimensions: expected 3 (images x rows x columns), found 1"
+        );
+        assert_eq!(
+            with(7, 0),
+            "images: dimensions: expected sizes above zero, found [0, 2, 3]"
+        );
+        assert_eq!(
+            with(7, 3),
+            "images: data: expected 18 bytes for [3, 2, 3], found 12 bytes (truncated?)"
+        );
+        assert_eq!(
+            with(7, 1),
+            "images: data: expected 6 bytes for [1, 2, 3], found more bytes than that"
+        );
+    }
+
+    #[test]
+    fn short_files_are_refused_at_every_length() {
+        let file = images();
+        for length in 0..file.len() {
+            assert!(
+                read::<3>(&file[..length], "images").is_err(),
+                "{length} bytes were accepted"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_promises_the_world_costs_no_memory() {
+        let mut file = images();
+        file[4..16].fill(0x7f);
+        assert!(
+            message(&file).starts_with("images: d"),
+            "{}",
+            message(&file)
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! `vae-gpu devices`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use vae_kernels::gpu::{GraphicsApi, adapters};
+use vae_train::Device;
+
+use crate::report;
+
+pub(crate) fn run() -> Result<ExitCode> {
+    for adapter in adapters(GraphicsApi::Any) {
+        report::result(&format!("{} ({})", adapter.name(), adapter.kind()));
+        report::result(&format!(
+            "  --backend {}, driver {}",
+            adapter.api(),
+            adapter.driver()
+        ));
+        for (limit, needed, found) in adapter.limits() {
+            let verdict = if found < needed {
+                format!(", too few: {needed} are needed")
+            } else {
+                String::new()
+            };
+            report::result(&format!("  {found} {limit}{verdict}"));
+        }
+    }
+    report::result(&format!("{}\n  --backend ndarray", Device::cpu_name()));
+    report::result(&format!("auto takes: {}", Device::auto_name()));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,88 @@
+//! What a model is made of, as plain data: enough to list, count and initialise its parameters.
+
+use serde::{Deserialize, Serialize};
+
+/// How weights start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initialization {
+    /// Weights uniform in `+-sqrt(6 / (inputs + outputs))`, biases zero: Glorot and Bengio 2010, the default of Keras.
+    Glorot,
+    /// Weights and biases uniform in `+-1 / sqrt(inputs)`: the default of PyTorch's `Linear`.
+    Pytorch,
+}
+
+/// A dense variational autoencoder `pixels - hidden (ReLU) - latent - mirrored hidden (ReLU) - pixels`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// Width of the input and of the output.
+    pub pixels: usize,
+    /// Widths of the encoder's hidden layers; the decoder has the same in reverse.
+    pub hidden: Vec<usize>,
+    /// Latent dimensions.
+    pub latent: usize,
+    /// How weights start.
+    pub init: Initialization,
+}
+
+/// One parameter tensor of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterSpec {
+    /// Its name in every file, for example `encoder.0.weight`.
+    pub name: String,
+    /// `[inputs, outputs]` for a weight, `[outputs]` for a bias.
+    pub shape: Vec<usize>,
+    /// Inputs of the layer it belongs to.
+    pub inputs: usize,
+    /// Outputs of the layer it belongs to.
+    pub outputs: usize,
+}
+
+impl ModelConfig {
+    /// Every dense layer as (name, inputs, outputs), in the order in which data passes them.
+    #[must_use]
+    pub fn layers(&self) -> Vec<(String, usize, usize)> {
+        let mut layers = Vec::new();
+        let mut width = self.pixels;
+        for (index, &next) in self.hidden.iter().enumerate() {
+            layers.push((format!("encoder.{index}"), width, next));
+            width = next;
+        }
+        layers.push(("mu".into(), width, self.latent));
+        layers.push(("log_var".into(), width, self.latent));
+        width = self.latent;
+        for (index, &next) in self.hidden.iter().rev().enumerate() {
+            layers.push((format!("decoder.{index}"), width, next));
+            width = next;
+        }
+        layers.push(("logits".into(), width, self.pixels));
+        layers
+    }
+
+    /// Every parameter tensor: weight then bias of each of [`Self::layers`].
+    #[must_use]
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let tensors = |(layer, inputs, outputs): (String, usize, usize)| {
+            let spec = |tensor, shape| ParameterSpec {
+                name: format!("{layer}.{tensor}"),
+                shape,
+                inputs,
+                outputs,
+            };
+            [
+                spec("weight", vec![inputs, outputs]),
+                spec("bias", vec![outputs]),
+            ]
+        };
+        self.layers().into_iter().flat_map(tensors).collect()
+    }
+
+    /// The number of trainable numbers.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.parameters()
+            .iter()
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum()
+    }
+}

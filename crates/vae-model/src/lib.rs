@@ -1,0 +1,30 @@
+//! The variational autoencoder itself: its configuration, its weights, its network and its loss.
+//!
+//! # The loss
+//!
+//! For images `x` in `[0, 1]`, shape `[batch, pixels]`:
+//!
+//! - The encoder gives `mu` and `log_var`, both `[batch, latent]`; `log_var` is clamped to [-30, 20], and its gradient is
+//!   zero outside.
+//! - `z = mu + exp(log_var / 2) * eps`, with `eps` standard normal.
+//! - `kl = 0.5 * sum_j (mu_j^2 + exp(log_var_j) - log_var_j - 1)`, `[batch]`, nats (Kingma and Welling 2014, appendix B).
+//! - The decoder gives the logits of a Bernoulli per pixel, and
+//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`, `[batch]`, nats.
+//! - `loss = mean over the batch of (recon + beta * kl)`; `-ELBO` is its value at `beta = 1`.
+//!
+//! Sums over data and latent dimensions, means over the batch: every engine computes this definition. The network and
+//! the likelihood are here, `z` and `kl` are `sample_kl` of the crate `vae-kernels`; the two meet in an engine.
+//!
+//! No files, no clock, no GPU code.
+
+mod config;
+mod engine;
+mod likelihood;
+mod network;
+mod weights;
+
+pub use config::{Initialization, ModelConfig, ParameterSpec};
+pub use engine::{Engine, EngineError, Losses, OptimizerConfig, Posterior, Snapshot};
+pub use likelihood::bernoulli_nll;
+pub use network::Vae;
+pub use weights::{NamedTensor, Weights, WeightsError};

@@ -1,0 +1,258 @@
+//! Weights as plain named tensors: what an engine is built from, what it gives back, and what a file holds.
+
+use vae_rng::{Generator, Stream};
+
+use crate::{Initialization, ModelConfig};
+
+/// A named array of numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// For example `encoder.0.weight`.
+    pub name: String,
+    /// `[inputs, outputs]` for a weight, `[outputs]` for a bias.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
+/// All parameters of one model, in the order of [`ModelConfig::parameters`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights(Vec<NamedTensor>);
+
+/// Why tensors are not the weights of a model.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// A parameter of the model is not among the tensors.
+    #[error("no tensor `{0}`: these weights belong to another network")]
+    Missing(String),
+    /// A tensor is there that the model has no place for.
+    #[error("tensor `{0}` has no place in this network: these weights belong to another one")]
+    Surplus(String),
+    /// A tensor has the wrong shape.
+    #[error("tensor `{name}`: expected shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// What the model's configuration asks for.
+        expected: Vec<usize>,
+        /// What was given.
+        found: Vec<usize>,
+    },
+    /// A tensor holds a number that is not finite.
+    #[error("tensor `{name}`: value {value} at index {index}; weights must be finite")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// Row-major index of the first such value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+impl Weights {
+    /// Fresh weights for `config`: a function of the seed alone, the same on every backend.
+    #[must_use]
+    pub fn initial(config: &ModelConfig, seed: u64) -> Self {
+        let generator = Generator::new(seed, Stream::Init);
+        let tensor = |(index, spec): (usize, crate::ParameterSpec)| {
+            let is_bias = spec.shape.len() == 1;
+            let bound = match config.init {
+                Initialization::Glorot if is_bias => 0.0,
+                Initialization::Glorot => (6.0 / (spec.inputs + spec.outputs) as f32).sqrt(),
+                Initialization::Pytorch => 1.0 / (spec.inputs as f32).sqrt(),
+            };
+            let columns = spec.outputs;
+            let rows = spec.shape.iter().product::<usize>() / columns;
+            let uniforms = generator.uniforms(index as u64, 0, rows, columns);
+            let values = uniforms
+                .into_iter()
+                .map(|u| bound * (2.0 * u - 1.0))
+                .collect();
+            NamedTensor {
+                name: spec.name,
+                shape: spec.shape,
+                values,
+            }
+        };
+        Self(
+            config
+                .parameters()
+                .into_iter()
+                .enumerate()
+                .map(tensor)
+                .collect(),
+        )
+    }
+
+    /// Checks that `tensors` are exactly the parameters of `config` and puts them in order.
+    ///
+    /// # Errors
+    /// If one is missing, surplus, of the wrong shape, or not finite.
+    pub fn from_tensors(
+        config: &ModelConfig,
+        mut tensors: Vec<NamedTensor>,
+    ) -> Result<Self, WeightsError> {
+        let mut ordered = Vec::new();
+        for spec in config.parameters() {
+            let index = tensors.iter().position(|tensor| tensor.name == spec.name);
+            let tensor =
+                tensors.swap_remove(index.ok_or_else(|| WeightsError::Missing(spec.name.clone()))?);
+            let NamedTensor {
+                name,
+                shape,
+                values,
+            } = &tensor;
+            if *shape != spec.shape || values.len() != spec.shape.iter().product::<usize>() {
+                return Err(WeightsError::Shape {
+                    name: spec.name,
+                    expected: spec.shape,
+                    found: shape.clone(),
+                });
+            }
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(WeightsError::NotFinite {
+                    name: name.clone(),
+                    index,
+                    value: values[index],
+                });
+            }
+            ordered.push(tensor);
+        }
+        match tensors.pop() {
+            Some(surplus) => Err(WeightsError::Surplus(surplus.name)),
+            None => Ok(Self(ordered)),
+        }
+    }
+
+    /// The tensors, in order.
+    #[must_use]
+    pub fn tensors(&self) -> &[NamedTensor] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(init: Initialization) -> ModelConfig {
+        ModelConfig {
+            pixels: 12,
+            hidden: vec![8, 5],
+            latent: 3,
+            init,
+        }
+    }
+
+    fn tensor<'a>(weights: &'a Weights, name: &str) -> &'a NamedTensor {
+        weights
+            .tensors()
+            .iter()
+            .find(|tensor| tensor.name == name)
+            .expect("a known name")
+    }
+
+    #[test]
+    fn layers_mirror_the_encoder_in_the_decoder() {
+        let layers: Vec<String> = config(Initialization::Glorot)
+            .layers()
+            .iter()
+            .map(|(name, i, o)| format!("{name} {i}x{o}"))
+            .collect();
+        let expected = [
+            "encoder.0 12x8",
+            "encoder.1 8x5",
+            "mu 5x3",
+            "log_var 5x3",
+            "decoder.0 3x5",
+            "decoder.1 5x8",
+            "logits 8x12",
+        ];
+        assert_eq!(layers, expected);
+        assert_eq!(
+            config(Initialization::Glorot).parameter_count(),
+            104 + 45 + 18 + 18 + 20 + 48 + 108
+        );
+    }
+
+    #[test]
+    fn glorot_weights_fill_their_bound_and_biases_are_zero() {
+        let weights = Weights::initial(&config(Initialization::Glorot), 1);
+        let bound = (6.0f32 / 20.0).sqrt();
+        let largest = tensor(&weights, "encoder.0.weight")
+            .values
+            .iter()
+            .fold(0f32, |m, v| m.max(v.abs()));
+        assert!(
+            largest <= bound && largest > 0.9 * bound,
+            "{largest} against {bound}"
+        );
+        assert!(
+            tensor(&weights, "encoder.0.bias")
+                .values
+                .iter()
+                .all(|&v| v == 0.0)
+        );
+    }
+
+    #[test]
+    fn pytorch_weights_and_biases_fill_one_over_the_root_of_the_inputs() {
+        let weights = Weights::initial(&config(Initialization::Pytorch), 1);
+        for name in ["encoder.0.weight", "logits.bias"] {
+            let bound = 1.0
+                / if name.starts_with("encoder") {
+                    12f32
+                } else {
+                    8.0
+                }
+                .sqrt();
+            let largest = tensor(&weights, name)
+                .values
+                .iter()
+                .fold(0f32, |m, v| m.max(v.abs()));
+            assert!(
+                largest <= bound && largest > 0.8 * bound,
+                "{name}: {largest} against {bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn foreign_weights_are_refused_by_name() {
+        let config = config(Initialization::Glorot);
+        let tensors = || Weights::initial(&config, 1).tensors().to_vec();
+        let message = |tensors| {
+            Weights::from_tensors(&config, tensors)
+                .expect_err("foreign")
+                .to_string()
+        };
+        assert!(Weights::from_tensors(&config, tensors()).is_ok());
+
+        let mut missing = tensors();
+        missing.remove(4);
+        assert_eq!(
+            message(missing),
+            "no tensor `mu.weight`: these weights belong to another network"
+        );
+        let mut surplus = tensors();
+        surplus.push(NamedTensor {
+            name: "x".into(),
+            shape: vec![1],
+            values: vec![0.0],
+        });
+        assert!(message(surplus).starts_with("tensor `x` has no place"));
+        let mut shape = tensors();
+        shape[0].shape = vec![8, 12];
+        assert_eq!(
+            message(shape),
+            "tensor `encoder.0.weight`: expected shape [12, 8], found [8, 12]"
+        );
+        let mut nan = tensors();
+        nan[1].values[2] = f32::NAN;
+        assert_eq!(
+            message(nan),
+            "tensor `encoder.0.bias`: value NaN at index 2; weights must be finite"
+        );
+    }
+}

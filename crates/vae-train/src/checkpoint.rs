@@ -1,0 +1,75 @@
+//! Weights and optimizer state as safetensors files.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use vae_model::NamedTensor;
+
+use crate::TrainError;
+
+/// `tensors` as the bytes of a safetensors file with `metadata` in its header.
+pub(crate) fn encode(
+    tensors: &[NamedTensor],
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, TrainError> {
+    let damaged = |error: safetensors::SafeTensorError| TrainError::Damaged {
+        path: "safetensors".into(),
+        what: format!("cannot be encoded: {error}"),
+    };
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|tensor| little_endian(&tensor.values))
+        .collect();
+    let mut views = Vec::new();
+    for (tensor, bytes) in tensors.iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(damaged)?;
+        views.push((tensor.name.as_str(), view));
+    }
+    let metadata: HashMap<String, String> = metadata
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .collect();
+    safetensors::serialize(views, Some(metadata)).map_err(damaged)
+}
+
+/// The tensors in the bytes of a safetensors file; `path` is named in errors.
+pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, TrainError> {
+    let damaged = |what: String| TrainError::Damaged {
+        path: path.to_owned(),
+        what,
+    };
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        damaged(format!(
+            "not a safetensors file, or a truncated one: {error}"
+        ))
+    })?;
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(damaged(format!(
+                "tensor `{name}`: expected F32, found {:?}",
+                view.dtype()
+            )));
+        }
+        let values = view
+            .data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| f32::from_le_bytes(bytes))
+            .collect();
+        Ok(NamedTensor {
+            name,
+            shape: view.shape().to_vec(),
+            values,
+        })
+    };
+    file.tensors().into_iter().map(tensor).collect()
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! Which device a run is computed on, and why.
+
+use std::fmt;
+
+use burn_wgpu::WgpuDevice;
+use serde::{Deserialize, Serialize};
+use vae_burn::EngineSetup;
+use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
+use vae_model::{Engine, WeightsError};
+
+use crate::TrainError;
+
+/// What the user asks for with `--backend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendChoice {
+    /// A hardware GPU if there is one, else the CPU.
+    Auto,
+    /// A GPU through whichever interface reaches the best adapter.
+    Wgpu,
+    /// A GPU through Vulkan.
+    Vulkan,
+    /// A GPU through Metal.
+    Metal,
+    /// A GPU through DirectX 12.
+    Dx12,
+    /// The CPU, through burn's ndarray backend.
+    Ndarray,
+}
+
+/// A device that is open and ready.
+#[derive(Debug)]
+pub struct Device {
+    /// `None` is the CPU.
+    wgpu: Option<WgpuDevice>,
+    name: String,
+    reason: String,
+}
+
+/// The adapter that `auto` takes: the best that is hardware and can run the shaders.
+fn auto_adapter(reports: &[AdapterReport]) -> Option<&AdapterReport> {
+    reports
+        .iter()
+        .find(|report| report.is_hardware() && report.lacks().is_empty())
+}
+
+impl Device {
+    /// Opens what `choice` asks for.
+    ///
+    /// # Errors
+    /// If a GPU was asked for and there is none that can be used; [`BackendChoice::Auto`] takes the CPU then.
+    pub fn open(choice: BackendChoice) -> Result<Self, TrainError> {
+        let gpu = |api| -> Result<Self, TrainError> {
+            let gpu = Gpu::open(api)?;
+            let name = gpu.report.to_string();
+            Ok(Self {
+                wgpu: Some(gpu.into_burn_device()),
+                name,
+                reason: "asked for".into(),
+            })
+        };
+        let cpu = |reason: String| Self {
+            wgpu: None,
+            name: Self::cpu_name(),
+            reason,
+        };
+        match choice {
+            BackendChoice::Wgpu => gpu(GraphicsApi::Any),
+            BackendChoice::Vulkan => gpu(GraphicsApi::Vulkan),
+            BackendChoice::Metal => gpu(GraphicsApi::Metal),
+            BackendChoice::Dx12 => gpu(GraphicsApi::Dx12),
+            BackendChoice::Ndarray => Ok(cpu("asked for".into())),
+            BackendChoice::Auto => {
+                let reports = adapters(GraphicsApi::Any);
+                Ok(match auto_adapter(&reports) {
+                    Some(_) => match gpu(GraphicsApi::Any) {
+                        Ok(device) => Self {
+                            reason: "the best GPU found".into(),
+                            ..device
+                        },
+                        Err(error) => cpu(format!("the GPU failed: {error}")),
+                    },
+                    None if reports.is_empty() => cpu("no GPU found".into()),
+                    None => cpu(format!("no GPU found, only {}", reports[0])),
+                })
+            }
+        }
+    }
+
+    /// The CPU as a device, for example `ndarray (CPU, 2 threads)`.
+    #[must_use]
+    pub fn cpu_name() -> String {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        format!(
+            "ndarray (CPU, {threads} thread{})",
+            if threads == 1 { "" } else { "s" }
+        )
+    }
+
+    /// What [`BackendChoice::Auto`] would take, in words, without opening it.
+    #[must_use]
+    pub fn auto_name() -> String {
+        auto_adapter(&adapters(GraphicsApi::Any)).map_or_else(Self::cpu_name, ToString::to_string)
+    }
+
+    /// Why this device and no other.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// A model on this device.
+    ///
+    /// # Errors
+    /// If the weights belong to another network.
+    pub fn engine(&self, setup: &EngineSetup<'_>) -> Result<Box<dyn Engine>, WeightsError> {
+        match &self.wgpu {
+            Some(device) => vae_burn::wgpu(setup, device),
+            None => vae_burn::ndarray(setup),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

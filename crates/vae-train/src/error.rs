@@ -1,0 +1,93 @@
+//! What can stop a run.
+
+use std::io;
+use std::path::PathBuf;
+
+use vae_kernels::gpu::GpuError;
+use vae_model::{EngineError, Losses, WeightsError};
+
+/// Why a run could not start, go on, be saved or be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// No GPU.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Weights of another network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A setting is out of range or does not fit the data.
+    #[error("{setting}: expected {expected}, found {found}")]
+    Setting {
+        /// The setting as the user writes it.
+        setting: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A configuration file does not parse.
+    #[error("{path}: not a valid config")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: cannot be {action}")]
+    File {
+        /// `read` or `written`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The output folder holds a run already.
+    #[error("{0}: already holds a run; choose another folder with --out, or delete this one")]
+    FolderTaken(PathBuf),
+    /// Another process trains into the folder.
+    #[error(
+        "{0}: another vae-gpu process is writing this run; wait for it, or choose another folder with --out"
+    )]
+    FolderLocked(PathBuf),
+    /// A folder is not a run.
+    #[error(
+        "{path}: not a run folder: {missing} is missing; a run folder is what `vae-gpu train` leaves"
+    )]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// The file that should be there.
+        missing: &'static str,
+    },
+    /// A file of a run is damaged or of an unknown version.
+    #[error("{path}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
+    /// The loss is no longer a number.
+    #[error(
+        "the loss became {} (recon {}, kl {}) in step {step} of epoch {epoch}; the weights of the best epoch are kept. \
+         A lower --lr usually helps", .losses.total(1.0), .losses.recon, .losses.kl
+    )]
+    Diverged {
+        /// Counted from 1.
+        epoch: usize,
+        /// Within the epoch, counted from 1.
+        step: usize,
+        /// What it became.
+        losses: Losses,
+    },
+    /// A picture could not be encoded.
+    #[error("a picture could not be drawn: {0}")]
+    Picture(String),
+}
