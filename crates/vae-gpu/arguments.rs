@@ -44,7 +44,7 @@ pub(crate) struct TrainArguments {
     /// A TOML file of settings; the config.toml of a run folder is one.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Passes over the training images [default: 50].
+    /// Passes over the training images [default: 60].
     #[arg(long, value_parser = positive())]
     epochs: Option<usize>,
     /// Images per step [default: 100].

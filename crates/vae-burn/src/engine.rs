@@ -1,14 +1,14 @@
 //! [`Engine`] for any burn backend with autodiff.
 
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise, SampleKl, sample_kl};
 use vae_model::{
-    Engine, EngineError, Losses, ModelConfig, NamedTensor, Posterior, Snapshot, Vae, Weights,
-    WeightsError, bernoulli_nll,
+    Engine, EngineError, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior, Snapshot, Vae,
+    Weights, WeightsError, bernoulli_nll,
 };
 use vae_rng::{Generator, Stream};
 
@@ -65,24 +65,38 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
         let gradients = (recon + kl * beta).backward();
 
         let update = step + 1;
-        for (layer, linear) in self.vae.layers_mut().enumerate() {
-            let (weight, bias) = (2 * layer, 2 * layer + 1);
-            linear.weight = linear.weight.clone().map(|value| {
-                let gradient = value
-                    .grad(&gradients)
-                    .unwrap_or_else(|| value.clone().inner().zeros_like());
-                updated(self.optimizer.step(weight, value.inner(), gradient, update))
-            });
-            linear.bias = linear.bias.take().map(|parameter| {
-                parameter.map(|value| {
-                    let gradient = value
-                        .grad(&gradients)
-                        .unwrap_or_else(|| value.clone().inner().zeros_like());
-                    updated(self.optimizer.step(bias, value.inner(), gradient, update))
-                })
-            });
+        for (layer, Linear { weight, bias }) in self.vae.layers_mut().enumerate() {
+            *weight = stepped(&mut self.optimizer, 2 * layer, weight, &gradients, update);
+            *bias = bias
+                .as_ref()
+                .map(|bias| stepped(&mut self.optimizer, 2 * layer + 1, bias, &gradients, update));
         }
         Ok(())
+    }
+
+    fn gradients(
+        &self,
+        images: &[f32],
+        step: u64,
+        beta: f32,
+    ) -> Result<Vec<NamedTensor>, EngineError> {
+        let noise = Noise {
+            generator: self.noise,
+            step,
+            first_row: 0,
+        };
+        let (recon, kl) = losses(&self.vae, self.images(images), noise);
+        let gradients = (recon + kl * beta).backward();
+        let mut values = Vec::new();
+        for Linear { weight, bias } in self.vae.layers() {
+            values.push(read(gradient(weight, &gradients))?);
+            values.extend(
+                bias.as_ref()
+                    .map(|bias| read(gradient(bias, &gradients)))
+                    .transpose()?,
+            );
+        }
+        Ok(named(&self.config, "", values))
     }
 
     fn take_losses(&mut self) -> Result<Vec<Losses>, EngineError> {
@@ -126,29 +140,65 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
             values.push(read(weight.val())?);
             values.extend(bias.as_ref().map(|bias| read(bias.val())).transpose()?);
         }
-        let parameters = self.config.parameters();
-        let named = |(spec, values): (&vae_model::ParameterSpec, Vec<f32>)| NamedTensor {
-            name: spec.name.clone(),
-            shape: spec.shape.clone(),
-            values,
-        };
-        let weights = parameters.iter().zip(values).map(named).collect();
+        let weights = Weights::from_tensors(&self.config, named(&self.config, "", values))?;
         let mut optimizer = Vec::new();
-        for (spec, moments) in parameters.iter().zip(self.optimizer.moments()) {
-            for (moment, values) in self.optimizer.moment_names().iter().zip(moments) {
-                let name = format!("{moment}.{}", spec.name);
-                optimizer.push(NamedTensor {
-                    name,
-                    shape: spec.shape.clone(),
-                    values: read(values.clone())?,
-                });
-            }
+        for (index, moment) in self.optimizer.moment_names().iter().enumerate() {
+            let values = self
+                .optimizer
+                .moments()
+                .iter()
+                .map(|moments| read(moments[index].clone()));
+            optimizer.extend(named(
+                &self.config,
+                &format!("{moment}."),
+                values.collect::<Result<_, _>>()?,
+            ));
         }
-        Ok(Snapshot {
-            weights: Weights::from_tensors(&self.config, weights)?,
-            optimizer,
-        })
+        Ok(Snapshot { weights, optimizer })
     }
+}
+
+/// One array for each parameter of `config`, with the parameter's name behind `prefix`.
+fn named(config: &ModelConfig, prefix: &str, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
+    let name = |(spec, values): (ParameterSpec, Vec<f32>)| NamedTensor {
+        name: format!("{prefix}{}", spec.name),
+        shape: spec.shape,
+        values,
+    };
+    config
+        .parameters()
+        .into_iter()
+        .zip(values)
+        .map(name)
+        .collect()
+}
+
+/// The gradient of `parameter`; zero where the loss does not depend on it.
+fn gradient<B: AutodiffBackend, const D: usize>(
+    parameter: &Param<Tensor<B, D>>,
+    gradients: &B::Gradients,
+) -> Tensor<B::InnerBackend, D> {
+    let value = parameter.val();
+    value
+        .grad(gradients)
+        .unwrap_or_else(|| value.inner().zeros_like())
+}
+
+/// `parameter` after one step of the optimizer.
+fn stepped<B: AutodiffBackend, const D: usize>(
+    optimizer: &mut Optimizer<B::InnerBackend>,
+    index: usize,
+    parameter: &Param<Tensor<B, D>>,
+    gradients: &B::Gradients,
+    update: u64,
+) -> Param<Tensor<B, D>> {
+    let value = optimizer.step(
+        index,
+        parameter.val().inner(),
+        gradient(parameter, gradients),
+        update,
+    );
+    Param::initialized(parameter.id, Tensor::from_inner(value).require_grad())
 }
 
 /// Means over the batch of recon and kl, `[1]` each.
@@ -161,11 +211,6 @@ fn losses<B: SampleKl>(
     let (z, kl) = sample_kl(mu, log_var, noise);
     let recon = bernoulli_nll(vae.decode(z), images);
     (recon.mean(), kl.mean())
-}
-
-/// A stepped value as a parameter that asks for gradients again.
-fn updated<B: AutodiffBackend, const D: usize>(value: Tensor<B::InnerBackend, D>) -> Tensor<B, D> {
-    Tensor::from_inner(value).require_grad()
 }
 
 fn matrix<B: Backend>(values: &[f32], columns: usize, device: &B::Device) -> Tensor<B, 2> {

@@ -210,3 +210,43 @@ fn same<T: PartialEq + std::fmt::Debug>(
         right: format!("{right:?}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_digits_are_whole_and_balanced() {
+        let digits = Dataset::digits().expect("built in");
+        assert_eq!((digits.train.count(), digits.test.count()), (9000, 1000));
+        for digit in 0..10 {
+            let count = digits
+                .train
+                .labels
+                .iter()
+                .filter(|&&label| label == digit)
+                .count();
+            assert!((750..1100).contains(&count), "{count} of digit {digit}");
+        }
+    }
+
+    #[test]
+    fn gathering_scales_bytes_to_zero_and_one_in_the_order_asked_for() {
+        let images = Images {
+            pixels: vec![0, 51, 255, 102],
+            labels: vec![0, 1],
+            height: 1,
+            width: 2,
+        };
+        assert_eq!(images.gather(&[1, 0]), [1.0, 0.4, 0.0, 0.2]);
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_any_byte() {
+        let digits = Dataset::digits().expect("built in");
+        let mut changed = digits.clone();
+        changed.test.labels[999] ^= 1;
+        assert_ne!(changed.fingerprint(), digits.fingerprint());
+        assert_eq!(digits.fingerprint().len(), 64);
+    }
+}

@@ -171,7 +171,8 @@ mod tests {
             bytes: (0..12).collect(),
         };
         assert_eq!(read::<3>(&images()[..], "images").expect("plain"), expected);
-        let mut gzip = flate2::read::GzEncoder::new(&images()[..], flate2::Compression::best());
+        let plain = images();
+        let mut gzip = flate2::read::GzEncoder::new(&plain[..], flate2::Compression::best());
         let mut file = Vec::new();
         gzip.read_to_end(&mut file).expect("in memory");
         assert_eq!(read::<3>(&file[..], "images").expect("gzip"), expected);

@@ -33,7 +33,7 @@ impl Losses {
 }
 
 /// The means of several batches, each weighted by its number of images.
-impl FromIterator<(Losses, usize)> for Losses {
+impl FromIterator<(Self, usize)> for Losses {
     fn from_iter<I: IntoIterator<Item = (Self, usize)>>(batches: I) -> Self {
         let mut sum = Self::default();
         let mut images = 0.0;
@@ -91,6 +91,14 @@ pub trait Engine {
     /// One optimizer step on `recon + beta * kl` of `images`. `step` counts from 0 over the whole run: it chooses the noise
     /// and corrects the optimizer's bias. Its losses wait on the device for [`Engine::take_losses`].
     fn train_step(&mut self, images: &[f32], step: u64, beta: f32) -> Result<(), EngineError>;
+
+    /// The gradients that [`Engine::train_step`] would apply, named and shaped like the weights: for comparing engines.
+    fn gradients(
+        &self,
+        images: &[f32],
+        step: u64,
+        beta: f32,
+    ) -> Result<Vec<NamedTensor>, EngineError>;
 
     /// The losses of all steps since the last call, in order. Waits for the device: call it a few times a second, not at
     /// every step.

@@ -40,7 +40,7 @@ fn ln_unit(u: f32) -> f32 {
     p = p * x - 1.666_805_8e-1;
     p = p * x + 2.000_071_5e-1;
     p = p * x - 2.499_999_4e-1;
-    p = p * x + 3.333_333_1e-1;
+    p = p * x + 0.333_333_3;
     // ln 2 in two parts, the first exact in few bits, so that `exponent * LN2_HIGH` does not round.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;

@@ -166,9 +166,9 @@ fn normal_quantile(p: f64) -> f64 {
         let middle = 0.5 * (low + high);
         let below = 0.5 * libm::erfc(-middle / std::f64::consts::SQRT_2);
         if below < p {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
     }
     0.5 * (low + high)

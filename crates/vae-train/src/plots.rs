@@ -125,8 +125,8 @@ fn colour_bar(bar: &Area<'_>, classes: &[u8]) -> Result<(), Box<dyn std::error::
 
 /// `loss.png`: training and validation loss by epoch, nats per image.
 pub(crate) fn loss(epochs: &[EpochReport], beta: f32) -> Result<Vec<u8>, TrainError> {
-    let training = |report: &EpochReport| (report.epoch as f64, report.train.total(beta));
-    let validation = |report: &EpochReport| (report.epoch as f64, report.validation.total(beta));
+    let training = |report: &EpochReport| (report.epoch, report.train.total(beta));
+    let validation = |report: &EpochReport| (report.epoch, report.validation.total(beta));
     let all = || {
         epochs
             .iter()
@@ -137,24 +137,24 @@ pub(crate) fn loss(epochs: &[EpochReport], beta: f32) -> Result<Vec<u8>, TrainEr
     });
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let margin = 0.05 * (high - low).max(1e-3);
-    let last = epochs.last().map_or(1, |report| report.epoch) as f64;
+    // An axis needs two ends, also after a single epoch.
+    let last = epochs.last().map_or(1, |report| report.epoch).max(2);
     draw([900, 600], |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(15)
             .set_label_area_size(LabelAreaPosition::Left, 70)
             .set_label_area_size(LabelAreaPosition::Bottom, 50)
-            .build_cartesian_2d(1.0..last.max(1.0 + 1e-9), low - margin..high + margin)?;
+            .build_cartesian_2d(1..last, low - margin..high + margin)?;
         chart
             .configure_mesh()
             .light_line_style(WHITE)
             .x_desc("epoch")
             .y_desc("loss, nats per image")
-            .x_label_formatter(&|x| format!("{x:.0}"))
             .label_style((FAMILY, 18))
             .draw()?;
         let mut line = |name: &str,
                         index: usize,
-                        points: Vec<(f64, f64)>|
+                        points: Vec<(usize, f64)>|
          -> Result<(), Box<dyn std::error::Error>> {
             let style = ShapeStyle {
                 color: TEN_COLOURS[index].to_rgba(),

@@ -130,7 +130,7 @@ impl RecipePatch {
         let own = Self {
             data: Some("digits".into()),
             backend: Some(BackendChoice::Auto),
-            epochs: Some(50),
+            epochs: Some(60),
             seed: Some(0),
             ..Self::default()
         };

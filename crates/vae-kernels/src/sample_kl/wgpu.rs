@@ -169,3 +169,45 @@ fn launch<K: KernelSource>(kernel: K, workgroups: u32, tensors: &[Tensor], sizes
         KernelArguments::new().with_buffers(buffers),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid(source: &str) -> Result<(), String> {
+        let module =
+            naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+        let mut validator = naga::valid::Validator::new(
+            naga::valid::ValidationFlags::all(),
+            naga::valid::Capabilities::empty(),
+        );
+        validator
+            .validate(&module)
+            .map_err(|error| error.emit_to_string(source))?;
+        Ok(())
+    }
+
+    #[test]
+    fn every_variant_of_the_shaders_is_valid_wgsl() {
+        for latent in [1, 4, 5, 20, 200, 1024, 5000] {
+            let kernel = Forward {
+                lanes: lanes_per_row(latent),
+            };
+            valid(&kernel.source().complete()).unwrap();
+        }
+        valid(&Backward.source().complete()).unwrap();
+    }
+
+    #[test]
+    fn a_shader_with_a_mistake_is_not_valid() {
+        let source = Backward.source().complete().replace("let d_kl", "let d_lk");
+        assert!(valid(&source).is_err());
+    }
+
+    #[test]
+    fn lanes_divide_the_workgroup_and_cover_the_row_where_they_can() {
+        let lanes = [1, 4, 5, 8, 9, 20, 1024, 1025].map(lanes_per_row);
+        assert_eq!(lanes, [1, 1, 2, 2, 4, 8, 256, 256]);
+        assert!(lanes.iter().all(|lanes| WORKGROUP.is_multiple_of(*lanes)));
+    }
+}

@@ -1,0 +1,85 @@
+//! One training step of the presets' networks on each backend, on random images: images per second.
+//!
+//! Each engine first learns for a few steps and must lower its loss. On a machine without a GPU the wgpu rows are left
+//! out: a software adapter says nothing about speed.
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vae_burn::EngineSetup;
+use vae_data::Dataset;
+use vae_kernels::gpu::{Gpu, GraphicsApi};
+use vae_model::{Engine, Initialization, ModelConfig, OptimizerConfig, Weights};
+
+/// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
+const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
+/// Steps per timed call: losses are read back, and the device waited for, once a call, as the trainer does.
+const STEPS: u64 = 10;
+
+fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> Box<dyn Engine>) {
+    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
+    let mut group = c.benchmark_group(format!("train_step/{name}"));
+    group.sample_size(20);
+    for (hidden, latent, batch) in NETWORKS {
+        let model = ModelConfig {
+            pixels: 784,
+            hidden: vec![hidden],
+            latent,
+            init: Initialization::Glorot,
+        };
+        let weights = Weights::initial(&model, 0);
+        let setup = EngineSetup {
+            model: &model,
+            weights: &weights,
+            optimizer: OptimizerConfig::Adam,
+            lr: 1e-3,
+            seed: 0,
+        };
+        let mut engine = engine(&setup);
+        let indices: Vec<u32> = (0..batch as u32).collect();
+        let images = digits.train.gather(&indices);
+        let mut step = 0;
+        let mut steps = |engine: &mut dyn Engine| {
+            for _ in 0..STEPS {
+                engine
+                    .train_step(&images, step, 1.0)
+                    .unwrap_or_else(|error| panic!("{error}"));
+                step += 1;
+            }
+            let losses = engine
+                .take_losses()
+                .unwrap_or_else(|error| panic!("{error}"));
+            (losses[0].total(1.0), losses[losses.len() - 1].total(1.0))
+        };
+        let (first, last) = steps(engine.as_mut());
+        assert!(
+            last < 0.8 * first,
+            "{name}: the loss went from {first} to {last}"
+        );
+        group.throughput(Throughput::Elements(STEPS * batch as u64));
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("784-{hidden}-{latent}/batch {batch}")),
+            |b| {
+                b.iter(|| steps(engine.as_mut()));
+            },
+        );
+    }
+    group.finish();
+}
+
+fn all(c: &mut Criterion) {
+    backend(c, "ndarray", |setup| {
+        vae_burn::ndarray(setup).unwrap_or_else(|error| panic!("{error}"))
+    });
+    match Gpu::open(GraphicsApi::Any) {
+        Ok(gpu) if gpu.report.is_hardware() => {
+            let device = gpu.into_burn_device();
+            backend(c, "wgpu", |setup| {
+                vae_burn::wgpu(setup, &device).unwrap_or_else(|error| panic!("{error}"))
+            });
+        }
+        _ => println!("skipped: train_step/wgpu: no hardware adapter"),
+    }
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);

@@ -1,0 +1,14 @@
+//! Whole-product tests, in one binary so that burn is linked once. Each module is one subject.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests fail and skip aloud"
+)]
+
+mod cli;
+mod common;
+mod gradients;
+mod mnist;
+mod random;
+mod sample_kl;
+mod training;
