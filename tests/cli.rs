@@ -185,7 +185,7 @@ fn wrong_flag_values_are_wrong_usage() {
         (&["--preset", "resnet"], "possible values: article, pytorch"),
         (&["--optimizer", "sgd"], "possible values: rmsprop, adam"),
         (&["--epochs", "0"], "0 is not in 1.."),
-        (&["--batch-size", "-1"], "--batch-size"),
+        (&["--batch-size", "0"], "0 is not in 1.."),
         (&["--latent", "two"], "invalid digit"),
         (&["--hidden", "256,0"], "0 is not in 1.."),
         (&["--lr", "fast"], "invalid float"),

@@ -36,8 +36,15 @@ fn engine(device: Option<&WgpuDevice>, optimizer: OptimizerConfig, seed: u64) ->
     engine.expect("its own weights")
 }
 
+/// Noisy stripes: every fifth column is bright, the next ones ever darker.
 fn images(step: u64) -> Vec<f32> {
-    Generator::new(0, Stream::Shuffle).uniforms(step, 0, BATCH, config().pixels)
+    let pixels = config().pixels;
+    let uniforms = Generator::new(0, Stream::Shuffle).uniforms(step, 0, BATCH, pixels);
+    uniforms
+        .iter()
+        .enumerate()
+        .map(|(index, u)| (0.5 + 0.5 * u) * (index % 5) as f32 / 4.0)
+        .collect()
 }
 
 fn trained(

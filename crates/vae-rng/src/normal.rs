@@ -89,8 +89,7 @@ mod tests {
         for word in (0..=u32::MAX).step_by(65_521) {
             let [sin, cos] = unit_vector(word).map(f64::from);
             let fraction = f64::from((word >> 6) & 0x00ff_ffff) * 2f64.powi(-24);
-            let angle = (fraction - 0.5) * std::f64::consts::FRAC_PI_2
-                - f64::from(word >> 30) * std::f64::consts::FRAC_PI_2;
+            let angle = (fraction - 0.5 + f64::from(word >> 30)) * std::f64::consts::FRAC_PI_2;
             assert!((sin - angle.sin()).abs() < 2e-7, "sin of {word:#x}");
             assert!((cos - angle.cos()).abs() < 2e-7, "cos of {word:#x}");
             seen[(word >> 30) as usize] += 1;
