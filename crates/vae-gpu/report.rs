@@ -39,7 +39,7 @@ pub(crate) struct TrainingReport {
 
 impl TrainingReport {
     pub(crate) fn new(epochs: usize, beta: f32) -> Result<Self, TrainError> {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}")
+        let style = ProgressStyle::with_template("{prefix}  {msg}  {wide_bar}")
             .map_err(|error| TrainError::Picture(error.to_string()))?;
         Ok(Self {
             bar: ProgressBar::new(0).with_style(style),

@@ -48,8 +48,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| RunFolder::next_free(&dataset.name));
-    let folder = RunFolder::create(&path, &recipe)?;
-    let training = Training::new(&recipe, &dataset, &device, folder)?;
+    let training = Training::new(&recipe, &dataset, &device, &path)?;
 
     let interrupted = stop_on_ctrl_c()?;
     let report = TrainingReport::new(recipe.epochs, recipe.beta as f32)?;

@@ -291,6 +291,12 @@ impl Gpu {
         (&self.device, &self.queue)
     }
 
+    /// The largest tensor that a kernel can see whole, bytes.
+    #[must_use]
+    pub fn largest_tensor(&self) -> u64 {
+        self.device.limits().max_storage_buffer_binding_size
+    }
+
     /// Hands the device to burn. Once per [`Gpu`]: each call makes burn a memory pool of its own.
     #[must_use]
     pub fn into_burn_device(self) -> burn_wgpu::WgpuDevice {

@@ -6,7 +6,7 @@ use burn_wgpu::WgpuDevice;
 use serde::{Deserialize, Serialize};
 use vae_burn::EngineSetup;
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::{Engine, WeightsError};
+use vae_model::Engine;
 
 use crate::TrainError;
 
@@ -33,6 +33,8 @@ pub enum BackendChoice {
 pub struct Device {
     /// `None` is the CPU.
     wgpu: Option<WgpuDevice>,
+    /// The largest tensor, bytes.
+    largest_tensor: u64,
     name: String,
     reason: String,
 }
@@ -52,15 +54,17 @@ impl Device {
     pub fn open(choice: BackendChoice) -> Result<Self, TrainError> {
         let gpu = |api| -> Result<Self, TrainError> {
             let gpu = Gpu::open(api)?;
-            let name = gpu.report.to_string();
+            let (name, largest_tensor) = (gpu.report.to_string(), gpu.largest_tensor());
             Ok(Self {
                 wgpu: Some(gpu.into_burn_device()),
+                largest_tensor,
                 name,
                 reason: "asked for".into(),
             })
         };
         let cpu = |reason: String| Self {
             wgpu: None,
+            largest_tensor: u64::MAX,
             name: Self::cpu_name(),
             reason,
         };
@@ -109,14 +113,46 @@ impl Device {
         &self.reason
     }
 
-    /// A model on this device.
+    /// A model on this device, for batches of up to `batch` images.
     ///
     /// # Errors
-    /// If the weights belong to another network.
-    pub fn engine(&self, setup: &EngineSetup<'_>) -> Result<Box<dyn Engine>, WeightsError> {
+    /// If a tensor is larger than the device allows, or the weights belong to another network.
+    pub fn engine(
+        &self,
+        setup: &EngineSetup<'_>,
+        batch: usize,
+    ) -> Result<Box<dyn Engine>, TrainError> {
+        let widest = setup
+            .model
+            .layers()
+            .iter()
+            .map(|(_, inputs, outputs)| *inputs.max(outputs))
+            .max();
+        let activations = (
+            "activations of a batch".to_owned(),
+            batch * widest.unwrap_or(0),
+        );
+        let weights = setup
+            .weights
+            .tensors()
+            .iter()
+            .map(|tensor| (tensor.name.clone(), tensor.values.len()));
+        let (tensor, elements) = weights
+            .chain([activations])
+            .max_by_key(|(_, elements)| *elements)
+            .unwrap_or_default();
+        let bytes = 4 * elements as u64;
+        if bytes > self.largest_tensor {
+            return Err(TrainError::TooLarge {
+                tensor,
+                bytes,
+                device: self.name.clone(),
+                limit: self.largest_tensor,
+            });
+        }
         match &self.wgpu {
-            Some(device) => vae_burn::wgpu(setup, device),
-            None => vae_burn::ndarray(setup),
+            Some(device) => Ok(vae_burn::wgpu(setup, device)?),
+            None => Ok(vae_burn::ndarray(setup)?),
         }
     }
 }
@@ -124,5 +160,42 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vae_data::Dataset;
+    use vae_model::Weights;
+
+    use super::*;
+    use crate::{Recipe, RecipePatch};
+
+    #[test]
+    fn a_model_or_batch_that_does_not_fit_is_named_before_it_is_built() {
+        let digits = Dataset::digits().expect("built in");
+        let recipe = Recipe::resolve(RecipePatch::default(), &digits).expect("valid");
+        let model = recipe.model();
+        let weights = Weights::initial(&model, 0);
+        let message = |batch, limit| {
+            let device = Device {
+                largest_tensor: limit,
+                ..Device::open(BackendChoice::Ndarray).expect("a CPU")
+            };
+            let engine = device.engine(&recipe.setup(&model, &weights), batch);
+            engine.err().map(|error| error.to_string())
+        };
+        // The largest weights: 784 x 256 numbers of 4 bytes.
+        assert_eq!(message(100, 802_816), None);
+        let weights = message(100, 802_815).expect("too large");
+        assert!(
+            weights.starts_with("logits.weight: 802816 bytes"),
+            "{weights}"
+        );
+        let batch = message(1000, 802_816).expect("too large");
+        assert!(
+            batch.starts_with("activations of a batch: 3136000 bytes"),
+            "{batch}"
+        );
     }
 }

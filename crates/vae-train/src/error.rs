@@ -18,6 +18,21 @@ pub enum TrainError {
     /// Weights of another network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The model or the batch does not fit the device.
+    #[error(
+        "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; choose a smaller --hidden or --batch-size, or \
+         --backend ndarray"
+    )]
+    TooLarge {
+        /// The tensor.
+        tensor: String,
+        /// Its size.
+        bytes: u64,
+        /// The device's name.
+        device: String,
+        /// Its limit, bytes.
+        limit: u64,
+    },
     /// A setting is out of range or does not fit the data.
     #[error("{setting}: expected {expected}, found {found}")]
     Setting {

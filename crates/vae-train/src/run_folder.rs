@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 use vae_model::{Engine, NamedTensor, Weights};
 
+use crate::trainer::EVALUATION_BATCH;
 use crate::{Device, Recipe, TrainError, checkpoint};
 
 const CONFIG: &str = "config.toml";
@@ -40,7 +41,7 @@ pub struct Manifest {
     pub epochs: usize,
     /// Optimizer steps taken.
     pub steps: u64,
-    /// The epoch in [`BEST_WEIGHTS`], counted from 1; 0 if the run was interrupted before its first validation.
+    /// The epoch in [`BEST_WEIGHTS`], counted from 1; 0 before the first validation.
     pub best_epoch: usize,
     /// Its validation loss, nats per image; `null` before the first validation.
     pub best_validation_loss: Option<f64>,
@@ -303,9 +304,12 @@ impl SavedRun {
     /// The trained model on `device`.
     ///
     /// # Errors
-    /// If the weights do not fit the recipe.
+    /// If the model does not fit the device.
     pub fn engine(&self, device: &Device) -> Result<Box<dyn Engine>, TrainError> {
-        Ok(device.engine(&self.recipe.setup(&self.recipe.model(), &self.weights))?)
+        device.engine(
+            &self.recipe.setup(&self.recipe.model(), &self.weights),
+            EVALUATION_BATCH,
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 //! The training loop: epochs of steps, validation, best and last weights, pictures at the end. Emits [`Event`]s.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::{
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
 /// Images per call outside training: large enough to be fast, small enough for any device.
-const EVALUATION_BATCH: usize = 1000;
+pub(crate) const EVALUATION_BATCH: usize = 1000;
 
 /// How far an epoch is.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -79,24 +80,27 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Fresh weights on `device`, to be trained into `folder`.
+    /// Fresh weights on `device`, to be trained into the new folder `path`.
     ///
     /// # Errors
-    /// If the model cannot be built.
+    /// If the model does not fit the device, or the folder cannot be made.
     pub fn new(
         recipe: &'a Recipe,
         dataset: &'a Dataset,
         device: &'a Device,
-        folder: RunFolder,
+        path: &Path,
     ) -> Result<Self, TrainError> {
         let model = recipe.model();
         let weights = Weights::initial(&model, recipe.seed);
-        let engine = device.engine(&recipe.setup(&model, &weights))?;
-        let manifest = Manifest::new(
-            device.to_string(),
-            DataSummary::of(dataset),
-            model.parameter_count(),
-        );
+        let batch = recipe.batch_size.max(EVALUATION_BATCH);
+        let engine = device.engine(&recipe.setup(&model, &weights), batch)?;
+        let folder = RunFolder::create(path, recipe)?;
+        let data = DataSummary::of(dataset);
+        let manifest = Manifest::new(device.to_string(), data, model.parameter_count());
+        // From here on the folder is a run that loads, whatever happens.
+        folder.write_manifest(&manifest)?;
+        folder.write_best(&weights)?;
+        let epochs = Vec::new();
         Ok(Self {
             recipe,
             dataset,
@@ -104,7 +108,7 @@ impl<'a> Training<'a> {
             engine,
             folder,
             manifest,
-            epochs: Vec::new(),
+            epochs,
             best: weights,
         })
     }
@@ -227,6 +231,7 @@ impl<'a> Training<'a> {
             self.manifest.best_validation_loss = Some(loss);
             self.best = self.engine.snapshot()?.weights;
             self.folder.write_best(&self.best)?;
+            self.folder.write_manifest(&self.manifest)?;
         }
         Ok(EpochReport {
             epoch,
@@ -248,7 +253,9 @@ impl<'a> Training<'a> {
     /// All pictures, of the best weights.
     fn draw(&self) -> Result<(), TrainError> {
         let model = self.recipe.model();
-        let engine = self.device.engine(&self.recipe.setup(&model, &self.best))?;
+        let engine = self
+            .device
+            .engine(&self.recipe.setup(&model, &self.best), EVALUATION_BATCH)?;
         let engine = engine.as_ref();
         let (size, latent, test) = (self.recipe.image, self.recipe.latent, &self.dataset.test);
         let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
