@@ -5,10 +5,10 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vae_burn::EngineSetup;
 use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Engine, Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_model::{Engine, EngineSetup, Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_train::FusedEngine;
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
 const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
@@ -67,6 +67,7 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
 }
 
 fn all(c: &mut Criterion) {
+    backend(c, "cpu", |setup| Box::new(FusedEngine::new(setup)));
     backend(c, "ndarray", |setup| {
         vae_burn::ndarray(setup).unwrap_or_else(|error| panic!("{error}"))
     });

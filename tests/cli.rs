@@ -56,7 +56,7 @@ fn a_run_leaves_pictures_weights_and_metrics_that_later_commands_use() {
         .assert()
         .success()
         .stderr(
-            contains("device: ndarray (CPU")
+            contains("device: ndarray (CPU)")
                 .and(contains("asked for"))
                 .and(contains("epoch   1  train")),
         )
@@ -180,7 +180,7 @@ fn wrong_flag_values_are_wrong_usage() {
     for (arguments, complaint) in [
         (
             &["--backend", "cuda"][..],
-            "possible values: auto, wgpu, vulkan, metal, dx12, ndarray",
+            "possible values: auto, wgpu, vulkan, metal, dx12, cpu, ndarray",
         ),
         (&["--preset", "resnet"], "possible values: article, pytorch"),
         (&["--optimizer", "sgd"], "possible values: rmsprop, adam"),
@@ -368,7 +368,7 @@ fn devices_lists_the_cpu_and_what_auto_takes() {
     vae_gpu(&["devices"])
         .assert()
         .success()
-        .stdout(contains("--backend ndarray").and(contains("auto takes: ")));
+        .stdout(contains("--backend cpu").and(contains("auto takes: ")));
 }
 
 /// The Vulkan loader finds no driver where this variable names no file.
@@ -392,7 +392,7 @@ fn without_an_adapter_wgpu_fails_and_auto_takes_the_cpu_and_says_so() {
     };
     without(tiny().args(["--backend", "wgpu"])).code(1).stderr(
         contains("no adapter for Vulkan, Metal or DX12; wgpu sees no adapter at all")
-            .and(contains("--backend ndarray")),
+            .and(contains("--backend cpu")),
     );
     without(tiny().args(["--backend", "metal"]))
         .code(1)
@@ -400,7 +400,7 @@ fn without_an_adapter_wgpu_fails_and_auto_takes_the_cpu_and_says_so() {
     assert!(!run.exists());
     without(&mut tiny())
         .success()
-        .stderr(contains("device: ndarray (CPU").and(contains("no GPU found")));
+        .stderr(contains("device: cpu (fused").and(contains("no GPU found")));
 }
 
 #[cfg(unix)]

@@ -1,48 +1,51 @@
 //! Gradients of the whole loss: burn's autodiff against central finite differences of the plain loss in f64.
 
-use burn_wgpu::WgpuDevice;
-use vae_burn::EngineSetup;
-use vae_model::{Engine, Initialization, ModelConfig, NamedTensor, OptimizerConfig, Weights};
+use vae_model::{
+    Engine, EngineSetup, Initialization, ModelConfig, NamedTensor, OptimizerConfig, Weights,
+};
 use vae_rng::{Generator, Stream};
 
 use crate::common::plain_loss::{Formula, loss};
-use crate::common::{burn_device, distance};
+use crate::common::{Route, distance};
 
 const SEED: u64 = 3;
 const STEP: u64 = 5;
 const BETA: f32 = 0.7;
 const BATCH: usize = 4;
 
-fn config() -> ModelConfig {
+fn config(hidden: &[usize]) -> ModelConfig {
     ModelConfig {
         pixels: 7,
-        hidden: vec![6, 5],
+        hidden: hidden.to_vec(),
         latent: 3,
         init: Initialization::Pytorch,
     }
 }
 
+/// One, two and three hidden layers of odd widths, and none.
+const DEPTHS: [&[usize]; 4] = [&[6, 5], &[9], &[6, 5, 11], &[]];
+
 /// Initial weights, with the first latent's `log_var` pushed below the clamp, where its gradient must vanish.
-fn weights() -> Weights {
-    let mut tensors = Weights::initial(&config(), SEED).tensors().to_vec();
+fn weights(config: &ModelConfig) -> Weights {
+    let mut tensors = Weights::initial(config, SEED).tensors().to_vec();
     let bias = tensors
         .iter_mut()
         .find(|tensor| tensor.name == "log_var.bias")
         .expect("a layer");
     bias.values[0] = -35.0;
-    Weights::from_tensors(&config(), tensors).expect("its own tensors")
+    Weights::from_tensors(config, tensors).expect("its own tensors")
 }
 
-fn images() -> Vec<f32> {
-    Generator::new(SEED, Stream::Shuffle).uniforms(0, 0, BATCH, config().pixels)
+fn images(config: &ModelConfig) -> Vec<f32> {
+    Generator::new(SEED, Stream::Shuffle).uniforms(0, 0, BATCH, config.pixels)
 }
 
 /// For each parameter the central difference of the plain loss.
-fn finite_differences(formula: Formula) -> Vec<NamedTensor> {
-    let eps = Generator::new(SEED, Stream::Noise).normals(STEP, 0, BATCH, config().latent);
-    let weights = weights().tensors().to_vec();
-    let at =
-        |tensors: &[NamedTensor]| loss(&config(), tensors, &images(), &eps, BETA.into(), formula);
+fn finite_differences(config: &ModelConfig, formula: Formula) -> Vec<NamedTensor> {
+    let eps = Generator::new(SEED, Stream::Noise).normals(STEP, 0, BATCH, config.latent);
+    let weights = weights(config).tensors().to_vec();
+    let images = images(config);
+    let at = |tensors: &[NamedTensor]| loss(config, tensors, &images, &eps, BETA.into(), formula);
     let mut gradients = weights.clone();
     for (t, tensor) in gradients.iter_mut().enumerate() {
         for (i, gradient) in tensor.values.iter_mut().enumerate() {
@@ -59,15 +62,17 @@ fn finite_differences(formula: Formula) -> Vec<NamedTensor> {
     gradients
 }
 
-/// The largest distance of the engine's gradients from finite differences of `formula`, in tolerances.
+/// The largest distance of a route's gradients from finite differences of `formula`, in tolerances.
 ///
 /// A central difference with h = 1e-3 is off by h^2 / 6 of the third derivative, about 1e-6 here, where all weights are
 /// below 1; a gradient in f32 by about 50 roundings of 2^-24 of terms of at most 10, 3e-5.
-fn worst(engine: &dyn Engine, formula: Formula) -> f32 {
-    let found = engine
-        .gradients(&images(), STEP, BETA)
+fn worst(route: &Route, hidden: &[usize], formula: Formula) -> f32 {
+    let config = config(hidden);
+    let weights = weights(&config);
+    let found = engine(route, &config, &weights)
+        .gradients(&images(&config), STEP, BETA)
         .expect("a working device");
-    let expected = finite_differences(formula);
+    let expected = finite_differences(&config, formula);
     assert_eq!(found.len(), expected.len());
     let each = found.iter().zip(&expected).map(|(found, expected)| {
         assert_eq!(
@@ -79,84 +84,69 @@ fn worst(engine: &dyn Engine, formula: Formula) -> f32 {
     each.fold(0.0, f32::max)
 }
 
-fn engine(device: Option<&WgpuDevice>) -> Box<dyn Engine> {
-    let (model, weights) = (config(), weights());
-    let optimizer = OptimizerConfig::Adam;
-    let setup = EngineSetup {
-        model: &model,
-        weights: &weights,
-        optimizer,
+fn engine(route: &Route, model: &ModelConfig, weights: &Weights) -> Box<dyn Engine> {
+    route.engine(&EngineSetup {
+        model,
+        weights,
+        optimizer: OptimizerConfig::Adam,
         lr: 1e-3,
         seed: SEED,
-    };
-    let engine = match device {
-        Some(device) => vae_burn::wgpu(&setup, device),
-        None => vae_burn::ndarray(&setup),
-    };
-    engine.expect("its own weights")
+    })
+}
+
+fn is_exact(route: &Route) {
+    for hidden in DEPTHS {
+        let worst = worst(route, hidden, Formula::Right);
+        assert!(worst <= 1.0, "{route:?}, {hidden:?}: {worst} tolerances");
+    }
 }
 
 #[test]
 fn ndarray_gradients_are_the_finite_differences_of_the_loss() {
-    let worst = worst(engine(None).as_ref(), Formula::Right);
-    assert!(worst <= 1.0, "{worst} tolerances");
+    is_exact(&Route::Ndarray);
 }
 
 #[test]
-fn wgpu_gradients_are_the_finite_differences_of_the_loss() {
-    let Some(device) = burn_device() else { return };
-    let worst = worst(engine(Some(&device)).as_ref(), Formula::Right);
-    assert!(worst <= 1.0, "{worst} tolerances");
+fn fused_gradients_and_wgpu_gradients_are_the_finite_differences_of_the_loss() {
+    Route::others().iter().for_each(is_exact);
 }
 
 #[test]
 fn gradients_of_wrong_losses_are_told_apart() {
-    let engine = engine(None);
     for formula in [
         Formula::FlippedKlSign,
         Formula::DoubledKl,
         Formula::MeanOverPixels,
     ] {
-        assert!(worst(engine.as_ref(), formula) > 100.0);
+        assert!(worst(&Route::Ndarray, DEPTHS[0], formula) > 100.0);
+        assert!(worst(&Route::Cpu, DEPTHS[0], formula) > 100.0);
     }
 }
 
 #[test]
 fn a_logit_of_exactly_zero_has_the_gradient_one_half_minus_x() {
-    let model = config();
+    let model = config(DEPTHS[0]);
     let mut tensors = Weights::initial(&model, SEED).tensors().to_vec();
     tensors
         .iter_mut()
         .for_each(|tensor| tensor.values.fill(0.0));
     let weights = Weights::from_tensors(&model, tensors).expect("its own tensors");
-    let optimizer = OptimizerConfig::Adam;
-    let setup = EngineSetup {
-        model: &model,
-        weights: &weights,
-        optimizer,
-        lr: 1e-3,
-        seed: SEED,
-    };
-    let engine = vae_burn::ndarray(&setup).expect("its own weights");
-    let gradients = engine
-        .gradients(&images(), 0, 1.0)
-        .expect("a working device");
-    let found = &gradients
-        .iter()
-        .find(|tensor| tensor.name == "logits.bias")
-        .expect("a layer")
-        .values;
-    let mean = |pixel: usize| {
-        images()
-            .iter()
-            .skip(pixel)
-            .step_by(model.pixels)
-            .sum::<f32>()
-            / BATCH as f32
-    };
+    let images = images(&model);
+    let mean =
+        |pixel: usize| images.iter().skip(pixel).step_by(model.pixels).sum::<f32>() / BATCH as f32;
     let expected: Vec<f32> = (0..model.pixels).map(|pixel| 0.5 - mean(pixel)).collect();
-    assert!(
-        distance(found, &expected, |_| 1e-6) <= 1.0,
-        "{found:?} against {expected:?}"
-    );
+    for route in [Route::Ndarray, Route::Cpu] {
+        let gradients = engine(&route, &model, &weights)
+            .gradients(&images, 0, 1.0)
+            .expect("a working device");
+        let found = &gradients
+            .iter()
+            .find(|tensor| tensor.name == "logits.bias")
+            .expect("a layer")
+            .values;
+        assert!(
+            distance(found, &expected, |_| 1e-6) <= 1.0,
+            "{route:?}: {found:?} against {expected:?}"
+        );
+    }
 }

@@ -142,7 +142,7 @@ fn positive() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
-const BACKENDS: [&str; 6] = ["auto", "wgpu", "vulkan", "metal", "dx12", "ndarray"];
+const BACKENDS: [&str; 7] = ["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
 const OPTIMIZERS: [&str; 2] = ["rmsprop", "adam"];
 const INITS: [&str; 2] = ["glorot", "pytorch"];
 

@@ -25,7 +25,10 @@ pub(crate) fn run() -> Result<ExitCode> {
             report::result(&format!("  {found} {limit}{verdict}"));
         }
     }
-    report::result(&format!("{}\n  --backend ndarray", Device::cpu_name()));
+    report::result(&format!(
+        "{}\n  --backend cpu, or --backend ndarray for the slower reference",
+        Device::cpu_name()
+    ));
     report::result(&format!("auto takes: {}", Device::auto_name()));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use burn_wgpu::WgpuDevice;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
+use vae_model::{Engine, EngineSetup};
+use vae_train::FusedEngine;
 
 /// An open GPU, software or hardware, or `None` with a visible skip; `VAE_GPU_TESTS=require` makes the skip a failure.
 pub(crate) fn open_gpu() -> Option<Gpu> {
@@ -27,6 +29,36 @@ pub(crate) fn burn_device() -> Option<WgpuDevice> {
     DEVICE
         .get_or_init(|| open_gpu().map(Gpu::into_burn_device))
         .clone()
+}
+
+/// Who executes a model.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    /// burn on ndarray.
+    Ndarray,
+    /// burn on wgpu.
+    Wgpu(WgpuDevice),
+    /// The fused engine on the CPU.
+    Cpu,
+}
+
+impl Route {
+    /// Every route that this machine has but burn on ndarray, the reference.
+    pub(crate) fn others() -> Vec<Self> {
+        burn_device()
+            .map(Self::Wgpu)
+            .into_iter()
+            .chain([Self::Cpu])
+            .collect()
+    }
+
+    pub(crate) fn engine(&self, setup: &EngineSetup<'_>) -> Box<dyn Engine> {
+        match self {
+            Self::Ndarray => vae_burn::ndarray(setup).expect("its own weights"),
+            Self::Wgpu(device) => vae_burn::wgpu(setup, device).expect("its own weights"),
+            Self::Cpu => Box::new(FusedEngine::new(setup)),
+        }
+    }
 }
 
 /// The largest distance between `found` and `expected` in units of the tolerance of each element: at most 1 is equal.

@@ -7,12 +7,11 @@ use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise, SampleKl, sample_kl};
 use vae_model::{
-    Engine, EngineError, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior, Snapshot, Vae,
-    Weights, WeightsError, bernoulli_nll,
+    Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior,
+    Snapshot, Vae, Weights, WeightsError, bernoulli_nll,
 };
 use vae_rng::{Generator, Stream};
 
-use crate::EngineSetup;
 use crate::optimizer::Optimizer;
 
 /// A model on a burn backend.
@@ -142,7 +141,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
         }
         let weights = Weights::from_tensors(&self.config, named(&self.config, "", values))?;
         let mut optimizer = Vec::new();
-        for (index, moment) in self.optimizer.moment_names().iter().enumerate() {
+        for (index, moment) in self.optimizer.config().moment_names().iter().enumerate() {
             let values = self
                 .optimizer
                 .moments()

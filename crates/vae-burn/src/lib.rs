@@ -10,7 +10,7 @@ mod optimizer;
 use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
 use burn_wgpu::{Wgpu, WgpuDevice};
-use vae_model::{Engine, ModelConfig, OptimizerConfig, Weights, WeightsError};
+use vae_model::{Engine, EngineSetup, WeightsError};
 
 pub use engine::BurnEngine;
 
@@ -18,21 +18,6 @@ pub use engine::BurnEngine;
 pub type Cpu = NdArray<f32, i32>;
 /// The GPU backend.
 pub type Gpu = Wgpu<f32, i32, u32>;
-
-/// What an engine is built from.
-#[derive(Clone, Debug)]
-pub struct EngineSetup<'a> {
-    /// The network.
-    pub model: &'a ModelConfig,
-    /// Its weights, initial or trained.
-    pub weights: &'a Weights,
-    /// How it is trained.
-    pub optimizer: OptimizerConfig,
-    /// Learning rate.
-    pub lr: f32,
-    /// The seed of all noise.
-    pub seed: u64,
-}
 
 /// An engine on the CPU.
 ///

@@ -4,14 +4,6 @@
 use burn::tensor::{Tensor, backend::Backend};
 use vae_model::OptimizerConfig;
 
-/// Keras 3, `keras/src/optimizers/rmsprop.py`: the defaults.
-const RHO: f32 = 0.9;
-const RMSPROP_EPS: f32 = 1e-7;
-/// PyTorch 2, `torch.optim.Adam`: the defaults.
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
-const ADAM_EPS: f32 = 1e-8;
-
 /// An optimizer with its moments, one set per parameter tensor.
 #[derive(Debug)]
 pub(crate) struct Optimizer<B: Backend> {
@@ -30,12 +22,8 @@ impl<B: Backend> Optimizer<B> {
         }
     }
 
-    /// The names of the moments, in the order of [`Self::moments`].
-    pub(crate) const fn moment_names(&self) -> &'static [&'static str] {
-        match self.config {
-            OptimizerConfig::Rmsprop => &["velocity"],
-            OptimizerConfig::Adam => &["exp_avg", "exp_avg_sq"],
-        }
+    pub(crate) const fn config(&self) -> OptimizerConfig {
+        self.config
     }
 
     /// For each parameter that has been stepped, its moments.
@@ -55,7 +43,7 @@ impl<B: Backend> Optimizer<B> {
         let length = shape.num_elements();
         let gradient: Tensor<B, 1> = gradient.reshape([length]);
         if self.moments.len() <= index {
-            let zeros = vec![gradient.zeros_like(); self.moment_names().len()];
+            let zeros = vec![gradient.zeros_like(); self.config.moment_names().len()];
             self.moments.resize(index + 1, zeros);
         }
         let moments = std::mem::take(&mut self.moments[index]);
@@ -77,17 +65,23 @@ impl<B: Backend> Optimizer<B> {
         let mut next = || moments.next().unwrap_or_else(|| gradient.zeros_like());
         match self.config {
             OptimizerConfig::Rmsprop => {
-                let velocity = average(next(), gradient.clone().square(), RHO);
-                let change = gradient * self.lr / (velocity.clone() + RMSPROP_EPS).sqrt();
+                let velocity = average(
+                    next(),
+                    gradient.clone().square(),
+                    OptimizerConfig::RMSPROP_RHO,
+                );
+                let change =
+                    gradient * self.lr / (velocity.clone() + OptimizerConfig::RMSPROP_EPS).sqrt();
                 (change, vec![velocity])
             }
             OptimizerConfig::Adam => {
-                let mean = average(next(), gradient.clone(), BETA1);
-                let square = average(next(), gradient.square(), BETA2);
-                // In f64: at a large update count the corrections differ from 1 by less than an f32 resolves.
-                let correction = |beta: f32| 1.0 - f64::from(beta).powf(update as f64);
-                let step_size = f64::from(self.lr) / correction(BETA1);
-                let denominator = square.clone().sqrt() / correction(BETA2).sqrt() + ADAM_EPS;
+                let mean = average(next(), gradient.clone(), OptimizerConfig::ADAM_BETA1);
+                let square = average(next(), gradient.square(), OptimizerConfig::ADAM_BETA2);
+                let [mean_correction, square_correction] =
+                    OptimizerConfig::adam_corrections(update);
+                let step_size = f64::from(self.lr) / mean_correction;
+                let root = square.clone().sqrt() / square_correction.sqrt();
+                let denominator = root + OptimizerConfig::ADAM_EPS;
                 (mean.clone() * step_size / denominator, vec![mean, square])
             }
         }

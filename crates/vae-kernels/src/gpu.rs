@@ -46,7 +46,7 @@ impl fmt::Display for GraphicsApi {
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     /// No adapter speaks the interface that was asked for.
-    #[error("no adapter for {api}; {}. Install a graphics driver, or train on the CPU with --backend ndarray", seen(.others))]
+    #[error("no adapter for {api}; {}. Install a graphics driver, or train on the CPU with --backend cpu", seen(.others))]
     NoAdapter {
         /// What was asked for.
         api: GraphicsApi,
@@ -246,7 +246,10 @@ impl Gpu {
     /// If there is none, if it is too small, or if the driver refuses.
     pub fn open(api: GraphicsApi) -> Result<Self, GpuError> {
         let instance = instance();
-        let Some(report) = adapters_of(&instance, api).into_iter().next() else {
+        let mut reports = adapters_of(&instance, api);
+        // The first that can run the shaders, or else the first, to say what it lacks.
+        reports.sort_by_key(|report| !report.lacks().is_empty());
+        let Some(report) = reports.into_iter().next() else {
             let others = adapters_of(&instance, GraphicsApi::Any)
                 .iter()
                 .map(ToString::to_string)

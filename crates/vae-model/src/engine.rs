@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{NamedTensor, Weights, WeightsError};
+use crate::{ModelConfig, NamedTensor, Weights, WeightsError};
 
 /// An optimizer with its settings, as plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,36 @@ pub enum OptimizerConfig {
     Rmsprop,
     /// As PyTorch does it: bias-corrected moments, `w -= lr m / (sqrt(v) + eps)`, betas 0.9 and 0.999, eps 1e-8.
     Adam,
+}
+
+/// Settings that are the sources' defaults (Keras 3 `RMSprop`, PyTorch 2 `Adam`).
+impl OptimizerConfig {
+    /// Decay of RMSprop's mean of squares.
+    pub const RMSPROP_RHO: f32 = 0.9;
+    /// Added under RMSprop's root.
+    pub const RMSPROP_EPS: f32 = 1e-7;
+    /// Decay of Adam's mean.
+    pub const ADAM_BETA1: f32 = 0.9;
+    /// Decay of Adam's mean of squares.
+    pub const ADAM_BETA2: f32 = 0.999;
+    /// Added to Adam's root.
+    pub const ADAM_EPS: f32 = 1e-8;
+
+    /// What it remembers of each parameter, as its source calls it.
+    #[must_use]
+    pub const fn moment_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Rmsprop => &["velocity"],
+            Self::Adam => &["exp_avg", "exp_avg_sq"],
+        }
+    }
+
+    /// Adam's corrections of its zero start at its `update`-th update, counted from 1: `1 - beta1^t` and `1 - beta2^t`.
+    /// In f64, for late in a run they differ from 1 by less than an f32 resolves.
+    #[must_use]
+    pub fn adam_corrections(update: u64) -> [f64; 2] {
+        [Self::ADAM_BETA1, Self::ADAM_BETA2].map(|beta| 1.0 - f64::from(beta).powf(update as f64))
+    }
 }
 
 /// The two terms of the loss, each the mean over a batch, in nats per image.
@@ -65,6 +95,21 @@ pub struct Snapshot {
     pub weights: Weights,
     /// The optimizer's moments, named `<moment>.<parameter>`; empty before the first step.
     pub optimizer: Vec<NamedTensor>,
+}
+
+/// What an engine is built from.
+#[derive(Clone, Debug)]
+pub struct EngineSetup<'a> {
+    /// The network.
+    pub model: &'a ModelConfig,
+    /// Its weights, initial or trained.
+    pub weights: &'a Weights,
+    /// How it is trained.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate.
+    pub lr: f32,
+    /// The seed of all noise.
+    pub seed: u64,
 }
 
 /// Why an engine cannot do what it was asked.

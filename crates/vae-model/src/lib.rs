@@ -24,7 +24,7 @@ mod network;
 mod weights;
 
 pub use config::{Initialization, ModelConfig, ParameterSpec};
-pub use engine::{Engine, EngineError, Losses, OptimizerConfig, Posterior, Snapshot};
+pub use engine::{Engine, EngineError, EngineSetup, Losses, OptimizerConfig, Posterior, Snapshot};
 pub use likelihood::bernoulli_nll;
 pub use network::Vae;
 pub use weights::{NamedTensor, Weights, WeightsError};

@@ -4,11 +4,10 @@ use std::fmt;
 
 use burn_wgpu::WgpuDevice;
 use serde::{Deserialize, Serialize};
-use vae_burn::EngineSetup;
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::Engine;
+use vae_model::{Engine, EngineSetup};
 
-use crate::TrainError;
+use crate::{FusedEngine, TrainError};
 
 /// What the user asks for with `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,19 +23,31 @@ pub enum BackendChoice {
     Metal,
     /// A GPU through DirectX 12.
     Dx12,
-    /// The CPU, through burn's ndarray backend.
+    /// The CPU, through the fused engine.
+    Cpu,
+    /// The CPU, through burn's ndarray backend: slower, and the reference for everything else.
     Ndarray,
 }
 
 /// A device that is open and ready.
 #[derive(Debug)]
 pub struct Device {
-    /// `None` is the CPU.
-    wgpu: Option<WgpuDevice>,
+    place: Place,
     /// The largest tensor, bytes.
     largest_tensor: u64,
     name: String,
     reason: String,
+}
+
+/// What computes, and through which engine.
+#[derive(Debug)]
+enum Place {
+    /// The fused engine.
+    Cpu,
+    /// The burn engine.
+    Ndarray,
+    /// The burn engine.
+    Wgpu(WgpuDevice),
 }
 
 /// The adapter that `auto` takes: the best that is hardware and can run the shaders.
@@ -56,14 +67,14 @@ impl Device {
             let gpu = Gpu::open(api)?;
             let (name, largest_tensor) = (gpu.report.to_string(), gpu.largest_tensor());
             Ok(Self {
-                wgpu: Some(gpu.into_burn_device()),
+                place: Place::Wgpu(gpu.into_burn_device()),
                 largest_tensor,
                 name,
                 reason: "asked for".into(),
             })
         };
         let cpu = |reason: String| Self {
-            wgpu: None,
+            place: Place::Cpu,
             largest_tensor: u64::MAX,
             name: Self::cpu_name(),
             reason,
@@ -73,7 +84,12 @@ impl Device {
             BackendChoice::Vulkan => gpu(GraphicsApi::Vulkan),
             BackendChoice::Metal => gpu(GraphicsApi::Metal),
             BackendChoice::Dx12 => gpu(GraphicsApi::Dx12),
-            BackendChoice::Ndarray => Ok(cpu("asked for".into())),
+            BackendChoice::Cpu => Ok(cpu("asked for".into())),
+            BackendChoice::Ndarray => Ok(Self {
+                place: Place::Ndarray,
+                name: "ndarray (CPU)".into(),
+                ..cpu("asked for".into())
+            }),
             BackendChoice::Auto => {
                 let reports = adapters(GraphicsApi::Any);
                 Ok(match auto_adapter(&reports) {
@@ -91,12 +107,12 @@ impl Device {
         }
     }
 
-    /// The CPU as a device, for example `ndarray (CPU, 2 threads)`.
+    /// The CPU as a device, for example `cpu (fused, 2 threads)`.
     #[must_use]
     pub fn cpu_name() -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         format!(
-            "ndarray (CPU, {threads} thread{})",
+            "cpu (fused, {threads} thread{})",
             if threads == 1 { "" } else { "s" }
         )
     }
@@ -150,10 +166,11 @@ impl Device {
                 limit: self.largest_tensor,
             });
         }
-        match &self.wgpu {
-            Some(device) => Ok(vae_burn::wgpu(setup, device)?),
-            None => Ok(vae_burn::ndarray(setup)?),
-        }
+        Ok(match &self.place {
+            Place::Cpu => Box::new(FusedEngine::new(setup)),
+            Place::Ndarray => vae_burn::ndarray(setup)?,
+            Place::Wgpu(device) => vae_burn::wgpu(setup, device)?,
+        })
     }
 }
 

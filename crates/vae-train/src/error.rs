@@ -21,7 +21,7 @@ pub enum TrainError {
     /// The model or the batch does not fit the device.
     #[error(
         "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; choose a smaller --hidden or --batch-size, or \
-         --backend ndarray"
+         --backend cpu"
     )]
     TooLarge {
         /// The tensor.

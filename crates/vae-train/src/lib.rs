@@ -5,6 +5,7 @@
 mod checkpoint;
 mod device;
 mod error;
+mod fused;
 mod pictures;
 mod plots;
 mod recipe;
@@ -13,6 +14,7 @@ mod trainer;
 
 pub use device::{BackendChoice, Device};
 pub use error::TrainError;
+pub use fused::FusedEngine;
 pub use pictures::{Grid, manifold, reconstructions, samples};
 pub use recipe::{Preset, Recipe, RecipePatch};
 pub use run_folder::{DataSummary, Manifest, RunFolder, SavedRun};

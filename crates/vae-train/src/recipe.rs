@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vae_burn::EngineSetup;
 use vae_data::Dataset;
-use vae_model::{Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_model::{EngineSetup, Initialization, ModelConfig, OptimizerConfig, Weights};
 
 use crate::{BackendChoice, TrainError};
 

@@ -1,0 +1,147 @@
+//! Matrix products on all cores, by the `gemm` crate: the one place here that needs `unsafe`, for gemm takes pointers.
+
+use gemm::{Parallelism, gemm};
+
+/// A view of a row-major matrix, or of its transpose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// # Panics
+    /// If `values` are not `rows * columns`.
+    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(
+            values.len(),
+            rows * columns,
+            "a matrix of {rows} x {columns}"
+        );
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
+    }
+
+    pub(super) const fn transposed(self) -> Self {
+        let Self {
+            values,
+            rows,
+            columns,
+            row_stride,
+            column_stride,
+        } = self;
+        Self {
+            values,
+            rows: columns,
+            columns: rows,
+            row_stride: column_stride,
+            column_stride: row_stride,
+        }
+    }
+}
+
+/// `out = a b`, or `out += a b` if `accumulate`; `out` is row-major.
+///
+/// # Panics
+/// If the sizes do not fit.
+#[expect(
+    unsafe_code,
+    reason = "gemm takes pointers and strides; they come from slices whose lengths are checked"
+)]
+pub(super) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], accumulate: bool) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(b.rows, k, "the product of {m} x {k} and {} x {n}", b.rows);
+    assert_eq!(out.len(), m * n, "the product of {m} x {k} and {k} x {n}");
+    // SAFETY: every index that gemm forms, row * row_stride + column * column_stride, is below rows * columns by the
+    // construction of `Matrix`, which is the length of its slice; `out` has m * n elements and is borrowed mutably, so it
+    // overlaps neither input.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            accumulate,
+            a.values.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.values.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(a: Matrix<'_>, b: Matrix<'_>, start: f32) -> Vec<f32> {
+        let at = |x: Matrix<'_>, i: usize, j: usize| {
+            f64::from(x.values[i * x.row_stride + j * x.column_stride])
+        };
+        let mut out = Vec::new();
+        for i in 0..a.rows {
+            for j in 0..b.columns {
+                out.push(
+                    start
+                        + (0..a.columns)
+                            .map(|k| at(a, i, k) * at(b, k, j))
+                            .sum::<f64>() as f32,
+                );
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn products_of_odd_sizes_and_transposes_are_the_plain_sums() {
+        let values = vae_rng::Generator::new(1, vae_rng::Stream::Init).uniforms(0, 0, 1, 70 * 70);
+        for (m, k, n) in [(1, 1, 1), (3, 5, 2), (33, 17, 65), (70, 3, 1), (1, 70, 13)] {
+            let (a, b) = (
+                Matrix::new(&values[..m * k], m, k),
+                Matrix::new(&values[..k * n], k, n),
+            );
+            let (a_t, b_t) = (
+                Matrix::new(&values[..m * k], k, m),
+                Matrix::new(&values[..k * n], n, k),
+            );
+            for (a, b) in [
+                (a, b),
+                (a_t.transposed(), b),
+                (a, b_t.transposed()),
+                (a_t.transposed(), b_t.transposed()),
+            ] {
+                for accumulate in [false, true] {
+                    let mut out = vec![2.0; m * n];
+                    matmul(a, b, &mut out, accumulate);
+                    let expected = plain(a, b, if accumulate { 2.0 } else { 0.0 });
+                    // Sums of k products below 1, each rounded to 2^-24 of a sum of at most k + 2.
+                    let tolerance = k as f32 * (k + 2) as f32 * 2f32.powi(-24);
+                    assert!(
+                        out.iter()
+                            .zip(&expected)
+                            .all(|(a, b)| (a - b).abs() <= tolerance),
+                        "{m} x {k} x {n}"
+                    );
+                }
+            }
+        }
+    }
+}
