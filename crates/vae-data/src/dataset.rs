@@ -42,12 +42,12 @@ impl Images {
     #[must_use]
     pub fn gather(&self, indices: &[u32]) -> Vec<f32> {
         let length = self.image_length();
-        let image = |&index: &u32| &self.pixels[index as usize * length..][..length];
-        indices
-            .iter()
-            .flat_map(image)
-            .map(|&byte| f32::from(byte) / 255.0)
-            .collect()
+        let mut gathered = Vec::with_capacity(indices.len() * length);
+        for &index in indices {
+            let image = &self.pixels[index as usize * length..][..length];
+            gathered.extend(image.iter().map(|&byte| f32::from(byte) / 255.0));
+        }
+        gathered
     }
 }
 

@@ -112,6 +112,22 @@ pub enum Pass {
     },
 }
 
+impl Pass {
+    /// What it is called in tests, benchmarks and shaders.
+    #[must_use]
+    pub const fn stem(&self) -> &'static str {
+        match self {
+            Self::DenseForward { .. } => "dense_forward",
+            Self::SampleKlForward { .. } => "sample_kl_forward",
+            Self::BernoulliNll { .. } => "bernoulli_nll",
+            Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
+            Self::DenseBackwardInput { .. } => "dense_backward_input",
+            Self::SampleKlBackward { .. } => "sample_kl_backward",
+            Self::Sigmoid { .. } => "sigmoid",
+        }
+    }
+}
+
 /// Passes in the order in which they run, and the widths of the matrices that they share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {

@@ -2,7 +2,9 @@
 
 mod plan;
 
-use vae_kernels::cpu::{Arguments, Scratch, run, update};
+use std::time::Instant;
+
+use vae_kernels::cpu::{Arguments, Scratch, run, run_pass, update};
 use vae_kernels::program::{Buffer, Program, Update};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
 use vae_model::{
@@ -145,6 +147,42 @@ impl FusedEngine {
                 }
             }
         }
+    }
+
+    /// Runs one training step and times it: seconds of each pass in order, and of the update at the end.
+    pub fn time_step(&mut self, images: &[f32], step: u64) -> Vec<(&'static str, f64)> {
+        let columns = self.loss.program.columns[self.loss.images.0];
+        self.scratch
+            .resize(&self.loss.program, images.len() / columns);
+        self.scratch
+            .matrix_mut(self.loss.images)
+            .copy_from_slice(images);
+        let (noise, update_rule) = (self.training_noise(step), self.update_rule(step + 1));
+        let mut times = Vec::new();
+        for pass in &self.loss.program.passes {
+            let (parameters, gradients) = (&self.parameters, &mut self.gradients[..]);
+            let start = Instant::now();
+            run_pass(
+                pass,
+                &mut self.scratch,
+                &mut Arguments {
+                    parameters,
+                    gradients,
+                    noise,
+                    beta: 1.0,
+                },
+            );
+            times.push((pass.stem(), start.elapsed().as_secs_f64()));
+        }
+        let start = Instant::now();
+        update(
+            update_rule,
+            &mut self.parameters,
+            &self.gradients,
+            &mut self.moments,
+        );
+        times.push(("update", start.elapsed().as_secs_f64()));
+        times
     }
 
     /// The tensors of an arena, each named with `prefix` before the parameter's name.
