@@ -296,6 +296,39 @@ fn missing_truncated_and_swapped_data_files_are_named() {
 }
 
 #[test]
+fn a_loss_that_is_no_longer_a_number_stops_the_run_and_keeps_what_was_there() {
+    let parent = folder();
+    for backend in ["cpu", "ndarray"] {
+        let run = parent.path().join(backend);
+        vae_gpu(&[
+            "train",
+            "--backend",
+            backend,
+            "--hidden",
+            "8",
+            "--lr",
+            "1e30",
+            "--out",
+        ])
+        .arg(&run)
+        .assert()
+        .code(1)
+        .stderr(
+            contains("the loss became")
+                .and(contains("of epoch 1"))
+                .and(contains("A lower --lr")),
+        );
+        let grid = parent.path().join("grid.png");
+        vae_gpu(&["sample", "--backend", backend])
+            .arg(&run)
+            .arg("--out")
+            .arg(&grid)
+            .assert()
+            .success();
+    }
+}
+
+#[test]
 fn an_output_folder_that_cannot_be_used_is_found_before_training() {
     let parent = folder();
     let file = parent.path().join("file");

@@ -7,8 +7,9 @@
 
 use std::path::Path;
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use vae_train::{Device, EpochReport, Manifest, Outcome, Progress, TrainError};
+use vae_train::{Device, EpochReport, Manifest, Outcome, Progress};
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
@@ -38,9 +39,8 @@ pub(crate) struct TrainingReport {
 }
 
 impl TrainingReport {
-    pub(crate) fn new(epochs: usize, beta: f32) -> Result<Self, TrainError> {
-        let style = ProgressStyle::with_template("{prefix}  {msg}  {wide_bar}")
-            .map_err(|error| TrainError::Picture(error.to_string()))?;
+    pub(crate) fn new(epochs: usize, beta: f32) -> Result<Self> {
+        let style = ProgressStyle::with_template("{prefix}  {msg}  {wide_bar}")?;
         Ok(Self {
             bar: ProgressBar::new(0).with_style(style),
             beta,

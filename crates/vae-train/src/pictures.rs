@@ -11,6 +11,7 @@ use vae_model::{Engine, EngineError};
 use vae_rng::{Generator, Stream};
 
 use crate::TrainError;
+use crate::trainer::EVALUATION_BATCH;
 
 /// Images side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +92,12 @@ pub fn samples(
     count: usize,
 ) -> Result<Grid, EngineError> {
     let z = Generator::new(seed, Stream::Prior).normals(0, 0, count, latent);
+    let mut images = Vec::new();
+    for batch in z.chunks(EVALUATION_BATCH * latent) {
+        images.extend(engine.decode(batch)?);
+    }
     Ok(Grid {
-        images: engine.decode(&z)?,
+        images,
         columns: square_columns(count),
         size,
         gap: 2,

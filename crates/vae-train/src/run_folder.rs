@@ -293,7 +293,8 @@ impl SavedRun {
         let recipe: Recipe =
             toml::from_str(&config).map_err(|error| damaged(CONFIG, error.to_string()))?;
         let tensors = checkpoint::decode(&read(BEST_WEIGHTS)?, &path.join(BEST_WEIGHTS))?;
-        let weights = Weights::from_tensors(&recipe.model(), tensors)?;
+        let weights = Weights::from_tensors(&recipe.model(), tensors)
+            .map_err(|error| damaged(BEST_WEIGHTS, error.to_string()))?;
         Ok(Self {
             recipe,
             manifest,
