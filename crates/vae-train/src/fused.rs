@@ -267,6 +267,7 @@ impl Engine for FusedEngine {
             images: buffer,
             mu,
             log_var,
+            ..
         } = &self.encode;
         let scratch = self.forward(program, (*buffer, images), self.no_noise());
         let clamped = scratch

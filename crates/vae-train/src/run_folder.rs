@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use vae_data::Dataset;
+use serde::Serialize;
 use vae_model::{Engine, NamedTensor, Weights};
 
+use crate::manifest::FORMAT_VERSION;
 use crate::trainer::EVALUATION_BATCH;
-use crate::{Device, Recipe, TrainError, checkpoint};
+use crate::{Device, Manifest, Recipe, TrainError, checkpoint};
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
@@ -21,79 +21,6 @@ const LAST_WEIGHTS: &str = "last.safetensors";
 const OPTIMIZER_STATE: &str = "state.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
-/// Of the folder's layout; counted up when an older program could not read it.
-const FORMAT_VERSION: u32 = 1;
-
-/// What a run was trained on, how, and how far it got.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Of the folder's layout.
-    pub format_version: u32,
-    /// The vae-gpu that wrote it.
-    pub program_version: String,
-    /// The device's name.
-    pub device: String,
-    /// The data set.
-    pub data: DataSummary,
-    /// Trainable numbers.
-    pub parameters: usize,
-    /// Whole epochs trained.
-    pub epochs: usize,
-    /// Optimizer steps taken.
-    pub steps: u64,
-    /// The epoch in [`BEST_WEIGHTS`], counted from 1; 0 before the first validation.
-    pub best_epoch: usize,
-    /// Its validation loss, nats per image; `null` before the first validation.
-    pub best_validation_loss: Option<f64>,
-    /// Wall time of training, seconds.
-    pub seconds: f64,
-}
-
-/// A data set in a few words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DataSummary {
-    /// `digits` or a path.
-    pub name: String,
-    /// Training images.
-    pub train: usize,
-    /// Test images, the ones validated on.
-    pub test: usize,
-    /// SHA-256 of sizes, pixels and labels.
-    pub fingerprint: String,
-}
-
-impl DataSummary {
-    /// Of `dataset`.
-    #[must_use]
-    pub fn of(dataset: &Dataset) -> Self {
-        Self {
-            name: dataset.name.clone(),
-            train: dataset.train.count(),
-            test: dataset.test.count(),
-            fingerprint: dataset.fingerprint(),
-        }
-    }
-}
-
-impl Manifest {
-    /// Of a run that has not started.
-    #[must_use]
-    pub fn new(device: String, data: DataSummary, parameters: usize) -> Self {
-        Self {
-            format_version: FORMAT_VERSION,
-            program_version: env!("CARGO_PKG_VERSION").to_owned(),
-            device,
-            data,
-            parameters,
-            epochs: 0,
-            steps: 0,
-            best_epoch: 0,
-            best_validation_loss: None,
-            seconds: 0.0,
-        }
-    }
-}
-
 /// A run folder that this process writes; no other process can while it lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -316,8 +243,10 @@ impl SavedRun {
 
 #[cfg(test)]
 mod tests {
+    use vae_data::Dataset;
+
     use super::*;
-    use crate::RecipePatch;
+    use crate::{DataSummary, RecipePatch};
 
     fn recipe() -> Recipe {
         let patch = RecipePatch {

@@ -50,6 +50,8 @@ impl Layers {
 pub(super) struct EncodePlan {
     pub(super) program: Program,
     pub(super) images: Buffer,
+    /// The images and the output of each hidden layer.
+    encoded: Vec<Buffer>,
     pub(super) mu: Buffer,
     pub(super) log_var: Buffer,
 }
@@ -76,9 +78,8 @@ pub(super) struct LossPlan {
 pub(super) fn encode(layers: &Layers) -> EncodePlan {
     let mut program = Program::default();
     let images = program.buffer(layers.encoder.first().unwrap_or(&layers.mu).inputs);
-    let [.., features] = hidden(&mut program, &layers.encoder, images)[..] else {
-        unreachable!("the input at least")
-    };
+    let encoded = hidden(&mut program, &layers.encoder, images);
+    let features = encoded[encoded.len() - 1];
     let mu = dense(&mut program, &layers.mu, features, Activation::Identity);
     let log_var = dense(
         &mut program,
@@ -89,6 +90,7 @@ pub(super) fn encode(layers: &Layers) -> EncodePlan {
     EncodePlan {
         program,
         images,
+        encoded,
         mu,
         log_var,
     }
@@ -97,9 +99,8 @@ pub(super) fn encode(layers: &Layers) -> EncodePlan {
 pub(super) fn decode(layers: &Layers) -> DecodePlan {
     let mut program = Program::default();
     let z = program.buffer(layers.mu.outputs);
-    let [.., features] = hidden(&mut program, &layers.decoder, z)[..] else {
-        unreachable!("the input at least")
-    };
+    let decoded = hidden(&mut program, &layers.decoder, z);
+    let features = decoded[decoded.len() - 1];
     let input = dense(&mut program, &layers.logits, features, Activation::Identity);
     let pixels = program.buffer(layers.logits.outputs);
     program.passes.push(Pass::Sigmoid {
@@ -114,11 +115,10 @@ pub(super) fn loss(layers: &Layers) -> LossPlan {
     let EncodePlan {
         mut program,
         images,
+        encoded,
         mu,
         log_var,
     } = encode(layers);
-    // The images and what each hidden layer made of them, the first buffers of the program.
-    let encoded: Vec<Buffer> = (0..=layers.encoder.len()).map(Buffer).collect();
     let (z, kl) = (program.buffer(latent), program.buffer(1));
     program
         .passes
