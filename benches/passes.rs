@@ -1,71 +1,110 @@
-//! Where a fused training step's time goes: the median of each pass, over many steps, as a table.
+//! Where a fused training step's time goes: the median of each kernel over many steps, on the CPU and on a hardware GPU
+//! with timestamps, as a table.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
+use std::sync::Arc;
+
 use vae_data::Dataset;
-use vae_model::{Engine, EngineSetup, Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_kernels::gpu::{Gpu, GraphicsApi};
+use vae_model::{
+    Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer,
+    OptimizerConfig, TrainingImages, Weights,
+};
 use vae_train::FusedEngine;
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
-const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
+const NETWORKS: [(usize, usize, usize); 4] = [
+    (256, 2, 100),
+    (400, 20, 128),
+    (400, 20, 1024),
+    (400, 20, 8192),
+];
 const WARM_UP: usize = 20;
 const STEPS: usize = 200;
 
 fn main() {
-    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
-    for (hidden, latent, batch) in NETWORKS {
-        let model = ModelConfig {
-            pixels: 784,
-            hidden: vec![hidden],
-            latent,
-            init: Initialization::Glorot,
-        };
-        let weights = Weights::initial(&model, 0);
-        let optimizer = OptimizerConfig::Adam;
-        let mut engine = FusedEngine::new(&EngineSetup {
-            model: &model,
-            weights: &weights,
-            optimizer,
-            lr: 1e-3,
-            seed: 0,
-        });
-        let indices: Vec<u32> = (0..batch as u32).collect();
-        let images = digits.train.gather(&indices);
-        let loss = |engine: &FusedEngine| {
-            engine
-                .evaluate(&images, 0)
-                .map_or(f64::NAN, |losses| losses.total(1.0))
-        };
-        let before = loss(&engine);
-        let steps: Vec<Vec<(&str, f64)>> = (0..WARM_UP + STEPS)
-            .map(|step| engine.time_step(&images, step as u64))
-            .skip(WARM_UP)
-            .collect();
-        let after = loss(&engine);
-        assert!(
-            after < 0.8 * before,
-            "the loss went from {before} to {after}"
-        );
-
-        println!("784-{hidden}-{latent}, batch {batch}: microseconds, medians of {STEPS} steps");
-        for (pass, (stem, _)) in steps[0].iter().enumerate() {
-            println!(
-                "{:>9.1}  {stem}",
-                1e6 * median(steps.iter().map(|step| step[pass].1))
-            );
+    println!("on the CPU");
+    for network in &NETWORKS[..3] {
+        table(*network, FusedEngine::cpu);
+    }
+    match Gpu::open(GraphicsApi::Any) {
+        Ok(gpu) if gpu.report.is_hardware() => {
+            println!("on {}", gpu.report);
+            for network in NETWORKS {
+                table(network, |setup| {
+                    FusedEngine::gpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}"))
+                });
+            }
         }
+        _ => println!("skipped: passes on a GPU: no hardware adapter"),
+    }
+}
+
+fn table(
+    (hidden, latent, batch): (usize, usize, usize),
+    engine: impl Fn(&EngineSetup<'_>) -> FusedEngine,
+) {
+    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
+    let model = ModelConfig {
+        pixels: 784,
+        hidden: vec![hidden],
+        latent,
+        activation: Activation::Relu,
+        likelihood: Likelihood::Bernoulli,
+        init: Initialization::Glorot,
+    };
+    let mut engine = engine(&EngineSetup {
+        model: &model,
+        weights: &Weights::initial(&model, 0),
+        optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
+        seed: 0,
+    });
+    let images = TrainingImages {
+        bytes: Arc::clone(&digits.train.pixels),
+        binarize: false,
+    };
+    engine
+        .train_on(images)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let rows: Vec<u32> = (0..batch as u32).collect();
+    let images = digits.train.gather(&rows[..100]);
+    let loss = |engine: &mut FusedEngine| {
+        engine
+            .evaluate(&images, 0)
+            .map_or(f64::NAN, |losses| losses.total(1.0))
+    };
+    let before = loss(&mut engine);
+    let steps: Vec<Vec<(&str, f64)>> = (0..WARM_UP + STEPS)
+        .map(|step| {
+            let times = engine.time_step(&rows, step as u64);
+            times.unwrap_or_else(|error| panic!("{error}"))
+        })
+        .skip(WARM_UP)
+        .collect();
+    let after = loss(&mut engine);
+    assert!(
+        after < 0.8 * before,
+        "the loss went from {before} to {after}"
+    );
+
+    println!(
+        "784-{hidden}-{latent}, batch {batch}: microseconds, medians of {STEPS} steps, {} kernels a step",
+        steps[0].len()
+    );
+    for (index, (stem, _)) in steps[0].iter().enumerate() {
         println!(
-            "{:>9.1}  whole step",
-            1e6 * median(
-                steps
-                    .iter()
-                    .map(|step| step.iter().map(|pass| pass.1).sum())
-            )
+            "{:>9.1}  {stem}",
+            1e6 * median(steps.iter().map(|step| step[index].1))
         );
     }
+    let whole = steps
+        .iter()
+        .map(|step| step.iter().map(|kernel| kernel.1).sum());
+    println!("{:>9.1}  all", 1e6 * median(whole));
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

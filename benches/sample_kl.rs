@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vae_burn::{Cpu, Gpu};
+use vae_burn::{Cpu, Shaders};
 use vae_kernels::gpu::{self, GraphicsApi};
 use vae_kernels::sample_kl::{Noise, SampleKl, reference, sample_kl};
 use vae_rng::{Generator, Stream};
@@ -95,7 +95,7 @@ fn all(c: &mut Criterion) {
     backend::<Autodiff<Cpu>>(c, "ndarray", &NdArrayDevice::Cpu);
     match gpu::Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
-            backend::<Autodiff<Gpu>>(c, "wgpu", &gpu.into_burn_device());
+            backend::<Autodiff<Shaders>>(c, "wgpu", &gpu.burn_device());
         }
         _ => println!("skipped: sample_kl/wgpu: no hardware adapter"),
     }

@@ -1,19 +1,24 @@
-//! One training step of the presets' networks on each backend, on random images: images per second.
+//! Training steps of the presets' networks on each engine and device, on the built-in digits: images per second.
 //!
 //! Each engine first learns for a few steps and must lower its loss. On a machine without a GPU the wgpu rows are left
 //! out: a software adapter says nothing about speed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
+use std::sync::Arc;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Engine, EngineSetup, Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_model::{
+    Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer,
+    OptimizerConfig, TrainingImages, Wait, Weights,
+};
 use vae_train::FusedEngine;
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
 const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
 /// Steps per timed call: losses are read back, and the device waited for, once a call, as the trainer does.
-const STEPS: u64 = 10;
+const STEPS: u64 = 32;
 
 fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> Box<dyn Engine>) {
     let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
@@ -24,29 +29,36 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
             pixels: 784,
             hidden: vec![hidden],
             latent,
+            activation: Activation::Relu,
+            likelihood: Likelihood::Bernoulli,
             init: Initialization::Glorot,
         };
         let weights = Weights::initial(&model, 0);
         let setup = EngineSetup {
             model: &model,
             weights: &weights,
-            optimizer: OptimizerConfig::Adam,
-            lr: 1e-3,
+            optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
             seed: 0,
         };
         let mut engine = engine(&setup);
-        let indices: Vec<u32> = (0..batch as u32).collect();
-        let images = digits.train.gather(&indices);
+        let images = TrainingImages {
+            bytes: Arc::clone(&digits.train.pixels),
+            binarize: false,
+        };
+        engine
+            .train_on(images)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let rows: Vec<u32> = (0..batch as u32).collect();
         let mut step = 0;
         let mut steps = |engine: &mut dyn Engine| {
             for _ in 0..STEPS {
                 engine
-                    .train_step(&images, step, 1.0)
+                    .train_step(&rows, step, 1.0)
                     .unwrap_or_else(|error| panic!("{error}"));
                 step += 1;
             }
             let losses = engine
-                .take_losses()
+                .take_losses(Wait::ForAll)
                 .unwrap_or_else(|error| panic!("{error}"));
             (losses[0].total(1.0), losses[losses.len() - 1].total(1.0))
         };
@@ -67,15 +79,17 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
 }
 
 fn all(c: &mut Criterion) {
-    backend(c, "cpu", |setup| Box::new(FusedEngine::new(setup)));
-    backend(c, "ndarray", |setup| {
+    backend(c, "fused/cpu", |setup| Box::new(FusedEngine::cpu(setup)));
+    backend(c, "burn/ndarray", |setup| {
         vae_burn::ndarray(setup).unwrap_or_else(|error| panic!("{error}"))
     });
     match Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
-            let device = gpu.into_burn_device();
-            backend(c, "wgpu", |setup| {
-                vae_burn::wgpu(setup, &device).unwrap_or_else(|error| panic!("{error}"))
+            backend(c, "fused/wgpu", |setup| {
+                Box::new(FusedEngine::gpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}")))
+            });
+            backend(c, "burn/wgpu", |setup| {
+                vae_burn::wgpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}"))
             });
         }
         _ => println!("skipped: train_step/wgpu: no hardware adapter"),

@@ -16,8 +16,6 @@ struct Sizes {
 @group(0) @binding(6) var<storage, read_write> sizes: array<Sizes>;
 
 const WORKGROUP = 256u;
-const LOG_VAR_MIN = -30.0;
-const LOG_VAR_MAX = 20.0;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -34,8 +32,6 @@ fn main(
     let packed = i + row; // row * (latent + 1) + j
     let d_z = d_z_kl[packed];
     let d_kl = d_z_kl[row * (size.latent + 1u) + size.latent];
-    let v = log_var[i];
     d_mu[i] = d_z + d_kl * mu[i];
-    let inside = v >= LOG_VAR_MIN && v <= LOG_VAR_MAX;
-    d_log_var[i] = select(0.0, 0.5 * (d_z * (z_kl[packed] - mu[i]) + d_kl * (exp(v) - 1.0)), inside);
+    d_log_var[i] = log_var_gradient(mu[i], log_var[i], z_kl[packed], d_z, d_kl);
 }

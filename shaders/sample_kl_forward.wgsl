@@ -18,8 +18,6 @@ struct Sizes {
 
 const WORKGROUP = 256u;
 const LANES = {{lanes}}u;
-const LOG_VAR_MIN = -30.0;
-const LOG_VAR_MAX = 20.0;
 
 var<workgroup> lane_kl: array<f32, WORKGROUP>;
 
@@ -40,9 +38,9 @@ fn main(
             for (var k = 0u; k < 4u && 4u * quad + k < size.latent; k += 1u) {
                 let j = 4u * quad + k;
                 let m = mu[row * size.latent + j];
-                let v = clamp(log_var[row * size.latent + j], LOG_VAR_MIN, LOG_VAR_MAX);
-                z_kl[row * (size.latent + 1u) + j] = m + exp(0.5 * v) * eps[k];
-                kl += m * m + exp(v) - v - 1.0;
+                let v = log_var[row * size.latent + j];
+                z_kl[row * (size.latent + 1u) + j] = sample(m, v, eps[k]);
+                kl += kl_of(m, v);
             }
         }
     }
@@ -54,6 +52,6 @@ fn main(
         }
     }
     if lane == 0u && row < size.batch {
-        z_kl[row * (size.latent + 1u) + size.latent] = 0.5 * lane_kl[thread];
+        z_kl[row * (size.latent + 1u) + size.latent] = lane_kl[thread];
     }
 }

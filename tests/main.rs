@@ -9,6 +9,7 @@ mod cli;
 mod common;
 mod gradients;
 mod mnist;
+mod passes;
 mod random;
 mod sample_kl;
 mod training;

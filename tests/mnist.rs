@@ -57,8 +57,8 @@ fn the_mnist_crate_reads_the_same_images() {
         .training_set_length(60_000)
         .test_set_length(10_000)
         .finalize();
-    assert!(theirs.trn_img == ours.train.pixels && theirs.trn_lbl == ours.train.labels);
-    assert!(theirs.tst_img == ours.test.pixels && theirs.tst_lbl == ours.test.labels);
+    assert!(theirs.trn_img == *ours.train.pixels && theirs.trn_lbl == ours.train.labels);
+    assert!(theirs.tst_img == *ours.test.pixels && theirs.tst_lbl == ours.test.labels);
 }
 
 /// The article's validation loss after one epoch is 172.33; ours is 171 to 174 for three seeds (docs/benchmarks.md).

@@ -3,7 +3,7 @@
 use vae_kernels::gpu::Gpu;
 use vae_rng::{Generator, Stream, normals_of_block, philox4x32_10};
 
-use crate::common::{distance, open_gpu};
+use crate::common::{distance, gpu};
 
 const BLOCKS: usize = 4096;
 
@@ -101,10 +101,10 @@ fn on_cpu(generator: Generator, step: u64) -> (Vec<u32>, Vec<f32>) {
 
 #[test]
 fn wgsl_draws_the_integers_and_normals_of_rust() {
-    let Some(gpu) = open_gpu() else { return };
+    let Some(gpu) = gpu() else { return };
     for (seed, step) in [(0, 0), (7, 3), (u64::MAX, 1 << 40)] {
         let generator = Generator::new(seed, Stream::Noise);
-        let (words, normals) = on_gpu(&gpu, generator.key(), step);
+        let (words, normals) = on_gpu(gpu, generator.key(), step);
         let (expected_words, expected_normals) = on_cpu(generator, step);
         assert_eq!(words, expected_words);
         // Radius: up to 5.77, whose square root halves the 4 + 3 roundings of the logarithm and adds 3 of its own; sine and
@@ -122,8 +122,8 @@ fn a_philox_with_one_round_less_or_a_swapped_key_is_told_apart() {
         philox4x32_10([0, 0, 3, 0], [high, low]),
         generator.block(3, 0, 0)
     );
-    let Some(gpu) = open_gpu() else { return };
-    let (words, normals) = on_gpu(&gpu, [high, low], 3);
+    let Some(gpu) = gpu() else { return };
+    let (words, normals) = on_gpu(gpu, [high, low], 3);
     let (expected_words, expected_normals) = on_cpu(generator, 3);
     assert_ne!(words, expected_words);
     assert!(distance(&normals, &expected_normals, |_| 4.2e-6) > 1000.0);

@@ -3,11 +3,12 @@
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
-use vae_burn::{Cpu, Gpu};
+use vae_burn::{Cpu, Shaders};
+use vae_kernels::gpu::Gpu;
 use vae_kernels::sample_kl::{Noise, SampleKl, reference, sample_kl};
 use vae_rng::{Generator, Stream};
 
-use crate::common::{burn_device, distance};
+use crate::common::{distance, gpu};
 
 const SIZES: [[usize; 2]; 6] = [[1, 1], [3, 2], [100, 2], [128, 20], [257, 33], [5, 1030]];
 /// At, beyond and around both ends of the clamp, and the middle.
@@ -162,20 +163,28 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 
 #[test]
 fn the_forward_shader_is_the_reference() {
-    let Some(device) = burn_device() else { return };
+    let Some(device) = gpu().map(Gpu::burn_device) else {
+        return;
+    };
     for case in Case::all() {
-        let worst =
-            case.forward_distance(&case.forward::<Gpu>(&device), &case.forward::<Cpu>(&CPU));
+        let worst = case.forward_distance(
+            &case.forward::<Shaders>(&device),
+            &case.forward::<Cpu>(&CPU),
+        );
         assert!(worst <= 1.0, "{:?}: {worst} tolerances", case.size);
     }
 }
 
 #[test]
 fn the_backward_shader_is_the_reference() {
-    let Some(device) = burn_device() else { return };
+    let Some(device) = gpu().map(Gpu::burn_device) else {
+        return;
+    };
     for case in Case::all() {
-        let worst =
-            case.backward_distance(&case.backward::<Gpu>(&device), &case.backward::<Cpu>(&CPU));
+        let worst = case.backward_distance(
+            &case.backward::<Shaders>(&device),
+            &case.backward::<Cpu>(&CPU),
+        );
         assert!(worst <= 1.0, "{:?}: {worst} tolerances", case.size);
     }
 }
@@ -265,10 +274,12 @@ fn wrong_backward_formulas_are_told_apart() {
 /// One row more than 65,535 workgroups of 256 rows: the grid is folded, and the last row is the last workgroup's only one.
 #[test]
 fn a_batch_beyond_the_limit_of_workgroups_is_whole() {
-    let Some(device) = burn_device() else { return };
+    let Some(device) = gpu().map(Gpu::burn_device) else {
+        return;
+    };
     const ROWS: usize = 65_535 * 256 + 1;
     const TAIL: usize = 300;
-    let constant = |value: f32| Tensor::<Gpu, 2>::full([ROWS, 1], value, &device);
+    let constant = |value: f32| Tensor::<Shaders, 2>::full([ROWS, 1], value, &device);
     let (z, kl) = sample_kl(constant(0.5), constant(-1.0), noise());
     let found = Tensor::cat(
         vec![

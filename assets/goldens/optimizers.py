@@ -1,4 +1,4 @@
-"""Eight steps of Keras' RMSprop, PyTorch's Adam and, as the wrong formula, PyTorch's RMSprop.
+"""Eight steps of Keras' RMSprop, PyTorch's Adam, AdamW and SGD and, as a wrong formula, PyTorch's RMSprop.
 
     pip install torch keras numpy
     KERAS_BACKEND=torch python assets/goldens/optimizers.py > assets/goldens/optimizers.txt
@@ -20,11 +20,13 @@ def line(name, values):
     print(f"{name}: " + " ".join(f"{float(v):.9g}" for v in values))
 
 
-def torch_steps(name, make):
+def torch_steps(name, make, clip_norm=None):
     value = torch.tensor(start, requires_grad=True)
     optimizer = make([value])
     for gradient in gradients:
         value.grad = torch.tensor(gradient)
+        if clip_norm:
+            torch.nn.utils.clip_grad_norm_([value], clip_norm)
         optimizer.step()
         line(name, value.detach())
 
@@ -43,3 +45,6 @@ for gradient in gradients:
 keras_steps("keras rmsprop", keras.optimizers.RMSprop(learning_rate=LR))
 torch_steps("pytorch adam", lambda p: torch.optim.Adam(p, lr=LR))
 torch_steps("pytorch rmsprop", lambda p: torch.optim.RMSprop(p, lr=LR, alpha=0.9, eps=1e-7))
+torch_steps("pytorch adamw", lambda p: torch.optim.AdamW(p, lr=LR, weight_decay=0.01))
+torch_steps("pytorch sgd", lambda p: torch.optim.SGD(p, lr=LR, momentum=0.9))
+torch_steps("pytorch sgd clipped", lambda p: torch.optim.SGD(p, lr=LR, momentum=0.9), clip_norm=0.5)

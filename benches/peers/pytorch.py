@@ -1,35 +1,34 @@
-"""The training step of `cargo bench --bench passes` in PyTorch: images per second, eager and compiled.
+"""The VAE's training step in PyTorch: eager, compiled, or as one CUDA graph. workload.py says what is asked for.
 
     pip install torch numpy
-    python benches/peers/pytorch.py --data MNIST_FOLDER --hidden 256 --latent 2 --batch 100 --threads 2
+    python benches/peers/pytorch.py --data MNIST_FOLDER --mode compile --hidden 256 --latent 2 --batch 100 --threads 2
+
+eager              modules, autograd, the fused Adam
+compile            forward, backward and Adam in one graph of torch.compile; on a CPU it needs a C++ compiler
+cudagraph          the eager step captured with the choice of its batch, replayed with one launch (--device cuda)
+compile-cudagraph  the compiled step captured in the same way (--device cuda)
 """
 
-import argparse
-import gzip
-import pathlib
-import statistics
-import time
+import itertools
+
+import workload
+
+args = workload.arguments("eager", "compile", "cudagraph", "compile-cudagraph")
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--data", required=True, help="folder with train-images-idx3-ubyte.gz")
-parser.add_argument("--hidden", type=int, default=256)
-parser.add_argument("--latent", type=int, default=2)
-parser.add_argument("--batch", type=int, default=100)
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--device", default="cpu")
-parser.add_argument("--compile", action="store_true")
-parser.add_argument("--steps", type=int, default=300)
-args = parser.parse_args()
-
-torch.set_num_threads(args.threads)
 torch.manual_seed(0)
+torch.set_num_threads(args.threads)
+# Adam's moments of weights that seldom get a gradient fade into subnormal numbers, which cost a CPU a fifth of its
+# speed from about step 700 on. XLA always flushes them to zero; PyTorch only when told.
+torch.set_flush_denormal(True)
+torch.set_float32_matmul_precision("high" if args.tf32 else "highest")
+
 device = torch.device(args.device)
-raw = gzip.decompress((pathlib.Path(args.data) / "train-images-idx3-ubyte.gz").read_bytes())
-images = torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).reshape(-1, 784).to(device)
+images = torch.tensor(workload.images(args), device=device)
+batches = torch.tensor(workload.batches(args, len(images)), device=device)
 
 
 class Vae(nn.Module):
@@ -41,48 +40,83 @@ class Vae(nn.Module):
         self.decoder = nn.Linear(args.latent, args.hidden)
         self.logits = nn.Linear(args.hidden, 784)
 
-    def forward(self, x):
+    def forward(self, rows):
+        x = images.index_select(0, rows).float() / 255
         h = F.relu(self.encoder(x))
         mu, log_var = self.mu(h), self.log_var(h)
         z = mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
         logits = self.logits(F.relu(self.decoder(z)))
         recon = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - log_var - 1).sum()
-        return (recon + kl) / x.shape[0]
+        return (recon + kl) / len(rows)
 
 
-model = Vae().to(device)
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-forward = torch.compile(model) if args.compile else model
+def eager(model):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=args.mode == "cudagraph")
+
+    def step(rows):
+        optimizer.zero_grad(set_to_none=True)
+        loss = model(rows)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
 
 
-def step(rows):
-    x = images[rows].float() / 255
-    loss = forward(x)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
+def compiled(model):
+    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    m = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    v = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    t = torch.zeros((), device=device)
+    gradients_and_loss = torch.func.grad_and_value(lambda w, rows: torch.func.functional_call(model, w, (rows,)))
+
+    @torch.compile(fullgraph=True)
+    def step(rows):
+        gradients, loss = gradients_and_loss(weights, rows)
+        t.add_(1)
+        for name, g in gradients.items():
+            m[name].lerp_(g, 0.1)
+            v[name].mul_(0.999).addcmul_(g, g, value=0.001)
+            m_hat, v_hat = m[name] / (1 - 0.9**t), v[name] / (1 - 0.999**t)
+            weights[name].sub_(1e-3 * m_hat / (v_hat.sqrt() + 1e-8))
+        return loss
+
+    return step
 
 
-def synchronize():
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+def captured(step):
+    taken = torch.zeros(1, dtype=torch.int64, device=device)
+    losses = torch.zeros(args.section, device=device)
+
+    def body():
+        loss = step(batches.index_select(0, taken % len(batches))[0])
+        losses.index_copy_(0, taken % args.section, loss.reshape(1))
+        taken.add_(1)
+
+    aside = torch.cuda.Stream()  # torch.cuda.graph wants some steps on another stream first
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            body()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        body()
+    taken.zero_()
+
+    def train():
+        for _ in range(args.section):
+            graph.replay()
+        return losses.tolist()
+
+    return train
 
 
-order = torch.randperm(len(images), device=device)
-batches = [order[i : i + args.batch] for i in range(0, len(images) - args.batch + 1, args.batch)]
-first = step(batches[0]).item()
-for i in range(50):
-    last = step(batches[i % len(batches)])
-assert last.item() < 0.8 * first, (first, last.item())
-speeds = []
-for _ in range(5):
-    synchronize()
-    start = time.perf_counter()
-    losses = [step(batches[i % len(batches)]) for i in range(args.steps // 5)]
-    torch.stack(losses).cpu()
-    synchronize()
-    speeds.append(len(losses) * args.batch / (time.perf_counter() - start))
-kind = "compiled" if args.compile else "eager"
-print(f"{statistics.median(speeds):.0f} images/s  pytorch {torch.__version__} {kind} {args.device} 784-{args.hidden}-{args.latent} batch {args.batch}")
+step = compiled(Vae().to(device)) if "compile" in args.mode else eager(Vae().to(device))
+if "cudagraph" in args.mode:
+    train = captured(step)
+else:
+    turn = itertools.cycle(batches)
+    train = lambda: torch.stack([step(next(turn)) for _ in range(args.section)]).tolist()
+workload.report(args, f"pytorch {torch.__version__}", train)

@@ -6,8 +6,8 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use clap::{Args, Parser, Subcommand};
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, de::IntoDeserializer};
-use vae_model::{Initialization, OptimizerConfig};
-use vae_train::{BackendChoice, Preset, RecipePatch};
+use vae_model::{Activation, Initialization, Optimizer};
+use vae_train::{BackendChoice, Binarize, EngineChoice, LikelihoodName, Preset, RecipePatch};
 
 /// Train variational autoencoders on any GPU through wgpu, or on the CPU.
 #[derive(Debug, Parser)]
@@ -36,8 +36,11 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "digits|FOLDER")]
     data: Option<String>,
     /// Where to compute; `auto` takes a hardware GPU if there is one, else the CPU [default: auto].
-    #[arg(long, value_parser = backend())]
+    #[arg(long, value_parser = one_of::<BackendChoice>(BACKENDS))]
     backend: Option<BackendChoice>,
+    /// What computes: the fused step program wherever it can, or burn's autodiff [default: auto].
+    #[arg(long, value_parser = one_of::<EngineChoice>(ENGINES))]
+    engine: Option<EngineChoice>,
     /// A published recipe.
     #[arg(long, value_parser = preset())]
     preset: Option<Preset>,
@@ -53,9 +56,18 @@ pub(crate) struct TrainArguments {
     /// Learning rate [default: 0.001].
     #[arg(long)]
     lr: Option<f64>,
-    /// RMSprop as Keras does it or Adam as PyTorch does it [default: rmsprop].
-    #[arg(long, value_parser = optimizer())]
-    optimizer: Option<OptimizerConfig>,
+    /// RMSprop as Keras does it, or Adam, AdamW or SGD as PyTorch does them [default: rmsprop].
+    #[arg(long, value_parser = one_of::<Optimizer>(OPTIMIZERS))]
+    optimizer: Option<Optimizer>,
+    /// Decoupled weight decay of AdamW [default: 0.01].
+    #[arg(long)]
+    weight_decay: Option<f64>,
+    /// Momentum of SGD [default: 0.9].
+    #[arg(long)]
+    momentum: Option<f64>,
+    /// Scale gradients down to this norm, all parameters together [default: never].
+    #[arg(long, value_name = "NORM")]
+    clip_norm: Option<f64>,
     /// Weight of the KL term [default: 1].
     #[arg(long)]
     beta: Option<f64>,
@@ -68,8 +80,20 @@ pub(crate) struct TrainArguments {
     /// Widths of the encoder's hidden layers; the decoder mirrors them [default: 256].
     #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "WIDTH[,WIDTH..]")]
     hidden: Option<Vec<usize>>,
+    /// After every hidden layer [default: relu].
+    #[arg(long, value_parser = one_of::<Activation>(ACTIVATIONS))]
+    activation: Option<Activation>,
+    /// What the decoder says of a pixel: its probability of white, or the mean of a normal [default: bernoulli].
+    #[arg(long, value_parser = one_of::<LikelihoodName>(LIKELIHOODS))]
+    likelihood: Option<LikelihoodName>,
+    /// Standard deviation of the Gaussian likelihood, in units of a pixel's range [default: 0.1].
+    #[arg(long)]
+    sigma: Option<f64>,
+    /// Draw pixels as black or white, their brightness the probability of white: once, or at every step anew [default: none].
+    #[arg(long, value_parser = one_of::<Binarize>(BINARIZE))]
+    binarize: Option<Binarize>,
     /// Initial weights as in Keras (glorot) or PyTorch [default: glorot].
-    #[arg(long, value_parser = init())]
+    #[arg(long, value_parser = one_of::<Initialization>(INITS))]
     init: Option<Initialization>,
     /// The run folder [default: runs/<data>-<number>].
     #[arg(long, value_name = "FOLDER")]
@@ -93,7 +117,7 @@ pub(crate) struct SampleArguments {
     #[arg(long, default_value = "0")]
     pub(crate) seed: u64,
     /// Where to compute.
-    #[arg(long, default_value = "auto", value_parser = backend())]
+    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
     pub(crate) backend: BackendChoice,
 }
 
@@ -111,7 +135,7 @@ pub(crate) struct ReconstructArguments {
     #[arg(long, default_value = "reconstructions.png", value_name = "FILE.png")]
     pub(crate) out: PathBuf,
     /// Where to compute.
-    #[arg(long, default_value = "auto", value_parser = backend())]
+    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
     pub(crate) backend: BackendChoice,
 }
 
@@ -122,11 +146,19 @@ impl TrainArguments {
             data: self.data.clone(),
             image: None,
             backend: self.backend,
+            engine: self.engine,
             hidden: self.hidden.clone(),
             latent: self.latent,
+            activation: self.activation,
+            likelihood: self.likelihood,
+            sigma: self.sigma.map(Some),
+            binarize: self.binarize,
             init: self.init,
             optimizer: self.optimizer,
             lr: self.lr,
+            weight_decay: self.weight_decay.map(Some),
+            momentum: self.momentum.map(Some),
+            clip_norm: self.clip_norm.map(Some),
             beta: self.beta,
             batch_size: self.batch_size,
             epochs: self.epochs,
@@ -142,20 +174,19 @@ fn positive() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
-const BACKENDS: [&str; 7] = ["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
-const OPTIMIZERS: [&str; 2] = ["rmsprop", "adam"];
-const INITS: [&str; 2] = ["glorot", "pytorch"];
+const BACKENDS: &[&str] = &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
+const ENGINES: &[&str] = &["auto", "burn", "fused"];
+const ACTIVATIONS: &[&str] = &["relu", "tanh", "sigmoid", "gelu", "leaky-relu", "softplus"];
+const LIKELIHOODS: &[&str] = &["bernoulli", "gaussian"];
+const BINARIZE: &[&str] = &["none", "static", "dynamic"];
+const OPTIMIZERS: &[&str] = &["rmsprop", "adam", "adamw", "sgd"];
+const INITS: &[&str] = &["glorot", "pytorch"];
 
-fn backend() -> impl TypedValueParser<Value = BackendChoice> {
-    PossibleValuesParser::new(BACKENDS).try_map(|name| by_name(&name))
-}
-
-fn optimizer() -> impl TypedValueParser<Value = OptimizerConfig> {
-    PossibleValuesParser::new(OPTIMIZERS).try_map(|name| by_name(&name))
-}
-
-fn init() -> impl TypedValueParser<Value = Initialization> {
-    PossibleValuesParser::new(INITS).try_map(|name| by_name(&name))
+/// One of `names`, each of which a config file would call the same.
+fn one_of<T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static>(
+    names: &'static [&'static str],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(|name| by_name(&name))
 }
 
 fn preset() -> impl TypedValueParser<Value = Preset> {
@@ -186,20 +217,18 @@ mod tests {
 
     #[test]
     fn every_name_on_the_command_line_is_one_of_the_config_file() {
-        assert!(
-            BACKENDS
-                .iter()
-                .all(|name| by_name::<BackendChoice>(name).is_ok())
-        );
-        assert!(
-            OPTIMIZERS
-                .iter()
-                .all(|name| by_name::<OptimizerConfig>(name).is_ok())
-        );
-        assert!(
-            INITS
-                .iter()
-                .all(|name| by_name::<Initialization>(name).is_ok())
-        );
+        fn check<T: for<'de> Deserialize<'de>>(names: &[&str]) {
+            assert!(
+                names.iter().all(|name| by_name::<T>(name).is_ok()),
+                "{names:?}"
+            );
+        }
+        check::<BackendChoice>(BACKENDS);
+        check::<EngineChoice>(ENGINES);
+        check::<Activation>(ACTIVATIONS);
+        check::<LikelihoodName>(LIKELIHOODS);
+        check::<Binarize>(BINARIZE);
+        check::<Optimizer>(OPTIMIZERS);
+        check::<Initialization>(INITS);
     }
 }

@@ -12,6 +12,7 @@ use crate::report;
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let run = SavedRun::open(&arguments.run)?;
     let dataset = Dataset::open(arguments.data.as_deref().unwrap_or(&run.recipe.data))?;
+    let dataset = run.recipe.see(&dataset);
     let images = &dataset.test;
     ensure!(
         [images.height, images.width] == run.recipe.image,
@@ -22,9 +23,9 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     );
     let device = Device::open(arguments.backend)?;
     report::device(&device);
-    let engine = run.engine(&device)?;
+    let mut engine = run.engine(&device)?;
     let shown: Vec<u32> = (0..images.count().min(arguments.count) as u32).collect();
-    reconstructions(engine.as_ref(), images, &shown)?.save(&arguments.out)?;
+    reconstructions(engine.as_mut(), images, &shown)?.save(&arguments.out)?;
     report::result(&arguments.out.display().to_string());
     Ok(ExitCode::SUCCESS)
 }

@@ -12,9 +12,9 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     let run = SavedRun::open(&arguments.run)?;
     let device = Device::open(arguments.backend)?;
     report::device(&device);
-    let engine = run.engine(&device)?;
+    let mut engine = run.engine(&device)?;
     let grid = samples(
-        engine.as_ref(),
+        engine.as_mut(),
         run.recipe.image,
         run.recipe.latent,
         arguments.seed,

@@ -36,6 +36,9 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 
     let device = Device::open(recipe.backend)?;
     report::device(&device);
+    let model = recipe.model();
+    let route = device.route(recipe.engine, &model, recipe.optimizer)?;
+    report::note(&format!("engine: {route}"));
     report::note(&format!(
         "data: {}: {} training and {} test images of {} x {}",
         dataset.name,

@@ -4,14 +4,16 @@ pub(crate) mod plain_loss;
 
 use std::sync::OnceLock;
 
-use burn_wgpu::WgpuDevice;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_model::{Engine, EngineSetup};
+use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
 
-/// An open GPU, software or hardware, or `None` with a visible skip; `VAE_GPU_TESTS=require` makes the skip a failure.
-pub(crate) fn open_gpu() -> Option<Gpu> {
-    match Gpu::open(GraphicsApi::Any) {
+/// An open GPU, software or hardware, once for the whole process, or `None` with a visible skip; `VAE_GPU_TESTS=require`
+/// makes the skip a failure.
+pub(crate) fn gpu() -> Option<&'static Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    let gpu = GPU.get_or_init(|| match Gpu::open(GraphicsApi::Any) {
         Ok(gpu) => Some(gpu),
         Err(error) => {
             let required =
@@ -20,45 +22,56 @@ pub(crate) fn open_gpu() -> Option<Gpu> {
             eprintln!("skipped: no adapter ({error})");
             None
         }
-    }
-}
-
-/// The same, handed to burn once for the whole process.
-pub(crate) fn burn_device() -> Option<WgpuDevice> {
-    static DEVICE: OnceLock<Option<WgpuDevice>> = OnceLock::new();
-    DEVICE
-        .get_or_init(|| open_gpu().map(Gpu::into_burn_device))
-        .clone()
+    });
+    gpu.as_ref()
 }
 
 /// Who executes a model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// burn on ndarray.
     Ndarray,
     /// burn on wgpu.
-    Wgpu(WgpuDevice),
+    Wgpu,
     /// The fused engine on the CPU.
     Cpu,
+    /// The fused engine on wgpu.
+    FusedWgpu,
 }
 
 impl Route {
     /// Every route that this machine has but burn on ndarray, the reference.
     pub(crate) fn others() -> Vec<Self> {
-        burn_device()
-            .map(Self::Wgpu)
-            .into_iter()
-            .chain([Self::Cpu])
-            .collect()
+        let mut routes = vec![Self::Cpu];
+        if gpu().is_some() {
+            routes.extend([Self::Wgpu, Self::FusedWgpu]);
+        }
+        routes
     }
 
-    pub(crate) fn engine(&self, setup: &EngineSetup<'_>) -> Box<dyn Engine> {
+    /// The same, and the reference.
+    pub(crate) fn all() -> Vec<Self> {
+        [vec![Self::Ndarray], Self::others()].concat()
+    }
+
+    pub(crate) fn engine(self, setup: &EngineSetup<'_>) -> Box<dyn Engine> {
+        let gpu = || gpu().expect("a route of this machine");
         match self {
             Self::Ndarray => vae_burn::ndarray(setup).expect("its own weights"),
-            Self::Wgpu(device) => vae_burn::wgpu(setup, device).expect("its own weights"),
-            Self::Cpu => Box::new(FusedEngine::new(setup)),
+            Self::Wgpu => vae_burn::wgpu(setup, gpu()).expect("its own weights"),
+            Self::Cpu => Box::new(FusedEngine::cpu(setup)),
+            Self::FusedWgpu => Box::new(FusedEngine::gpu(setup, gpu()).expect("a working device")),
         }
     }
+}
+
+/// Bytes as [`Engine::train_on`] takes them: noisy stripes, every fifth column bright, the next ones ever darker.
+pub(crate) fn stripes(count: usize, pixels: usize) -> Vec<u8> {
+    let uniforms = Generator::new(0, Stream::Shuffle).uniforms(0, 0, count, pixels);
+    let pixels = uniforms.iter().enumerate();
+    pixels
+        .map(|(index, u)| ((0.5 + 0.5 * u) * (index % 5) as f32 / 4.0 * 255.0) as u8)
+        .collect()
 }
 
 /// The largest distance between `found` and `expected` in units of the tolerance of each element: at most 1 is equal.

@@ -1,6 +1,6 @@
 //! The loss of `vae_model`'s documentation in plain f64 loops, without tensors or autodiff: the root of the oracle chain.
 
-use vae_model::{ModelConfig, NamedTensor};
+use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor};
 
 /// What a wrong implementation might do instead.
 #[derive(Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) fn loss(
             .collect();
         let eps = &eps[row * config.latent..][..config.latent];
 
-        let features = hidden(weights, "encoder", config.hidden.len(), x.clone());
+        let features = hidden(weights, "encoder", config, x.clone());
         let mu = dense(weights, "mu", &features);
         let log_var: Vec<f64> = dense(weights, "log_var", &features)
             .iter()
@@ -54,13 +54,15 @@ pub(crate) fn loss(
         let term = |j: usize| mu[j] * mu[j] + log_var[j].exp() + sign * log_var[j] - 1.0;
         let kl = half * (0..config.latent).map(term).sum::<f64>();
 
-        let logits = dense(
-            weights,
-            "logits",
-            &hidden(weights, "decoder", config.hidden.len(), z),
-        );
-        let nll = |(l, x): (&f64, &f64)| l.max(0.0) - l * x + (-l.abs()).exp().ln_1p();
-        let mut recon: f64 = logits.iter().zip(&x).map(nll).sum();
+        let output = dense(weights, "output", &hidden(weights, "decoder", config, z));
+        let nll = |(y, x): (&f64, &f64)| match config.likelihood {
+            Likelihood::Bernoulli => y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
+            Likelihood::Gaussian { sigma } => {
+                let sigma = f64::from(sigma);
+                0.5 * ((x - y) / sigma).powi(2) + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
+            }
+        };
+        let mut recon: f64 = output.iter().zip(&x).map(nll).sum();
         if formula == Formula::MeanOverPixels {
             recon /= config.pixels as f64;
         }
@@ -69,13 +71,39 @@ pub(crate) fn loss(
     total / batch as f64
 }
 
-fn hidden(weights: &[NamedTensor], side: &str, layers: usize, input: Vec<f64>) -> Vec<f64> {
-    (0..layers).fold(input, |x, index| {
+fn hidden(weights: &[NamedTensor], side: &str, config: &ModelConfig, input: Vec<f64>) -> Vec<f64> {
+    (0..config.hidden.len()).fold(input, |x, index| {
         dense(weights, &format!("{side}.{index}"), &x)
             .iter()
-            .map(|v| v.max(0.0))
+            .map(|&v| activate(config.activation, v))
             .collect()
     })
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Relu => x.max(0.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Gelu => gelu(x),
+        Activation::LeakyRelu => x.max(0.01 * x),
+        Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+    }
+}
+
+/// `x Phi(x)`, with `Phi(x) = 1/2 + phi(x) (x + x^3 / 3 + x^5 / 15 + ..)`: the sum has no cancellation, and beyond 9 its
+/// limits are exact in f64.
+pub(crate) fn gelu(x: f64) -> f64 {
+    if x.abs() > 9.0 {
+        return x.max(0.0);
+    }
+    let mut term = x;
+    let mut sum = x;
+    for odd in (3..400).step_by(2) {
+        term *= x * x / f64::from(odd);
+        sum += term;
+    }
+    x * (0.5 + sum * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt())
 }
 
 fn dense(weights: &[NamedTensor], layer: &str, input: &[f64]) -> Vec<f64> {

@@ -2,151 +2,193 @@
 
 use burn::module::{AutodiffModule, Param};
 use burn::nn::Linear;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
+use vae_kernels::cpu;
+use vae_kernels::gpu::Failure;
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise, SampleKl, sample_kl};
 use vae_model::{
     Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior,
-    Snapshot, Vae, Weights, WeightsError, bernoulli_nll,
+    Snapshot, TrainingImages, Vae, Wait, Weights, WeightsError,
 };
 use vae_rng::{Generator, Stream};
 
-use crate::optimizer::Optimizer;
+use crate::optimizer::Stepper;
+
+/// Steps whose losses are read back together when nobody waits for them.
+const READ_AT_ONCE: usize = 16;
 
 /// A model on a burn backend.
 #[derive(Debug)]
 pub struct BurnEngine<B: AutodiffBackend> {
     config: ModelConfig,
     vae: Vae<B>,
-    optimizer: Optimizer<B::InnerBackend>,
+    stepper: Stepper<B::InnerBackend>,
+    images: Option<TrainingImages>,
     noise: Generator,
+    binarization: Generator,
     evaluation_noise: Generator,
     /// `[recon, kl]` of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
     device: B::Device,
+    failure: Failure,
 }
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
-    /// An engine on `device`.
+    /// An engine on `device`, whose driver leaves word in `failure`.
     ///
     /// # Errors
     /// If the weights belong to another network.
-    pub fn new(setup: &EngineSetup<'_>, device: B::Device) -> Result<Self, WeightsError> {
+    pub fn new(
+        setup: &EngineSetup<'_>,
+        device: B::Device,
+        failure: Failure,
+    ) -> Result<Self, WeightsError> {
         Ok(Self {
             config: setup.model.clone(),
             vae: Vae::new(setup.model, setup.weights, &device)?,
-            optimizer: Optimizer::new(setup.optimizer, setup.lr),
+            stepper: Stepper::new(setup.optimizer),
+            images: None,
             noise: Generator::new(setup.seed, Stream::Noise),
+            binarization: Generator::new(setup.seed, Stream::Binarization),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
             losses: Vec::new(),
             device,
+            failure,
         })
+    }
+
+    /// `tensor` on the host, if the device is well.
+    fn read<C: Backend, const D: usize>(
+        &self,
+        tensor: Tensor<C, D>,
+    ) -> Result<Vec<f32>, EngineError> {
+        let values = read(tensor)?;
+        self.failure
+            .get()
+            .map_or(Ok(values), |message| Err(EngineError::Device(message)))
     }
 
     fn images<C: Backend<Device = B::Device>>(&self, images: &[f32]) -> Tensor<C, 2> {
         matrix(images, self.config.pixels, &self.device)
     }
-}
 
-impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngine<B> {
-    fn train_step(&mut self, images: &[f32], step: u64, beta: f32) -> Result<(), EngineError> {
+    /// Losses of `images`, `[1]` each, and the gradient of `recon + beta * kl` with respect to each parameter, flattened, in
+    /// the order of [`ModelConfig::parameters`].
+    fn backward(&self, images: &[f32], step: u64, beta: f32) -> ([Inner<B>; 2], Vec<Inner<B>>) {
         let noise = Noise {
             generator: self.noise,
             step,
             first_row: 0,
         };
-        let (recon, kl) = losses(&self.vae, self.images(images), noise);
-        self.losses.push(Tensor::cat(
-            vec![recon.clone().inner(), kl.clone().inner()],
-            0,
-        ));
+        let [recon, kl] = losses(&self.vae, self.images(images), noise);
+        let losses = [recon.clone().inner(), kl.clone().inner()];
         let gradients = (recon + kl * beta).backward();
+        let parameters = self.vae.layers().flat_map(|Linear { weight, bias }| {
+            let bias = bias.as_ref().map(|bias| gradient(bias, &gradients));
+            [gradient(weight, &gradients)].into_iter().chain(bias)
+        });
+        (losses, parameters.collect())
+    }
+}
 
-        let update = step + 1;
-        for (layer, Linear { weight, bias }) in self.vae.layers_mut().enumerate() {
-            *weight = stepped(&mut self.optimizer, 2 * layer, weight, &gradients, update);
-            *bias = bias
-                .as_ref()
-                .map(|bias| stepped(&mut self.optimizer, 2 * layer + 1, bias, &gradients, update));
+/// A flat tensor that no gradient flows through.
+type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
+
+impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngine<B> {
+    fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
+        self.images = Some(images);
+        Ok(())
+    }
+
+    fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
+        let pixels = self.config.pixels;
+        let images = self.images.as_ref().map_or_else(Vec::new, |images| {
+            let binarization = images.binarize.then_some((self.binarization, step));
+            cpu::gather(&images.bytes, pixels, rows, binarization)
+        });
+        let (losses, mut gradients) = self.backward(&images, step, beta);
+        self.losses.push(Tensor::cat(losses.into(), 0));
+        self.stepper.clip(&mut gradients);
+
+        let mut gradients = gradients.into_iter().enumerate();
+        for Linear { weight, bias } in self.vae.layers_mut() {
+            if let Some((index, gradient)) = gradients.next() {
+                *weight = stepped(&mut self.stepper, index, weight, gradient, step + 1);
+            }
+            if let (Some(bias), Some((index, gradient))) = (bias.as_mut(), gradients.next()) {
+                *bias = stepped(&mut self.stepper, index, bias, gradient, step + 1);
+            }
         }
         Ok(())
     }
 
+    fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
+        // burn cannot say whether a tensor is ready, so only many at once are worth the wait.
+        let pending = std::mem::take(&mut self.losses);
+        if pending.is_empty() || (wait == Wait::No && pending.len() < READ_AT_ONCE) {
+            self.losses = pending;
+            return Ok(Vec::new());
+        }
+        let values = self.read(Tensor::cat(pending, 0))?;
+        Ok(values.chunks_exact(2).map(pair).collect())
+    }
+
     fn gradients(
-        &self,
+        &mut self,
         images: &[f32],
         step: u64,
         beta: f32,
     ) -> Result<Vec<NamedTensor>, EngineError> {
-        let noise = Noise {
-            generator: self.noise,
-            step,
-            first_row: 0,
-        };
-        let (recon, kl) = losses(&self.vae, self.images(images), noise);
-        let gradients = (recon + kl * beta).backward();
-        let mut values = Vec::new();
-        for Linear { weight, bias } in self.vae.layers() {
-            values.push(read(gradient(weight, &gradients))?);
-            values.extend(
-                bias.as_ref()
-                    .map(|bias| read(gradient(bias, &gradients)))
-                    .transpose()?,
-            );
-        }
+        let (_, gradients) = self.backward(images, step, beta);
+        let values = gradients
+            .into_iter()
+            .map(|gradient| self.read(gradient))
+            .collect::<Result<_, _>>()?;
         Ok(named(&self.config, "", values))
     }
 
-    fn take_losses(&mut self) -> Result<Vec<Losses>, EngineError> {
-        let pending = std::mem::take(&mut self.losses);
-        if pending.is_empty() {
-            return Ok(Vec::new());
-        }
-        let values = read(Tensor::cat(pending, 0))?;
-        Ok(values.chunks_exact(2).map(pair).collect())
-    }
-
-    fn evaluate(&self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
+    fn evaluate(&mut self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
         let noise = Noise {
             generator: self.evaluation_noise,
             step: 0,
             first_row,
         };
-        let (recon, kl) = losses(&self.vae.valid(), self.images(images), noise);
-        Ok(pair(&read(Tensor::cat(vec![recon, kl], 0))?))
+        let losses = losses(&self.vae.valid(), self.images(images), noise);
+        Ok(pair(&self.read(Tensor::cat(losses.into(), 0))?))
     }
 
-    fn encode(&self, images: &[f32]) -> Result<Posterior, EngineError> {
+    fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
         let (mu, log_var) = self.vae.valid().encode(self.images(images));
         Ok(Posterior {
-            mu: read(mu)?,
-            log_var: read(log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX))?,
+            mu: self.read(mu)?,
+            log_var: self.read(log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX))?,
         })
     }
 
-    fn decode(&self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
-        read(sigmoid(self.vae.valid().decode(matrix(
-            z,
-            self.config.latent,
-            &self.device,
-        ))))
+    fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let vae = self.vae.valid();
+        self.read(vae.mean(vae.decode(matrix(z, self.config.latent, &self.device))))
     }
 
-    fn snapshot(&self) -> Result<Snapshot, EngineError> {
+    fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
         let mut values = Vec::new();
         for Linear { weight, bias } in self.vae.layers() {
-            values.push(read(weight.val())?);
-            values.extend(bias.as_ref().map(|bias| read(bias.val())).transpose()?);
+            values.push(self.read(weight.val())?);
+            values.extend(
+                bias.as_ref()
+                    .map(|bias| self.read(bias.val()))
+                    .transpose()?,
+            );
         }
         let weights = Weights::from_tensors(&self.config, named(&self.config, "", values))?;
         let mut optimizer = Vec::new();
-        for (index, moment) in self.optimizer.config().moment_names().iter().enumerate() {
+        for (index, moment) in self.stepper.moment_names().iter().enumerate() {
             let values = self
-                .optimizer
+                .stepper
                 .moments()
                 .iter()
-                .map(|moments| read(moments[index].clone()));
+                .map(|moments| self.read(moments[index].clone()));
             optimizer.extend(named(
                 &self.config,
                 &format!("{moment}."),
@@ -172,44 +214,41 @@ fn named(config: &ModelConfig, prefix: &str, values: Vec<Vec<f32>>) -> Vec<Named
         .collect()
 }
 
-/// The gradient of `parameter`; zero where the loss does not depend on it.
+/// The gradient of `parameter`, flattened; zero where the loss does not depend on it.
 fn gradient<B: AutodiffBackend, const D: usize>(
     parameter: &Param<Tensor<B, D>>,
     gradients: &B::Gradients,
-) -> Tensor<B::InnerBackend, D> {
+) -> Inner<B> {
     let value = parameter.val();
-    value
-        .grad(gradients)
+    let gradient = value.grad(gradients);
+    gradient
         .unwrap_or_else(|| value.inner().zeros_like())
+        .flatten(0, D - 1)
 }
 
 /// `parameter` after one step of the optimizer.
 fn stepped<B: AutodiffBackend, const D: usize>(
-    optimizer: &mut Optimizer<B::InnerBackend>,
+    stepper: &mut Stepper<B::InnerBackend>,
     index: usize,
     parameter: &Param<Tensor<B, D>>,
-    gradients: &B::Gradients,
+    gradient: Inner<B>,
     update: u64,
 ) -> Param<Tensor<B, D>> {
-    let value = optimizer.step(
-        index,
-        parameter.val().inner(),
-        gradient(parameter, gradients),
-        update,
-    );
-    Param::initialized(parameter.id, Tensor::from_inner(value).require_grad())
+    let value = parameter.val().inner();
+    let shape = value.shape();
+    let value = stepper.step(index, value.flatten(0, D - 1), gradient, update);
+    Param::initialized(
+        parameter.id,
+        Tensor::from_inner(value.reshape(shape)).require_grad(),
+    )
 }
 
 /// Means over the batch of recon and kl, `[1]` each.
-fn losses<B: SampleKl>(
-    vae: &Vae<B>,
-    images: Tensor<B, 2>,
-    noise: Noise,
-) -> (Tensor<B, 1>, Tensor<B, 1>) {
+fn losses<B: SampleKl>(vae: &Vae<B>, images: Tensor<B, 2>, noise: Noise) -> [Tensor<B, 1>; 2] {
     let (mu, log_var) = vae.encode(images.clone());
     let (z, kl) = sample_kl(mu, log_var, noise);
-    let recon = bernoulli_nll(vae.decode(z), images);
-    (recon.mean(), kl.mean())
+    let recon = vae.nll(vae.decode(z), images);
+    [recon.mean(), kl.mean()]
 }
 
 fn matrix<B: Backend>(values: &[f32], columns: usize, device: &B::Device) -> Tensor<B, 2> {

@@ -9,7 +9,8 @@ mod optimizer;
 
 use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
-use burn_wgpu::{Wgpu, WgpuDevice};
+use burn_wgpu::Wgpu;
+use vae_kernels::gpu::{Failure, Gpu};
 use vae_model::{Engine, EngineSetup, WeightsError};
 
 pub use engine::BurnEngine;
@@ -17,7 +18,7 @@ pub use engine::BurnEngine;
 /// The CPU backend: the reference that everything else is compared with.
 pub type Cpu = NdArray<f32, i32>;
 /// The GPU backend.
-pub type Gpu = Wgpu<f32, i32, u32>;
+pub type Shaders = Wgpu<f32, i32, u32>;
 
 /// An engine on the CPU.
 ///
@@ -27,16 +28,18 @@ pub fn ndarray(setup: &EngineSetup<'_>) -> Result<Box<dyn Engine>, WeightsError>
     Ok(Box::new(BurnEngine::<Autodiff<Cpu>>::new(
         setup,
         NdArrayDevice::Cpu,
+        Failure::default(),
     )?))
 }
 
-/// An engine on a GPU that was opened with `vae_kernels::gpu`.
+/// An engine on a GPU.
 ///
 /// # Errors
 /// If the weights belong to another network.
-pub fn wgpu(setup: &EngineSetup<'_>, device: &WgpuDevice) -> Result<Box<dyn Engine>, WeightsError> {
-    Ok(Box::new(BurnEngine::<Autodiff<Gpu>>::new(
+pub fn wgpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Result<Box<dyn Engine>, WeightsError> {
+    Ok(Box::new(BurnEngine::<Autodiff<Shaders>>::new(
         setup,
-        device.clone(),
+        gpu.burn_device(),
+        gpu.failure(),
     )?))
 }

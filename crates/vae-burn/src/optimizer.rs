@@ -1,29 +1,27 @@
-//! RMSprop and Adam over burn tensors, exactly as Keras and PyTorch compute them (burn's own RMSprop adds its epsilon
-//! outside the root, as PyTorch does).
+//! The optimizers over burn tensors, exactly as Keras and PyTorch compute them (burn's own RMSprop adds its epsilon outside
+//! the root, as PyTorch does).
 
 use burn::tensor::{Tensor, backend::Backend};
-use vae_model::OptimizerConfig;
+use vae_model::{Optimizer, OptimizerConfig};
 
-/// An optimizer with its moments, one set per parameter tensor.
+/// An optimizer with its moments, one set per parameter tensor. All tensors are flat.
 #[derive(Debug)]
-pub(crate) struct Optimizer<B: Backend> {
+pub(crate) struct Stepper<B: Backend> {
     config: OptimizerConfig,
-    lr: f32,
-    /// For each parameter its moments, flattened; empty before the first step.
+    /// For each parameter its moments; empty before the first step.
     moments: Vec<Vec<Tensor<B, 1>>>,
 }
 
-impl<B: Backend> Optimizer<B> {
-    pub(crate) fn new(config: OptimizerConfig, lr: f32) -> Self {
+impl<B: Backend> Stepper<B> {
+    pub(crate) const fn new(config: OptimizerConfig) -> Self {
         Self {
             config,
-            lr,
             moments: Vec::new(),
         }
     }
 
-    pub(crate) const fn config(&self) -> OptimizerConfig {
-        self.config
+    pub(crate) const fn moment_names(&self) -> &'static [&'static str] {
+        self.config.optimizer.moment_names()
     }
 
     /// For each parameter that has been stepped, its moments.
@@ -31,25 +29,45 @@ impl<B: Backend> Optimizer<B> {
         &self.moments
     }
 
+    /// Scales all `gradients` down to the largest norm that the settings allow, if they are longer.
+    pub(crate) fn clip(&self, gradients: &mut [Tensor<B, 1>]) {
+        let Some(largest) = self.config.clip_norm else {
+            return;
+        };
+        let squares = gradients
+            .iter()
+            .map(|gradient| gradient.clone().square().sum());
+        let norm = Tensor::cat(squares.collect(), 0).sum().sqrt();
+        // As OptimizerConfig::clip_scale, without waiting for the norm.
+        let scale = ((norm + 1e-6).recip() * largest).clamp_max(1.0);
+        for gradient in gradients {
+            *gradient = gradient.clone() * scale.clone();
+        }
+    }
+
     /// The new value of parameter number `index` after its `update`-th update, counted from 1.
-    pub(crate) fn step<const D: usize>(
+    pub(crate) fn step(
         &mut self,
         index: usize,
-        value: Tensor<B, D>,
-        gradient: Tensor<B, D>,
+        value: Tensor<B, 1>,
+        gradient: Tensor<B, 1>,
         update: u64,
-    ) -> Tensor<B, D> {
-        let shape = value.shape();
-        let length = shape.num_elements();
-        let gradient: Tensor<B, 1> = gradient.reshape([length]);
+    ) -> Tensor<B, 1> {
         if self.moments.len() <= index {
-            let zeros = vec![gradient.zeros_like(); self.config.moment_names().len()];
+            let zeros = vec![gradient.zeros_like(); self.moment_names().len()];
             self.moments.resize(index + 1, zeros);
         }
         let moments = std::mem::take(&mut self.moments[index]);
+        let OptimizerConfig {
+            lr, weight_decay, ..
+        } = self.config;
+        let value = match self.config.optimizer {
+            Optimizer::Adamw => value * (1.0 - lr * weight_decay),
+            _ => value,
+        };
         let (change, moments) = self.change(gradient, moments, update);
         self.moments[index] = moments;
-        value - change.reshape(shape)
+        value - change
     }
 
     fn change(
@@ -58,31 +76,32 @@ impl<B: Backend> Optimizer<B> {
         moments: Vec<Tensor<B, 1>>,
         update: u64,
     ) -> (Tensor<B, 1>, Vec<Tensor<B, 1>>) {
+        let OptimizerConfig { lr, momentum, .. } = self.config;
         let average = |moment: Tensor<B, 1>, new: Tensor<B, 1>, decay: f32| {
             moment * decay + new * (1.0 - decay)
         };
         let mut moments = moments.into_iter();
         let mut next = || moments.next().unwrap_or_else(|| gradient.zeros_like());
-        match self.config {
-            OptimizerConfig::Rmsprop => {
-                let velocity = average(
-                    next(),
-                    gradient.clone().square(),
-                    OptimizerConfig::RMSPROP_RHO,
-                );
-                let change =
-                    gradient * self.lr / (velocity.clone() + OptimizerConfig::RMSPROP_EPS).sqrt();
-                (change, vec![velocity])
+        match self.config.optimizer {
+            Optimizer::Rmsprop => {
+                let square = gradient.clone().square();
+                let velocity = average(next(), square, OptimizerConfig::RMSPROP_RHO);
+                let root = (velocity.clone() + OptimizerConfig::RMSPROP_EPS).sqrt();
+                (gradient * lr / root, vec![velocity])
             }
-            OptimizerConfig::Adam => {
+            Optimizer::Adam | Optimizer::Adamw => {
                 let mean = average(next(), gradient.clone(), OptimizerConfig::ADAM_BETA1);
                 let square = average(next(), gradient.square(), OptimizerConfig::ADAM_BETA2);
                 let [mean_correction, square_correction] =
                     OptimizerConfig::adam_corrections(update);
-                let step_size = f64::from(self.lr) / mean_correction;
+                let step_size = f64::from(lr) / mean_correction;
                 let root = square.clone().sqrt() / square_correction.sqrt();
                 let denominator = root + OptimizerConfig::ADAM_EPS;
                 (mean.clone() * step_size / denominator, vec![mean, square])
+            }
+            Optimizer::Sgd => {
+                let buffer = next() * momentum + gradient;
+                (buffer.clone() * lr, vec![buffer])
             }
         }
     }
@@ -110,21 +129,24 @@ mod tests {
     }
 
     /// The largest distance from the golden, in units of the learning rate.
-    fn distance(config: OptimizerConfig, lr: f32, name: &str) -> f32 {
+    fn distance(config: OptimizerConfig, name: &str) -> f32 {
         let device = burn_ndarray::NdArrayDevice::Cpu;
         let tensor = |values: &[f32]| Tensor::<Cpu, 1>::from_floats(values, &device);
         let (gradients, expected) = (golden("gradient"), golden(name));
         assert_eq!(gradients.len(), 8);
         assert_eq!(expected.len(), 8);
-        let mut optimizer = Optimizer::<Cpu>::new(config, lr);
+        let mut stepper = Stepper::<Cpu>::new(config);
         let mut value = tensor(&golden("start")[0]);
         let mut distance = 0f32;
         for (update, (gradient, expected)) in (1..).zip(gradients.iter().zip(expected)) {
-            value = optimizer.step(0, value, tensor(gradient), update);
+            let mut gradients = [tensor(gradient)];
+            stepper.clip(&mut gradients);
+            let [gradient] = gradients;
+            value = stepper.step(0, value, gradient, update);
             let found: Vec<f32> = value.to_data().to_vec().expect("f32");
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(expected) {
-                distance = distance.max((found - expected).abs() / lr);
+                distance = distance.max((found - expected).abs() / config.lr);
             }
         }
         distance
@@ -134,20 +156,39 @@ mod tests {
     /// rounding, 2^-24 * 2 a step, is 1.2e-4 lr at lr = 1e-3: eight of those.
     const TOLERANCE: f32 = 1e-3;
 
-    #[test]
-    fn rmsprop_is_keras_rmsprop() {
-        let distance = distance(OptimizerConfig::Rmsprop, 1e-3, "keras rmsprop");
-        assert!(distance < TOLERANCE, "{distance} lr");
+    fn config(optimizer: Optimizer) -> OptimizerConfig {
+        OptimizerConfig::new(optimizer, 1e-3)
     }
 
     #[test]
-    fn adam_is_pytorch_adam() {
-        let distance = distance(OptimizerConfig::Adam, 1e-3, "pytorch adam");
-        assert!(distance < TOLERANCE, "{distance} lr");
+    fn each_optimizer_is_that_of_its_source() {
+        let clipped = OptimizerConfig {
+            clip_norm: Some(0.5),
+            ..config(Optimizer::Sgd)
+        };
+        for (config, name) in [
+            (config(Optimizer::Rmsprop), "keras rmsprop"),
+            (config(Optimizer::Adam), "pytorch adam"),
+            (config(Optimizer::Adamw), "pytorch adamw"),
+            (config(Optimizer::Sgd), "pytorch sgd"),
+            (clipped, "pytorch sgd clipped"),
+        ] {
+            let distance = distance(config, name);
+            assert!(distance < TOLERANCE, "{name}: {distance} lr");
+        }
     }
 
     #[test]
-    fn pytorchs_rmsprop_is_not_keras_rmsprop() {
-        assert!(distance(OptimizerConfig::Rmsprop, 1e-3, "pytorch rmsprop") > 10.0 * TOLERANCE);
+    fn a_neighbouring_formula_is_told_apart() {
+        for (optimizer, name) in [
+            (Optimizer::Rmsprop, "pytorch rmsprop"),
+            (Optimizer::Adam, "pytorch adamw"),
+            (Optimizer::Sgd, "pytorch sgd clipped"),
+        ] {
+            assert!(
+                distance(config(optimizer), name) > 10.0 * TOLERANCE,
+                "{name}"
+            );
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use vae_rng::Generator;
 
 use crate::DataError;
 use crate::idx::{self, IdxArray};
@@ -13,7 +15,7 @@ use crate::idx::{self, IdxArray};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     /// `[count, height, width]`, 0 is black.
-    pub pixels: Vec<u8>,
+    pub pixels: Arc<[u8]>,
     /// `[count]`
     pub labels: Vec<u8>,
     /// Rows of an image.
@@ -33,6 +35,18 @@ impl Images {
     #[must_use]
     pub fn image_length(&self) -> usize {
         self.height * self.width
+    }
+
+    /// The same images in black and white, each pixel drawn once with its brightness as the probability of white.
+    #[must_use]
+    pub fn binarized(&self, generator: Generator) -> Self {
+        let rows = (0..).zip(self.pixels.chunks(self.image_length().max(1)));
+        let pixels =
+            rows.flat_map(|(row, image)| generator.binarize(0, row, image).collect::<Vec<_>>());
+        Self {
+            pixels: pixels.collect(),
+            ..self.clone()
+        }
     }
 
     /// The images at `indices`, scaled to `[0, 1]`: `[indices, height * width]`.
@@ -154,7 +168,7 @@ impl Dataset {
                 labels.shape[0],
             )?;
             Ok(Images {
-                pixels: images.bytes,
+                pixels: images.bytes.into(),
                 labels: labels.bytes,
                 height,
                 width,
@@ -233,12 +247,37 @@ mod tests {
     #[test]
     fn gathering_scales_bytes_to_zero_and_one_in_the_order_asked_for() {
         let images = Images {
-            pixels: vec![0, 51, 255, 102],
+            pixels: [0, 51, 255, 102].into(),
             labels: vec![0, 1],
             height: 1,
             width: 2,
         };
         assert_eq!(images.gather(&[1, 0]), [1.0, 0.4, 0.0, 0.2]);
+    }
+
+    #[test]
+    fn binarized_images_are_black_and_white_and_as_bright_as_before() {
+        let digits = Dataset::digits().expect("built in").test;
+        let generator = |seed| Generator::new(seed, vae_rng::Stream::Binarization);
+        let binarized = digits.binarized(generator(1));
+        assert!(
+            binarized
+                .pixels
+                .iter()
+                .all(|&pixel| pixel == 0 || pixel == 255)
+        );
+        let mean = |images: &Images| {
+            images
+                .pixels
+                .iter()
+                .map(|&pixel| f64::from(pixel))
+                .sum::<f64>()
+                / images.pixels.len() as f64
+        };
+        // 784,000 draws of a standard deviation below 128: five of their mean's.
+        assert!((mean(&binarized) - mean(&digits)).abs() < 0.75);
+        assert_eq!(binarized, digits.binarized(generator(1)));
+        assert_ne!(binarized, digits.binarized(generator(2)));
     }
 
     #[test]

@@ -9,17 +9,37 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer(pub usize);
 
-/// Where a dense layer's parameters lie in the arena.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Columns of the output whose negative log-likelihoods make one number of [`Pass::DenseNll`]'s `recon`.
+pub const NLL_COLUMNS: usize = 32;
+
+/// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one behind the other in the
+/// arena, each `[inputs + 1, outputs]`, row-major, its last row the bias. The outputs of the blocks lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// `[inputs, outputs]`, row-major.
-    pub weight: Range<usize>,
-    /// `[outputs]`
-    pub bias: Range<usize>,
+    /// Of the first weight in the arena.
+    pub offset: usize,
     /// Columns of the layer's input.
     pub inputs: usize,
-    /// Columns of the layer's output.
+    /// Columns that each block puts out.
     pub outputs: usize,
+    /// How many.
+    pub blocks: usize,
+}
+
+impl Layer {
+    /// Columns of the layer's output.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.blocks * self.outputs
+    }
+
+    /// Where `[W; b]` of a block lies in the arena.
+    #[must_use]
+    pub const fn block(&self, block: usize) -> Range<usize> {
+        let length = (self.inputs + 1) * self.outputs;
+        let start = self.offset + block * length;
+        start..start + length
+    }
 }
 
 /// A function of each element of a layer's output.
@@ -29,86 +49,121 @@ pub enum Activation {
     Identity,
     /// `max(x, 0)`
     Relu,
+    /// `tanh x`
+    Tanh,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// `x Phi(x)`, Phi the normal distribution function.
+    Gelu,
+    /// `x`, or `0.01 x` below zero.
+    LeakyRelu,
+    /// `ln(1 + exp(x))`
+    Softplus,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::Relu,
+        Self::Tanh,
+        Self::Sigmoid,
+        Self::Gelu,
+        Self::LeakyRelu,
+        Self::Softplus,
+    ];
+}
+
+/// What an output says of a pixel `x`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likelihood {
+    /// The output is the logit `l`: `max(l, 0) - l x + ln(1 + exp(-|l|))`.
+    Bernoulli,
+    /// The output is the mean `m`: `((x - m) / sigma)^2 / 2 + ln sigma + ln(2 pi) / 2`.
+    Gaussian {
+        /// Standard deviation.
+        sigma: f32,
+    },
 }
 
 /// One step of the computation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pass {
+    /// Rows of the executor's images, scaled from bytes to `[0, 1]`.
+    Gather {
+        /// `[batch, pixels]`
+        images: Buffer,
+        /// Whether each pixel is drawn as 0 or 1, its brightness the probability of 1.
+        binarize: bool,
+    },
     /// `output = activation(input W + b)`
     DenseForward {
         /// The layer.
         layer: Layer,
         /// `[batch, inputs]`
         input: Buffer,
-        /// `[batch, outputs]`
+        /// `[batch, width]`
         output: Buffer,
         /// Applied to the output.
         activation: Activation,
+        /// `[batch, width]`: the activation's derivative, where a backward pass will want it.
+        slope: Option<Buffer>,
     },
     /// `z` and `kl` of [`crate::sample_kl`].
     SampleKlForward {
-        /// `[batch, latent]`
-        mu: Buffer,
-        /// `[batch, latent]`, not clamped.
-        log_var: Buffer,
+        /// `[batch, 2 latent]`: mu | log_var, not clamped.
+        posterior: Buffer,
         /// `[batch, latent]`
         z: Buffer,
         /// `[batch, 1]`, nats.
         kl: Buffer,
     },
-    /// `recon`, the negative log-likelihood of `images`, and the loss's gradient `d_logits = (sigmoid(logits) - images) / batch`.
-    BernoulliNll {
-        /// `[batch, pixels]`
-        logits: Buffer,
-        /// `[batch, pixels]`
+    /// The last layer with the negative log-likelihood of `images` under its output, and the loss's gradient with respect
+    /// to that output.
+    DenseNll {
+        /// The layer.
+        layer: Layer,
+        /// `[batch, inputs]`
+        input: Buffer,
+        /// `[batch, width]`
         images: Buffer,
-        /// `[batch, 1]`, nats.
+        /// What the output means.
+        likelihood: Likelihood,
+        /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`NLL_COLUMNS`] columns.
         recon: Buffer,
-        /// `[batch, pixels]`
-        d_logits: Buffer,
+        /// `[batch, width]`, divided by the batch.
+        d_output: Buffer,
     },
-    /// Gradients of a layer's parameters: `d_weight = input^T d_output`, `d_bias = ` the column sums of `d_output`.
+    /// Gradients of a layer's parameters: `d_W = input^T d_output`, `d_b = ` the column sums of `d_output`.
     DenseBackwardParameters {
         /// The layer.
         layer: Layer,
         /// `[batch, inputs]`
         input: Buffer,
-        /// `[batch, outputs]`
+        /// `[batch, width]`
         d_output: Buffer,
     },
-    /// The gradient of what the layers read: `d_input = sum of d_output W^T` over `terms`, times the derivative of the
-    /// activation that made `input`.
+    /// The gradient of what the layer reads: `d_input = d_output W^T`, times the slope of what made the input.
     DenseBackwardInput {
-        /// Each layer that reads the input, with the gradient of its output, `[batch, outputs]`.
-        terms: Vec<(Layer, Buffer)>,
+        /// The layer.
+        layer: Layer,
+        /// `[batch, width]`
+        d_output: Buffer,
         /// `[batch, inputs]`
-        input: Buffer,
-        /// What made the input.
-        activation: Activation,
+        slope: Option<Buffer>,
         /// `[batch, inputs]`
         d_input: Buffer,
     },
-    /// The loss's gradients with respect to `mu` and `log_var`, by way of `z` and of `beta * kl / batch`.
+    /// The loss's gradient with respect to the posterior, by way of `z` and of `beta * kl / batch`.
     SampleKlBackward {
-        /// `[batch, latent]`
-        mu: Buffer,
-        /// `[batch, latent]`, not clamped.
-        log_var: Buffer,
+        /// `[batch, 2 latent]`: mu | log_var, not clamped.
+        posterior: Buffer,
         /// `[batch, latent]`
         z: Buffer,
         /// `[batch, latent]`
         d_z: Buffer,
-        /// `[batch, latent]`
-        d_mu: Buffer,
-        /// `[batch, latent]`
-        d_log_var: Buffer,
-    },
-    /// `output = sigmoid(input)`
-    Sigmoid {
-        /// Any matrix.
-        input: Buffer,
-        /// Of the same size.
-        output: Buffer,
+        /// `[batch, 2 latent]`: d_mu | d_log_var
+        d_posterior: Buffer,
     },
 }
 
@@ -117,19 +172,19 @@ impl Pass {
     #[must_use]
     pub const fn stem(&self) -> &'static str {
         match self {
+            Self::Gather { .. } => "gather",
             Self::DenseForward { .. } => "dense_forward",
             Self::SampleKlForward { .. } => "sample_kl_forward",
-            Self::BernoulliNll { .. } => "bernoulli_nll",
+            Self::DenseNll { .. } => "dense_nll",
             Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
             Self::DenseBackwardInput { .. } => "dense_backward_input",
             Self::SampleKlBackward { .. } => "sample_kl_backward",
-            Self::Sigmoid { .. } => "sigmoid",
         }
     }
 }
 
 /// Passes in the order in which they run, and the widths of the matrices that they share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     /// Columns of each buffer.
     pub columns: Vec<usize>,
@@ -147,7 +202,7 @@ impl Program {
 
 /// One optimizer update of the whole arena, with this step's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Update {
+pub enum Rule {
     /// `v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + eps)`
     Rmsprop {
         /// Learning rate.
@@ -157,7 +212,7 @@ pub enum Update {
         /// Added under the root.
         eps: f32,
     },
-    /// `m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= step_size m / (sqrt(v) / root_correction + eps)`
+    /// `m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w = keep w - step_size m / (sqrt(v) / root_correction + eps)`
     Adam {
         /// `lr / (1 - beta1^t)`
         step_size: f32,
@@ -169,5 +224,34 @@ pub enum Update {
         beta2: f32,
         /// Added to the root.
         eps: f32,
+        /// `1 - lr weight_decay`
+        keep: f32,
     },
+    /// `m = momentum m + g; w -= lr m`
+    Sgd {
+        /// Learning rate.
+        lr: f32,
+        /// Of the moment.
+        momentum: f32,
+    },
+}
+
+impl Rule {
+    /// How many numbers it remembers of each parameter.
+    #[must_use]
+    pub const fn moments(&self) -> usize {
+        match self {
+            Self::Rmsprop { .. } | Self::Sgd { .. } => 1,
+            Self::Adam { .. } => 2,
+        }
+    }
+}
+
+/// A rule, and how long a gradient may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// How parameters and moments are stepped.
+    pub rule: Rule,
+    /// The largest norm of the whole arena of gradients: a longer one is scaled by `clip_norm / (norm + 1e-6)`.
+    pub clip_norm: Option<f32>,
 }

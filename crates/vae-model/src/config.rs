@@ -12,8 +12,38 @@ pub enum Initialization {
     Pytorch,
 }
 
-/// A dense variational autoencoder `pixels - hidden (ReLU) - latent - mirrored hidden (ReLU) - pixels`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a hidden layer does to each of its sums `x`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// `tanh x`
+    Tanh,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// `x Phi(x)`, Phi the normal distribution function (not its tanh approximation).
+    Gelu,
+    /// `x`, or `0.01 x` below zero.
+    LeakyRelu,
+    /// `ln(1 + exp(x))`
+    Softplus,
+}
+
+/// How likely an image is, given the decoder's output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likelihood {
+    /// Each pixel is a coin: the output is its logit.
+    Bernoulli,
+    /// Each pixel is a normal: the output is its mean.
+    Gaussian {
+        /// The standard deviation, the same for all.
+        sigma: f32,
+    },
+}
+
+/// A dense variational autoencoder `pixels - hidden - latent - mirrored hidden - pixels`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// Width of the input and of the output.
     pub pixels: usize,
@@ -21,6 +51,10 @@ pub struct ModelConfig {
     pub hidden: Vec<usize>,
     /// Latent dimensions.
     pub latent: usize,
+    /// After every hidden layer.
+    pub activation: Activation,
+    /// What the decoder's output means.
+    pub likelihood: Likelihood,
     /// How weights start.
     pub init: Initialization,
 }
@@ -55,7 +89,7 @@ impl ModelConfig {
             layers.push((format!("decoder.{index}"), width, next));
             width = next;
         }
-        layers.push(("logits".into(), width, self.pixels));
+        layers.push(("output".into(), width, self.pixels));
         layers
     }
 

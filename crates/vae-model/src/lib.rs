@@ -8,8 +8,9 @@
 //!   zero outside.
 //! - `z = mu + exp(log_var / 2) * eps`, with `eps` standard normal.
 //! - `kl = 0.5 * sum_j (mu_j^2 + exp(log_var_j) - log_var_j - 1)`, `[batch]`, nats (Kingma and Welling 2014, appendix B).
-//! - The decoder gives the logits of a Bernoulli per pixel, and
-//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`, `[batch]`, nats.
+//! - The decoder gives one number per pixel. For a Bernoulli it is the logit `l`, and
+//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`; for a Gaussian it is the mean `m`, and
+//!   `recon = sum_d (((x_d - m_d) / sigma)^2 / 2 + log sigma + log(2 pi) / 2)`: `[batch]`, nats.
 //! - `loss = mean over the batch of (recon + beta * kl)`; `-ELBO` is its value at `beta = 1`.
 //!
 //! Sums over data and latent dimensions, means over the batch: every engine computes this definition. The network and
@@ -21,10 +22,13 @@ mod config;
 mod engine;
 mod likelihood;
 mod network;
+mod optimizer;
 mod weights;
 
-pub use config::{Initialization, ModelConfig, ParameterSpec};
-pub use engine::{Engine, EngineError, EngineSetup, Losses, OptimizerConfig, Posterior, Snapshot};
-pub use likelihood::bernoulli_nll;
+pub use config::{Activation, Initialization, Likelihood, ModelConfig, ParameterSpec};
+pub use engine::{
+    Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, TrainingImages, Wait,
+};
 pub use network::Vae;
+pub use optimizer::{Optimizer, OptimizerConfig};
 pub use weights::{NamedTensor, Weights, WeightsError};

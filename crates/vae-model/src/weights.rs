@@ -141,6 +141,8 @@ mod tests {
             pixels: 12,
             hidden: vec![8, 5],
             latent: 3,
+            activation: crate::Activation::Relu,
+            likelihood: crate::Likelihood::Bernoulli,
             init,
         }
     }
@@ -167,7 +169,7 @@ mod tests {
             "log_var 5x3",
             "decoder.0 3x5",
             "decoder.1 5x8",
-            "logits 8x12",
+            "output 8x12",
         ];
         assert_eq!(layers, expected);
         assert_eq!(
@@ -199,7 +201,7 @@ mod tests {
     #[test]
     fn pytorch_weights_and_biases_fill_one_over_the_root_of_the_inputs() {
         let weights = Weights::initial(&config(Initialization::Pytorch), 1);
-        for name in ["encoder.0.weight", "logits.bias"] {
+        for name in ["encoder.0.weight", "output.bias"] {
             let bound = 1.0
                 / if name.starts_with("encoder") {
                     12f32

@@ -23,6 +23,10 @@ pub enum Stream {
     EvaluationNoise,
     /// Latent vectors drawn from the prior.
     Prior,
+    /// Black or white for a grey training pixel: the step is the training step, or 0 if it is drawn once.
+    Binarization,
+    /// Black or white for a grey test pixel, drawn once: the row is the image's index.
+    EvaluationBinarization,
 }
 
 impl Stream {
@@ -34,6 +38,8 @@ impl Stream {
             Self::Noise => 3,
             Self::EvaluationNoise => 4,
             Self::Prior => 5,
+            Self::Binarization => 6,
+            Self::EvaluationBinarization => 7,
         }
     }
 }
@@ -107,6 +113,21 @@ impl Generator {
         }
     }
 
+    /// Each of `bytes`, columns of `row` at `step`, as 255 with probability `byte / 255` and else as 0.
+    pub fn binarize<'a>(
+        &'a self,
+        step: u64,
+        row: u32,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = u8> + 'a {
+        let quads = (0..).zip(bytes.chunks(4));
+        quads.flat_map(move |(quad, bytes)| {
+            let words = self.block(step, row, quad);
+            let pairs = bytes.iter().zip(words);
+            pairs.map(|(&byte, word)| if is_bright(word, byte) { 255 } else { 0 })
+        })
+    }
+
     fn fill(
         &self,
         step: u64,
@@ -127,6 +148,12 @@ impl Generator {
     }
 }
 
+/// Whether a random `word` makes a pixel of brightness `byte` white: in integers, so that every device decides alike.
+/// Black is never white and white always.
+const fn is_bright(word: u32, byte: u8) -> bool {
+    (word >> 8) * 255 < (byte as u32) << 24
+}
+
 /// The top 24 bits as a number in `[0, 1)`: 24 bits is what an `f32` holds exactly.
 fn uniform(word: u32) -> f32 {
     (word >> 8) as f32 * 2f32.powi(-24)
@@ -140,6 +167,27 @@ const fn halves(x: u64) -> [u32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grey_pixel_is_white_as_often_as_it_is_bright() {
+        let generator = Generator::new(5, Stream::Binarization);
+        let bytes = [0, 1, 51, 128, 254, 255];
+        let rows = 100_000;
+        let mut white = [0u32; 6];
+        for row in 0..rows {
+            for (count, pixel) in white.iter_mut().zip(generator.binarize(3, row, &bytes)) {
+                assert!(pixel == 0 || pixel == 255);
+                *count += u32::from(pixel == 255);
+            }
+        }
+        for (count, byte) in white.iter().zip(bytes) {
+            let p = f64::from(byte) / 255.0;
+            // Five standard deviations of a binomial frequency.
+            let tolerance = 5.0 * (p * (1.0 - p) / f64::from(rows)).sqrt();
+            let frequency = f64::from(*count) / f64::from(rows);
+            assert!((frequency - p).abs() <= tolerance, "{byte}: {frequency}");
+        }
+    }
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours_or_on_the_matrix_width() {

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use burn_wgpu::WgpuDevice;
 use serde::{Deserialize, Serialize};
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::{Engine, EngineSetup};
+use vae_model::{Engine, EngineSetup, ModelConfig, Optimizer};
 
 use crate::{FusedEngine, TrainError};
 
@@ -29,6 +28,39 @@ pub enum BackendChoice {
     Ndarray,
 }
 
+/// What the user asks for with `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The fused engine if it can run the model, else burn.
+    Auto,
+    /// burn's autodiff.
+    Burn,
+    /// The fused step program.
+    Fused,
+}
+
+/// Which engine runs a model on a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The fused step program.
+    Fused,
+    /// burn's autodiff.
+    Burn {
+        /// Why it is not the fused engine.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fused => f.write_str("fused"),
+            Self::Burn { reason } => write!(f, "burn: {reason}"),
+        }
+    }
+}
+
 /// A device that is open and ready.
 #[derive(Debug)]
 pub struct Device {
@@ -39,15 +71,13 @@ pub struct Device {
     reason: String,
 }
 
-/// What computes, and through which engine.
+/// What computes.
 #[derive(Debug)]
 enum Place {
-    /// The fused engine.
     Cpu,
-    /// The burn engine.
+    /// The CPU through burn alone.
     Ndarray,
-    /// The burn engine.
-    Wgpu(WgpuDevice),
+    Gpu(Box<Gpu>),
 }
 
 /// The adapter that `auto` takes: the best that is hardware and can run the shaders.
@@ -67,7 +97,7 @@ impl Device {
             let gpu = Gpu::open(api)?;
             let (name, largest_tensor) = (gpu.report.to_string(), gpu.largest_tensor());
             Ok(Self {
-                place: Place::Wgpu(gpu.into_burn_device()),
+                place: Place::Gpu(Box::new(gpu)),
                 largest_tensor,
                 name,
                 reason: "asked for".into(),
@@ -87,7 +117,7 @@ impl Device {
             BackendChoice::Cpu => Ok(cpu("asked for".into())),
             BackendChoice::Ndarray => Ok(Self {
                 place: Place::Ndarray,
-                name: "ndarray (CPU)".into(),
+                name: "cpu (burn on ndarray)".into(),
                 ..cpu("asked for".into())
             }),
             BackendChoice::Auto => {
@@ -107,12 +137,12 @@ impl Device {
         }
     }
 
-    /// The CPU as a device, for example `cpu (fused, 2 threads)`.
+    /// The CPU as a device, for example `cpu (2 threads)`.
     #[must_use]
     pub fn cpu_name() -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         format!(
-            "cpu (fused, {threads} thread{})",
+            "cpu ({threads} thread{})",
             if threads == 1 { "" } else { "s" }
         )
     }
@@ -129,31 +159,67 @@ impl Device {
         &self.reason
     }
 
+    /// Which engine runs `model` here.
+    ///
+    /// # Errors
+    /// If the fused engine is asked for and cannot.
+    pub fn route(
+        &self,
+        choice: EngineChoice,
+        model: &ModelConfig,
+        optimizer: Optimizer,
+    ) -> Result<Route, TrainError> {
+        let obstacle = match &self.place {
+            Place::Cpu => None,
+            Place::Ndarray => {
+                Some("ndarray is a backend of burn; that of the fused engine is cpu".into())
+            }
+            Place::Gpu(gpu) => FusedEngine::obstacle(model, optimizer, gpu),
+        };
+        match (choice, obstacle) {
+            (EngineChoice::Burn, _) => Ok(Route::Burn {
+                reason: "asked for".into(),
+            }),
+            (_, None) => Ok(Route::Fused),
+            (EngineChoice::Fused, Some(obstacle)) => Err(TrainError::NotFused(obstacle)),
+            (EngineChoice::Auto, Some(obstacle)) => Ok(Route::Burn {
+                reason: obstacle,
+            }),
+        }
+    }
+
     /// A model on this device, for batches of up to `batch` images.
     ///
     /// # Errors
-    /// If a tensor is larger than the device allows, or the weights belong to another network.
+    /// If the engine of `choice` cannot run it here, a tensor is larger than the device allows, or the weights belong to
+    /// another network.
     pub fn engine(
         &self,
         setup: &EngineSetup<'_>,
+        choice: EngineChoice,
         batch: usize,
     ) -> Result<Box<dyn Engine>, TrainError> {
-        let widest = setup
-            .model
-            .layers()
-            .iter()
-            .map(|(_, inputs, outputs)| *inputs.max(outputs))
-            .max();
+        let route = self.route(choice, setup.model, setup.optimizer.optimizer)?;
+        self.check_sizes(setup, batch)?;
+        Ok(match (&self.place, route) {
+            (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
+            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu)?,
+            (_, Route::Fused) => Box::new(FusedEngine::cpu(setup)),
+            (_, Route::Burn { .. }) => vae_burn::ndarray(setup)?,
+        })
+    }
+
+    /// No tensor may be larger than the device shows to a kernel.
+    fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), TrainError> {
+        let widths = setup.model.layers().into_iter();
+        let widest = widths.map(|(_, inputs, outputs)| inputs.max(outputs)).max();
         let activations = (
             "activations of a batch".to_owned(),
             batch * widest.unwrap_or(0),
         );
-        let weights = setup
-            .weights
-            .tensors()
-            .iter()
-            .map(|tensor| (tensor.name.clone(), tensor.values.len()));
+        let weights = setup.weights.tensors().iter();
         let (tensor, elements) = weights
+            .map(|tensor| (tensor.name.clone(), tensor.values.len()))
             .chain([activations])
             .max_by_key(|(_, elements)| *elements)
             .unwrap_or_default();
@@ -166,11 +232,7 @@ impl Device {
                 limit: self.largest_tensor,
             });
         }
-        Ok(match &self.place {
-            Place::Cpu => Box::new(FusedEngine::new(setup)),
-            Place::Ndarray => vae_burn::ndarray(setup)?,
-            Place::Wgpu(device) => vae_burn::wgpu(setup, device)?,
-        })
+        Ok(())
     }
 }
 
@@ -199,14 +261,15 @@ mod tests {
                 largest_tensor: limit,
                 ..Device::open(BackendChoice::Ndarray).expect("a CPU")
             };
-            let engine = device.engine(&recipe.setup(&model, &weights), batch);
+            let setup = recipe.setup(&model, &weights);
+            let engine = device.engine(&setup, EngineChoice::Auto, batch);
             engine.err().map(|error| error.to_string())
         };
         // The largest weights: 784 x 256 numbers of 4 bytes.
         assert_eq!(message(100, 802_816), None);
         let weights = message(100, 802_815).expect("too large");
         assert!(
-            weights.starts_with("logits.weight: 802816 bytes"),
+            weights.starts_with("output.weight: 802816 bytes"),
             "{weights}"
         );
         let batch = message(1000, 802_816).expect("too large");

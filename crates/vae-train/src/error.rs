@@ -18,6 +18,9 @@ pub enum TrainError {
     /// Weights of another network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The fused engine was asked for and cannot run the model.
+    #[error("engine fused: {0}; without --engine fused, burn takes over")]
+    NotFused(String),
     /// The model or the batch does not fit the device.
     #[error(
         "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; choose a smaller --hidden or --batch-size, or \

@@ -1,194 +1,159 @@
-//! The fused engine: a dense model's whole training step as a short program of fused passes, on the CPU.
+//! The fused engine: a dense model's whole training step as a short program of fused passes, on the CPU or on a GPU.
 
 mod plan;
 
-use std::time::Instant;
-
-use vae_kernels::cpu::{Arguments, Scratch, run, run_pass, update};
-use vae_kernels::program::{Buffer, Program, Update};
+use vae_kernels::cpu::Cpu;
+use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram};
+use vae_kernels::gpu::{Gpu, GpuExecutor};
+use vae_kernels::program::{Rule, Update};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
 use vae_model::{
-    Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, OptimizerConfig, Posterior,
-    Snapshot, Weights,
+    Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, Optimizer, OptimizerConfig,
+    ParameterSpec, Posterior, Snapshot, TrainingImages, Wait, Weights,
 };
 use vae_rng::{Generator, Stream};
 
 use plan::{DecodePlan, EncodePlan, Layers, LossPlan};
 
-/// A dense model on the CPU. Rerun with the same seed it gives the same bits, whatever the number of threads.
+/// A dense model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of
+/// threads.
 #[derive(Debug)]
 pub struct FusedEngine {
     config: ModelConfig,
     loss: LossPlan,
+    training: TrainingProgram,
     encode: EncodePlan,
     decode: DecodePlan,
-    /// All weights, in the order of [`ModelConfig::parameters`]; the gradients and each moment have the same layout.
-    parameters: Vec<f32>,
-    gradients: Vec<f32>,
-    moments: Vec<Vec<f32>>,
-    scratch: Scratch,
+    executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
-    lr: f32,
     noise: Generator,
     evaluation_noise: Generator,
-    /// Of each step since the last [`Engine::take_losses`].
-    losses: Vec<Losses>,
+    binarization: Generator,
     updates: u64,
 }
 
 impl FusedEngine {
-    /// An engine with the weights of `setup`, which are of its model.
+    /// An engine on the CPU with the weights of `setup`, which are of its model.
     #[must_use]
-    pub fn new(setup: &EngineSetup<'_>) -> Self {
+    pub fn cpu(setup: &EngineSetup<'_>) -> Self {
+        let moments = setup.optimizer.optimizer.moment_names().len();
+        Self::new(setup, Box::new(Cpu::new(arena(setup.weights), moments)))
+    }
+
+    /// An engine on a GPU with the weights of `setup`, which are of its model.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn gpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Result<Self, EngineError> {
+        let moments = setup.optimizer.optimizer.moment_names().len();
+        let executor = GpuExecutor::new(gpu, &arena(setup.weights), moments).map_err(failed)?;
+        Ok(Self::new(setup, Box::new(executor)))
+    }
+
+    /// What keeps the fused engine from running `model` on `gpu`, where burn, which needs no more than one tensor in a
+    /// binding, may still do it; `None` if nothing does.
+    #[must_use]
+    pub fn obstacle(model: &ModelConfig, optimizer: Optimizer, gpu: &Gpu) -> Option<String> {
+        let arena = 4 * model.parameter_count() as u64;
+        let moments = arena * optimizer.moment_names().len() as u64;
+        let limit = gpu.largest_tensor();
+        (moments.max(arena) > limit).then(|| {
+            format!(
+                "the fused engine keeps all moments of the optimizer together, {moments} bytes, and {} allows {limit}",
+                gpu.report
+            )
+        })
+    }
+
+    fn new(setup: &EngineSetup<'_>, executor: Box<dyn Executor>) -> Self {
         let layers = Layers::new(setup.model);
-        let parameters = setup
-            .weights
-            .tensors()
-            .iter()
-            .flat_map(|tensor| &tensor.values)
-            .copied()
-            .collect();
-        let arena = vec![0.0; setup.model.parameter_count()];
+        let loss = plan::loss(&layers);
         Self {
             config: setup.model.clone(),
-            loss: plan::loss(&layers),
+            training: loss.training(false),
+            loss,
             encode: plan::encode(&layers),
             decode: plan::decode(&layers),
-            parameters,
-            moments: vec![arena.clone(); setup.optimizer.moment_names().len()],
-            gradients: arena,
-            scratch: Scratch::default(),
+            executor,
             optimizer: setup.optimizer,
-            lr: setup.lr,
             noise: Generator::new(setup.seed, Stream::Noise),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
-            losses: Vec::new(),
+            binarization: Generator::new(setup.seed, Stream::Binarization),
             updates: 0,
         }
     }
 
-    /// Runs `program` on `input`, `[batch, columns]`, in `scratch`.
-    fn run(
-        &self,
-        program: &Program,
-        (buffer, input): (Buffer, &[f32]),
-        scratch: &mut Scratch,
-        gradients: &mut [f32],
-        (noise, beta): (Noise, f32),
-    ) {
-        let columns = program.columns[buffer.0];
-        assert_eq!(
-            input.len() % columns,
-            0,
-            "{} values are no whole number of rows of {columns}",
-            input.len()
-        );
-        scratch.resize(program, input.len() / columns);
-        scratch.matrix_mut(buffer).copy_from_slice(input);
-        run(
-            program,
-            scratch,
-            &mut Arguments {
-                parameters: &self.parameters,
-                gradients,
-                noise,
-                beta,
+    /// One training step, timed: seconds of each kernel in order, with its stem; empty on a GPU without timestamps.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn time_step(
+        &mut self,
+        rows: &[u32],
+        step: u64,
+    ) -> Result<Vec<(&'static str, f64)>, EngineError> {
+        let (run, update) = (self.training_run(step, 1.0), self.update(step + 1));
+        let times = self.executor.time_step(&self.training, run, rows, update);
+        times.map_err(failed)
+    }
+
+    const fn training_run(&self, step: u64, beta: f32) -> Run {
+        self.run_with(self.noise, step, 0, beta)
+    }
+
+    /// For programs that draw nothing.
+    const fn plain_run(&self) -> Run {
+        self.training_run(0, 1.0)
+    }
+
+    const fn run_with(&self, generator: Generator, step: u64, first_row: u32, beta: f32) -> Run {
+        Run {
+            noise: Noise {
+                generator,
+                step,
+                first_row,
             },
-        );
-    }
-
-    /// Runs a program without gradients in matrices of its own.
-    fn forward(&self, program: &Program, input: (Buffer, &[f32]), noise: Noise) -> Scratch {
-        let mut scratch = Scratch::default();
-        self.run(program, input, &mut scratch, &mut [], (noise, 1.0));
-        scratch
-    }
-
-    fn mean_losses(&self, scratch: &Scratch) -> Losses {
-        let mean = |buffer| {
-            let values = scratch.matrix(buffer);
-            values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
-        };
-        Losses {
-            recon: mean(self.loss.recon),
-            kl: mean(self.loss.kl),
+            binarization: self.binarization,
+            beta,
         }
     }
 
-    const fn training_noise(&self, step: u64) -> Noise {
-        Noise {
-            generator: self.noise,
-            step,
-            first_row: 0,
-        }
-    }
-
-    /// The noise of programs that draw none.
-    const fn no_noise(&self) -> Noise {
-        self.training_noise(0)
-    }
-
-    /// This step's update rule; `update` counts from 1.
-    fn update_rule(&self, update: u64) -> Update {
-        match self.optimizer {
-            OptimizerConfig::Rmsprop => Update::Rmsprop {
-                lr: self.lr,
+    /// The `update`-th update, counted from 1.
+    fn update(&self, update: u64) -> Update {
+        let OptimizerConfig {
+            optimizer,
+            lr,
+            weight_decay,
+            momentum,
+            clip_norm,
+        } = self.optimizer;
+        let rule = match optimizer {
+            Optimizer::Rmsprop => Rule::Rmsprop {
+                lr,
                 rho: OptimizerConfig::RMSPROP_RHO,
                 eps: OptimizerConfig::RMSPROP_EPS,
             },
-            OptimizerConfig::Adam => {
+            Optimizer::Adam | Optimizer::Adamw => {
                 let [mean, square] = OptimizerConfig::adam_corrections(update);
-                Update::Adam {
-                    step_size: (f64::from(self.lr) / mean) as f32,
+                Rule::Adam {
+                    step_size: (f64::from(lr) / mean) as f32,
                     root_correction: square.sqrt() as f32,
                     beta1: OptimizerConfig::ADAM_BETA1,
                     beta2: OptimizerConfig::ADAM_BETA2,
                     eps: OptimizerConfig::ADAM_EPS,
+                    keep: 1.0 - lr * weight_decay,
                 }
             }
-        }
-    }
-
-    /// Runs one training step and times it: seconds of each pass in order, and of the update at the end.
-    pub fn time_step(&mut self, images: &[f32], step: u64) -> Vec<(&'static str, f64)> {
-        let columns = self.loss.program.columns[self.loss.images.0];
-        self.scratch
-            .resize(&self.loss.program, images.len() / columns);
-        self.scratch
-            .matrix_mut(self.loss.images)
-            .copy_from_slice(images);
-        let (noise, update_rule) = (self.training_noise(step), self.update_rule(step + 1));
-        let mut times = Vec::new();
-        for pass in &self.loss.program.passes {
-            let (parameters, gradients) = (&self.parameters, &mut self.gradients[..]);
-            let start = Instant::now();
-            run_pass(
-                pass,
-                &mut self.scratch,
-                &mut Arguments {
-                    parameters,
-                    gradients,
-                    noise,
-                    beta: 1.0,
-                },
-            );
-            times.push((pass.stem(), start.elapsed().as_secs_f64()));
-        }
-        let start = Instant::now();
-        update(
-            update_rule,
-            &mut self.parameters,
-            &self.gradients,
-            &mut self.moments,
-        );
-        times.push(("update", start.elapsed().as_secs_f64()));
-        times
+            Optimizer::Sgd => Rule::Sgd { lr, momentum },
+        };
+        Update { rule, clip_norm }
     }
 
     /// The tensors of an arena, each named with `prefix` before the parameter's name.
-    fn tensors(&self, prefix: &str, arena: &[f32]) -> Vec<NamedTensor> {
-        let mut rest = arena;
-        let tensor = |spec: vae_model::ParameterSpec| {
+    fn tensors(&mut self, prefix: &str, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
+        let values = self.executor.arena(arena).map_err(failed)?;
+        let mut rest = &values[..];
+        let tensor = |spec: ParameterSpec| {
             let (values, after) = rest.split_at(spec.shape.iter().product());
             rest = after;
             NamedTensor {
@@ -197,108 +162,135 @@ impl FusedEngine {
                 values: values.to_vec(),
             }
         };
-        self.config.parameters().into_iter().map(tensor).collect()
+        Ok(self.config.parameters().into_iter().map(tensor).collect())
     }
 }
 
+/// All weights, in the order of [`ModelConfig::parameters`]; gradients and moments have the same layout.
+fn arena(weights: &Weights) -> Vec<f32> {
+    let values = weights.tensors().iter().flat_map(|tensor| &tensor.values);
+    values.copied().collect()
+}
+
+fn failed(error: ExecutorError) -> EngineError {
+    EngineError::Device(error.0)
+}
+
+/// Rows of `values`, `[batch, columns]`.
+fn batch(values: &[f32], columns: usize) -> usize {
+    assert_eq!(
+        values.len() % columns,
+        0,
+        "{} values are no whole number of rows of {columns}",
+        values.len()
+    );
+    values.len() / columns
+}
+
 impl Engine for FusedEngine {
-    fn train_step(&mut self, images: &[f32], step: u64, beta: f32) -> Result<(), EngineError> {
-        let (mut scratch, mut gradients) = (
-            std::mem::take(&mut self.scratch),
-            std::mem::take(&mut self.gradients),
-        );
-        let noise = self.training_noise(step);
-        let input = (self.loss.images, images);
-        self.run(
-            &self.loss.program,
-            input,
-            &mut scratch,
-            &mut gradients,
-            (noise, beta),
-        );
-        let losses = self.mean_losses(&scratch);
-        self.losses.push(losses);
-        update(
-            self.update_rule(step + 1),
-            &mut self.parameters,
-            &gradients,
-            &mut self.moments,
-        );
+    fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
+        self.training = self.loss.training(images.binarize);
+        let pixels = self.config.pixels;
+        self.executor
+            .set_images(images.bytes, pixels)
+            .map_err(failed)
+    }
+
+    fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
+        let (run, update) = (self.training_run(step, beta), self.update(step + 1));
         self.updates += 1;
-        (self.scratch, self.gradients) = (scratch, gradients);
-        Ok(())
+        let queued = self.executor.train(&self.training, run, rows, update);
+        queued.map_err(failed)
+    }
+
+    fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
+        let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
+        let losses = losses.into_iter().map(|losses| Losses {
+            recon: losses.recon.into(),
+            kl: losses.kl.into(),
+        });
+        Ok(losses.collect())
     }
 
     fn gradients(
-        &self,
+        &mut self,
         images: &[f32],
         step: u64,
         beta: f32,
     ) -> Result<Vec<NamedTensor>, EngineError> {
-        let mut gradients = vec![0.0; self.parameters.len()];
-        let input = (self.loss.images, images);
-        let noise = self.training_noise(step);
-        self.run(
-            &self.loss.program,
-            input,
-            &mut Scratch::default(),
-            &mut gradients,
-            (noise, beta),
+        let (run, batch) = (
+            self.training_run(step, beta),
+            batch(images, self.config.pixels),
         );
-        Ok(self.tensors("", &gradients))
+        let inputs = [(self.loss.images, images)];
+        self.executor
+            .run(&self.loss.program, run, batch, &inputs, &[])
+            .map_err(failed)?;
+        self.tensors("", Arena::Gradients)
     }
 
-    fn take_losses(&mut self) -> Result<Vec<Losses>, EngineError> {
-        Ok(std::mem::take(&mut self.losses))
-    }
-
-    fn evaluate(&self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
-        let noise = Noise {
-            generator: self.evaluation_noise,
-            step: 0,
-            first_row,
+    fn evaluate(&mut self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
+        let batch = batch(images, self.config.pixels);
+        let run = self.run_with(self.evaluation_noise, 0, first_row, 1.0);
+        let LossPlan { recon, kl, .. } = self.loss;
+        let inputs = [(self.loss.images, images)];
+        let outputs = self
+            .executor
+            .run(&self.loss.forward, run, batch, &inputs, &[recon, kl])
+            .map_err(failed)?;
+        let mean = |values: &Vec<f32>| {
+            values.iter().map(|&value| f64::from(value)).sum::<f64>() / batch as f64
         };
-        Ok(self.mean_losses(&self.forward(&self.loss.forward, (self.loss.images, images), noise)))
-    }
-
-    fn encode(&self, images: &[f32]) -> Result<Posterior, EngineError> {
-        let EncodePlan {
-            program,
-            images: buffer,
-            mu,
-            log_var,
-            ..
-        } = &self.encode;
-        let scratch = self.forward(program, (*buffer, images), self.no_noise());
-        let clamped = scratch
-            .matrix(*log_var)
-            .iter()
-            .map(|v| v.clamp(LOG_VAR_MIN, LOG_VAR_MAX));
-        Ok(Posterior {
-            mu: scratch.matrix(*mu).to_vec(),
-            log_var: clamped.collect(),
+        Ok(Losses {
+            recon: mean(&outputs[0]),
+            kl: mean(&outputs[1]),
         })
     }
 
-    fn decode(&self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
+    fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
+        let (run, batch) = (self.plain_run(), batch(images, self.config.pixels));
+        let EncodePlan {
+            program,
+            images: buffer,
+            posterior,
+        } = &self.encode;
+        let outputs = self
+            .executor
+            .run(program, run, batch, &[(*buffer, images)], &[*posterior])
+            .map_err(failed)?;
+        let latent = self.config.latent;
+        let rows = || outputs[0].chunks_exact(2 * latent);
+        let log_var = rows().flat_map(|row| &row[latent..]);
+        Ok(Posterior {
+            mu: rows().flat_map(|row| &row[..latent]).copied().collect(),
+            log_var: log_var.map(|v| v.clamp(LOG_VAR_MIN, LOG_VAR_MAX)).collect(),
+        })
+    }
+
+    fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let (run, batch) = (self.plain_run(), batch(z, self.config.latent));
         let DecodePlan {
             program,
             z: buffer,
-            pixels,
+            means,
         } = &self.decode;
-        Ok(self
-            .forward(program, (*buffer, z), self.no_noise())
-            .matrix(*pixels)
-            .to_vec())
+        let outputs = self
+            .executor
+            .run(program, run, batch, &[(*buffer, z)], &[*means])
+            .map_err(failed)?;
+        Ok(outputs.into_iter().next().unwrap_or_default())
     }
 
-    fn snapshot(&self) -> Result<Snapshot, EngineError> {
-        let weights = Weights::from_tensors(&self.config, self.tensors("", &self.parameters))?;
-        let names = self.optimizer.moment_names().iter();
-        let moments = names.zip(&self.moments).filter(|_| self.updates > 0);
-        let optimizer = moments
-            .flat_map(|(name, moment)| self.tensors(&format!("{name}."), moment))
-            .collect();
+    fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
+        let tensors = self.tensors("", Arena::Parameters)?;
+        let weights = Weights::from_tensors(&self.config, tensors)?;
+        let mut optimizer = Vec::new();
+        if self.updates > 0 {
+            let names = self.optimizer.optimizer.moment_names();
+            for (index, name) in names.iter().enumerate() {
+                optimizer.extend(self.tensors(&format!("{name}."), Arena::Moment(index))?);
+            }
+        }
         Ok(Snapshot { weights, optimizer })
     }
 }

@@ -13,11 +13,11 @@ mod recipe;
 mod run_folder;
 mod trainer;
 
-pub use device::{BackendChoice, Device};
+pub use device::{BackendChoice, Device, EngineChoice};
 pub use error::TrainError;
 pub use fused::FusedEngine;
 pub use manifest::{DataSummary, Manifest};
 pub use pictures::{Grid, manifold, reconstructions, samples};
-pub use recipe::{Preset, Recipe, RecipePatch};
+pub use recipe::{Binarize, LikelihoodName, Preset, Recipe, RecipePatch};
 pub use run_folder::{RunFolder, SavedRun};
 pub use trainer::{EpochReport, Event, Outcome, Progress, Training};

@@ -85,7 +85,7 @@ impl Grid {
 /// # Errors
 /// If the device fails.
 pub fn samples(
-    engine: &dyn Engine,
+    engine: &mut dyn Engine,
     size: [usize; 2],
     latent: usize,
     seed: u64,
@@ -114,7 +114,7 @@ fn square_columns(count: usize) -> usize {
 /// # Errors
 /// If the device fails.
 pub fn reconstructions(
-    engine: &dyn Engine,
+    engine: &mut dyn Engine,
     images: &Images,
     indices: &[u32],
 ) -> Result<Grid, EngineError> {
@@ -123,7 +123,8 @@ pub fn reconstructions(
     let mut pairs = Vec::new();
     for row in indices.chunks(columns) {
         let originals = images.gather(row);
-        let reconstructed = engine.decode(&engine.encode(&originals)?.mu)?;
+        let mu = engine.encode(&originals)?.mu;
+        let reconstructed = engine.decode(&mu)?;
         // A short last row is filled up with black, so that its reconstructions start a row of their own.
         let missing = vec![0.0; (columns - row.len()) * images.image_length()];
         for part in [originals, missing.clone(), reconstructed, missing] {
@@ -146,7 +147,7 @@ const MANIFOLD_SIDE: usize = 15;
 ///
 /// # Errors
 /// If the device fails.
-pub fn manifold(engine: &dyn Engine, size: [usize; 2]) -> Result<Grid, EngineError> {
+pub fn manifold(engine: &mut dyn Engine, size: [usize; 2]) -> Result<Grid, EngineError> {
     let step = 0.9 / (MANIFOLD_SIDE - 1) as f64;
     let axis: Vec<f32> = (0..MANIFOLD_SIDE)
         .map(|i| normal_quantile(0.05 + step * i as f64) as f32)

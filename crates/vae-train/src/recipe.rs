@@ -1,14 +1,19 @@
 //! A recipe: everything that decides a run. Flags, a config file, a preset and the defaults are patches laid over each
 //! other; what results is written to the run folder as `config.toml`, and that file is a config file again.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
-use vae_model::{EngineSetup, Initialization, ModelConfig, OptimizerConfig, Weights};
+use vae_model::{
+    Activation, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer, OptimizerConfig,
+    Weights,
+};
+use vae_rng::{Generator, Stream};
 
-use crate::{BackendChoice, TrainError};
+use crate::{BackendChoice, EngineChoice, TrainError};
 
 /// Declares each setting once, for the complete recipe and for the patch in which every setting may be absent.
 macro_rules! settings {
@@ -30,7 +35,8 @@ macro_rules! settings {
                 Self { $($setting: self.$setting.or(below.$setting),)* }
             }
 
-            fn complete(self) -> Option<Recipe> {
+            /// A recipe, if no setting is silent.
+            pub(crate) fn complete(self) -> Option<Recipe> {
                 Some(Recipe { $($setting: self.$setting?,)* })
             }
         }
@@ -44,16 +50,32 @@ settings! {
     image: [usize; 2],
     /// Where it is computed.
     backend: BackendChoice,
+    /// What computes it.
+    engine: EngineChoice,
     /// Widths of the encoder's hidden layers; the decoder mirrors them.
     hidden: Vec<usize>,
     /// Latent dimensions.
     latent: usize,
+    /// After every hidden layer.
+    activation: Activation,
+    /// What the decoder's output says of a pixel.
+    likelihood: LikelihoodName,
+    /// Standard deviation of a Gaussian likelihood.
+    sigma: Option<f64>,
+    /// Whether pixels are made black or white, and when.
+    binarize: Binarize,
     /// How weights start.
     init: Initialization,
     /// How weights are stepped.
-    optimizer: OptimizerConfig,
+    optimizer: Optimizer,
     /// Learning rate.
     lr: f64,
+    /// Of AdamW.
+    weight_decay: Option<f64>,
+    /// Of SGD.
+    momentum: Option<f64>,
+    /// The largest norm of all gradients together.
+    clip_norm: Option<f64>,
     /// Weight of the KL term.
     beta: f64,
     /// Images per step.
@@ -63,6 +85,31 @@ settings! {
     /// Decides weights, order and noise.
     seed: u64,
 }
+
+/// A likelihood by name; its settings stand beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LikelihoodName {
+    /// Each pixel is a coin.
+    Bernoulli,
+    /// Each pixel is a normal of standard deviation `sigma`.
+    Gaussian,
+}
+
+/// Whether grey pixels are drawn as black or white, their brightness the probability of white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Binarize {
+    /// They stay grey.
+    None,
+    /// Drawn once.
+    Static,
+    /// Training images are drawn anew at every step, test images once.
+    Dynamic,
+}
+
+/// What a Gaussian's standard deviation is if nothing is said: a tenth of the range of a pixel.
+const SIGMA: f64 = 0.1;
 
 /// A published recipe by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +135,7 @@ impl Preset {
                 hidden: Some(vec![256]),
                 latent: Some(2),
                 init: Some(Initialization::Glorot),
-                optimizer: Some(OptimizerConfig::Rmsprop),
+                optimizer: Some(Optimizer::Rmsprop),
                 batch_size: Some(100),
                 ..RecipePatch::default()
             },
@@ -96,7 +143,7 @@ impl Preset {
                 hidden: Some(vec![400]),
                 latent: Some(20),
                 init: Some(Initialization::Pytorch),
-                optimizer: Some(OptimizerConfig::Adam),
+                optimizer: Some(Optimizer::Adam),
                 batch_size: Some(128),
                 ..RecipePatch::default()
             },
@@ -129,6 +176,14 @@ impl RecipePatch {
         let own = Self {
             data: Some("digits".into()),
             backend: Some(BackendChoice::Auto),
+            engine: Some(EngineChoice::Auto),
+            activation: Some(Activation::Relu),
+            likelihood: Some(LikelihoodName::Bernoulli),
+            sigma: Some(None),
+            binarize: Some(Binarize::None),
+            weight_decay: Some(None),
+            momentum: Some(None),
+            clip_norm: Some(None),
             epochs: Some(60),
             seed: Some(0),
             ..Self::default()
@@ -159,9 +214,41 @@ impl Recipe {
             image: Some(found),
             ..patch.over(RecipePatch::defaults())
         };
-        let Some(recipe) = patch.complete() else {
+        let Some(mut recipe) = patch.complete() else {
             return wrong("config", "every setting", "one without a default".into());
         };
+        let defaults = OptimizerConfig::new(recipe.optimizer, 0.0);
+        for (setting, value, default, belongs_to) in [
+            (
+                "sigma",
+                &mut recipe.sigma,
+                (recipe.likelihood == LikelihoodName::Gaussian).then_some(SIGMA),
+                "likelihood gaussian",
+            ),
+            (
+                "weight_decay",
+                &mut recipe.weight_decay,
+                (recipe.optimizer == Optimizer::Adamw).then_some(short(defaults.weight_decay)),
+                "optimizer adamw",
+            ),
+            (
+                "momentum",
+                &mut recipe.momentum,
+                (recipe.optimizer == Optimizer::Sgd).then_some(short(defaults.momentum)),
+                "optimizer sgd",
+            ),
+        ] {
+            match (*value, default) {
+                (Some(found), None) => {
+                    return wrong(
+                        setting,
+                        &format!("none without {belongs_to}"),
+                        found.to_string(),
+                    );
+                }
+                (found, default) => *value = found.or(default),
+            }
+        }
         if recipe.hidden.contains(&0) {
             return wrong(
                 "hidden",
@@ -181,10 +268,41 @@ impl Recipe {
         if !(recipe.lr.is_finite() && recipe.lr > 0.0) {
             return wrong("lr", "a number above 0", recipe.lr.to_string());
         }
+        for (setting, value) in [("sigma", recipe.sigma), ("clip_norm", recipe.clip_norm)] {
+            if let Some(found) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+                return wrong(setting, "a number above 0", found.to_string());
+            }
+        }
+        for (setting, value) in [
+            ("weight_decay", recipe.weight_decay),
+            ("momentum", recipe.momentum),
+        ] {
+            if let Some(found) = value.filter(|value| !(0.0..1.0).contains(value)) {
+                return wrong(setting, "a number from 0 to below 1", found.to_string());
+            }
+        }
         if !(recipe.beta.is_finite() && recipe.beta >= 0.0) {
             return wrong("beta", "a number of at least 0", recipe.beta.to_string());
         }
         Ok(recipe)
+    }
+
+    /// The data as the model sees it: black and white if the recipe says so, but for training images that are drawn anew at
+    /// every step.
+    #[must_use]
+    pub fn see<'a>(&self, dataset: &'a Dataset) -> Cow<'a, Dataset> {
+        if self.binarize == Binarize::None {
+            return Cow::Borrowed(dataset);
+        }
+        let generator = |stream| Generator::new(self.seed, stream);
+        let mut seen = dataset.clone();
+        seen.test = seen
+            .test
+            .binarized(generator(Stream::EvaluationBinarization));
+        if self.binarize == Binarize::Static {
+            seen.train = seen.train.binarized(generator(Stream::Binarization));
+        }
+        Cow::Owned(seen)
     }
 
     /// The network.
@@ -195,6 +313,13 @@ impl Recipe {
             pixels: height * width,
             hidden: self.hidden.clone(),
             latent: self.latent,
+            activation: self.activation,
+            likelihood: match self.likelihood {
+                LikelihoodName::Bernoulli => Likelihood::Bernoulli,
+                LikelihoodName::Gaussian => Likelihood::Gaussian {
+                    sigma: self.sigma.unwrap_or(SIGMA) as f32,
+                },
+            },
             init: self.init,
         }
     }
@@ -205,11 +330,21 @@ impl Recipe {
         EngineSetup {
             model,
             weights,
-            optimizer: self.optimizer,
-            lr: self.lr as f32,
+            optimizer: OptimizerConfig {
+                optimizer: self.optimizer,
+                lr: self.lr as f32,
+                weight_decay: self.weight_decay.unwrap_or(0.0) as f32,
+                momentum: self.momentum.unwrap_or(0.0) as f32,
+                clip_norm: self.clip_norm.map(|norm| norm as f32),
+            },
             seed: self.seed,
         }
     }
+}
+
+/// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.
+fn short(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
 }
 
 #[cfg(test)]
@@ -229,7 +364,7 @@ mod tests {
         );
         assert_eq!(
             (recipe.optimizer, recipe.batch_size, recipe.image),
-            (OptimizerConfig::Rmsprop, 100, [28, 28])
+            (Optimizer::Rmsprop, 100, [28, 28])
         );
     }
 
@@ -257,6 +392,28 @@ mod tests {
         let text = toml::to_string(&recipe).expect("serialisable");
         let patch: RecipePatch = toml::from_str(&text).expect("its own output");
         assert_eq!(Recipe::resolve(patch, &digits()).expect("valid"), recipe);
+    }
+
+    #[test]
+    fn a_setting_belongs_to_its_optimizer_or_likelihood() {
+        let resolve = |patch| Recipe::resolve(patch, &digits());
+        let adamw = RecipePatch {
+            optimizer: Some(Optimizer::Adamw),
+            ..RecipePatch::default()
+        };
+        let recipe = resolve(adamw.clone()).expect("valid");
+        assert_eq!((recipe.weight_decay, recipe.momentum), (Some(0.01), None));
+        let text = toml::to_string(&recipe).expect("serialisable");
+        let patch: RecipePatch = toml::from_str(&text).expect("its own output");
+        assert_eq!(resolve(patch).expect("valid"), recipe);
+        let patch = RecipePatch {
+            momentum: Some(Some(0.5)),
+            ..adamw
+        };
+        assert_eq!(
+            resolve(patch).expect_err("not SGD's").to_string(),
+            "momentum: expected none without optimizer sgd, found 0.5"
+        );
     }
 
     #[test]

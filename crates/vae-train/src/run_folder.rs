@@ -10,7 +10,7 @@ use vae_model::{Engine, NamedTensor, Weights};
 
 use crate::manifest::FORMAT_VERSION;
 use crate::trainer::EVALUATION_BATCH;
-use crate::{Device, Manifest, Recipe, TrainError, checkpoint};
+use crate::{Device, EngineChoice, Manifest, Recipe, RecipePatch, TrainError, checkpoint};
 
 const CONFIG: &str = "config.toml";
 const MANIFEST: &str = "manifest.json";
@@ -217,8 +217,13 @@ impl SavedRun {
             return Err(damaged(MANIFEST, what));
         }
         let config = String::from_utf8_lossy(&read(CONFIG)?).into_owned();
-        let recipe: Recipe =
+        let patch: RecipePatch =
             toml::from_str(&config).map_err(|error| damaged(CONFIG, error.to_string()))?;
+        // Settings that the run's version did not know yet have their defaults.
+        let recipe = patch
+            .over(RecipePatch::defaults())
+            .complete()
+            .ok_or_else(|| damaged(CONFIG, "a setting without a default is missing".into()))?;
         let tensors = checkpoint::decode(&read(BEST_WEIGHTS)?, &path.join(BEST_WEIGHTS))?;
         let weights = Weights::from_tensors(&recipe.model(), tensors)
             .map_err(|error| damaged(BEST_WEIGHTS, error.to_string()))?;
@@ -236,6 +241,7 @@ impl SavedRun {
     pub fn engine(&self, device: &Device) -> Result<Box<dyn Engine>, TrainError> {
         device.engine(
             &self.recipe.setup(&self.recipe.model(), &self.weights),
+            EngineChoice::Auto,
             EVALUATION_BATCH,
         )
     }

@@ -1,17 +1,19 @@
 //! The training loop: epochs of steps, validation, best and last weights, pictures at the end. Emits [`Event`]s.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use vae_data::{Dataset, Images};
-use vae_model::{Engine, EngineError, Losses, Weights};
+use vae_model::{Engine, EngineError, Losses, TrainingImages, Wait, Weights};
 use vae_rng::{Generator, Stream};
 
 use crate::{
-    DataSummary, Device, Manifest, Recipe, RunFolder, TrainError, manifold, plots, reconstructions,
-    samples,
+    Binarize, DataSummary, Device, Manifest, Recipe, RunFolder, TrainError, manifold, plots,
+    reconstructions, samples,
 };
 
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
@@ -70,7 +72,7 @@ pub enum Outcome {
 /// A run about to start.
 pub struct Training<'a> {
     recipe: &'a Recipe,
-    dataset: &'a Dataset,
+    dataset: Cow<'a, Dataset>,
     device: &'a Device,
     engine: Box<dyn Engine>,
     folder: RunFolder,
@@ -93,9 +95,15 @@ impl<'a> Training<'a> {
         let model = recipe.model();
         let weights = Weights::initial(&model, recipe.seed);
         let batch = recipe.batch_size.max(EVALUATION_BATCH);
-        let engine = device.engine(&recipe.setup(&model, &weights), batch)?;
-        let folder = RunFolder::create(path, recipe)?;
         let data = DataSummary::of(dataset);
+        let dataset = recipe.see(dataset);
+        let setup = recipe.setup(&model, &weights);
+        let mut engine = device.engine(&setup, recipe.engine, batch)?;
+        engine.train_on(TrainingImages {
+            bytes: Arc::clone(&dataset.train.pixels),
+            binarize: recipe.binarize == Binarize::Dynamic,
+        })?;
+        let folder = RunFolder::create(path, recipe)?;
         let manifest = Manifest::new(device.to_string(), data, model.parameter_count());
         // From here on the folder is a run that loads, whatever happens.
         folder.write_manifest(&manifest)?;
@@ -156,31 +164,26 @@ impl<'a> Training<'a> {
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
     ) -> Result<Option<(Losses, f64)>, TrainError> {
-        let images = &self.dataset.train;
-        let count = images.count();
+        let count = self.dataset.train.count();
         let order = Generator::new(self.recipe.seed, Stream::Shuffle)
             .permutation(epoch as u64, count as u32);
         let batches: Vec<&[u32]> = order.chunks(self.recipe.batch_size).collect();
         let start = Instant::now();
         let mut last_read = start;
         let mut losses: Vec<(Losses, usize)> = Vec::with_capacity(batches.len());
-        let mut seen = 0;
         for (index, batch) in batches.iter().enumerate() {
             if interrupted.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            self.engine.train_step(
-                &images.gather(batch),
-                self.manifest.steps,
-                self.recipe.beta as f32,
-            )?;
+            let beta = self.recipe.beta as f32;
+            self.engine.train_step(batch, self.manifest.steps, beta)?;
             self.manifest.steps += 1;
-            seen += batch.len();
             let is_last = index + 1 == batches.len();
             if last_read.elapsed() < READ_INTERVAL && !is_last {
                 continue;
             }
-            for step in self.engine.take_losses()? {
+            let wait = if is_last { Wait::ForAll } else { Wait::No };
+            for step in self.engine.take_losses(wait)? {
                 if !step.total(1.0).is_finite() {
                     return Err(TrainError::Diverged {
                         epoch,
@@ -191,9 +194,13 @@ impl<'a> Training<'a> {
                 losses.push((step, batches[losses.len()].len()));
             }
             last_read = Instant::now();
+            if losses.is_empty() {
+                continue;
+            }
+            let seen: usize = losses.iter().map(|(_, images)| images).sum();
             let progress = Progress {
                 epoch,
-                step: index + 1,
+                step: losses.len(),
                 steps: batches.len(),
                 train: losses.iter().copied().collect(),
                 images_per_second: seen as f64 / start.elapsed().as_secs_f64(),
@@ -213,7 +220,7 @@ impl<'a> Training<'a> {
         train: Losses,
         images_per_second: f64,
     ) -> Result<EpochReport, TrainError> {
-        let validation = evaluate(self.engine.as_ref(), &self.dataset.test)?;
+        let validation = evaluate(self.engine.as_mut(), &self.dataset.test)?;
         let loss = validation.total(self.recipe.beta as f32);
         if !loss.is_finite() {
             return Err(TrainError::Diverged {
@@ -242,7 +249,7 @@ impl<'a> Training<'a> {
         })
     }
 
-    fn save(&self) -> Result<(), TrainError> {
+    fn save(&mut self) -> Result<(), TrainError> {
         let snapshot = self.engine.snapshot()?;
         self.folder.write_last(&snapshot.weights)?;
         self.folder
@@ -253,10 +260,11 @@ impl<'a> Training<'a> {
     /// All pictures, of the best weights.
     fn draw(&self) -> Result<(), TrainError> {
         let model = self.recipe.model();
-        let engine = self
+        let setup = self.recipe.setup(&model, &self.best);
+        let mut engine = self
             .device
-            .engine(&self.recipe.setup(&model, &self.best), EVALUATION_BATCH)?;
-        let engine = engine.as_ref();
+            .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
+        let engine = engine.as_mut();
         let (size, latent, test) = (self.recipe.image, self.recipe.latent, &self.dataset.test);
         let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
         write(
@@ -292,7 +300,7 @@ fn batches(images: &Images) -> impl Iterator<Item = Vec<u32>> {
 }
 
 /// The mean losses of all `images`.
-fn evaluate(engine: &dyn Engine, images: &Images) -> Result<Losses, EngineError> {
+fn evaluate(engine: &mut dyn Engine, images: &Images) -> Result<Losses, EngineError> {
     batches(images)
         .map(|batch| {
             Ok((
@@ -304,7 +312,7 @@ fn evaluate(engine: &dyn Engine, images: &Images) -> Result<Losses, EngineError>
 }
 
 /// The posterior means of all `images`, `[count, latent]`.
-fn encode_means(engine: &dyn Engine, images: &Images) -> Result<Vec<f32>, EngineError> {
+fn encode_means(engine: &mut dyn Engine, images: &Images) -> Result<Vec<f32>, EngineError> {
     let mut means = Vec::new();
     for batch in batches(images) {
         means.extend(engine.encode(&images.gather(&batch))?.mu);

@@ -4,12 +4,12 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::program::Activation;
+use crate::program::{Activation, Likelihood, NLL_COLUMNS};
 
 /// Values that a running sum keeps apart, so that it can be vectorised: a plain float sum has an order.
 const LANES: usize = 16;
-/// Elements whose formulas are evaluated before they are summed; a multiple of `LANES`.
-const BLOCK: usize = 128;
+/// Elements whose formulas are evaluated before they are summed.
+const BLOCK: usize = 4 * NLL_COLUMNS;
 /// Elements of a task: fewer would cost more to hand out than to compute.
 const TASK: usize = 4_096;
 
@@ -57,109 +57,209 @@ fn sigmoid_from(l: f32, e: f32) -> f32 {
     if l >= 0.0 { 1.0 - smaller } else { smaller }
 }
 
-/// See [`crate::program::Pass::BernoulliNll`].
-pub(super) fn bernoulli_nll(
-    logits: &[f32],
-    images: &[f32],
-    recon: &mut [f32],
-    d_logits: &mut [f32],
+/// `1 / (1 + exp(-x))`
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    sigmoid_from(x, exp(-x.abs()))
+}
+
+/// `(Phi(x), phi(x))`, the normal distribution function and its density, absolute error below 2e-7 (Abramowitz and Stegun
+/// 7.1.26).
+#[inline(always)]
+fn normal(x: f32) -> (f32, f32) {
+    let bell = exp(-0.5 * x * x);
+    let t = 1.0 / (1.0 + 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2 * x.abs());
+    let mut p = 1.061_405_4;
+    p = p * t - 1.453_152;
+    p = p * t + 1.421_413_8;
+    p = p * t - 0.284_496_74;
+    p = p * t + 0.254_829_6;
+    let tail = 0.5 * p * t * bell;
+    let below = if x >= 0.0 { 1.0 - tail } else { tail };
+    (below, bell * 0.398_942_3) // 1 / sqrt(2 pi)
+}
+
+/// Adds `bias` to every row of `output`, then applies `activation`; its derivative goes into `slope` if there is one.
+pub(super) fn activate(
+    output: &mut [f32],
+    bias: &[f32],
+    activation: Activation,
+    slope: Option<&mut [f32]>,
 ) {
-    let batch = recon.len();
-    let columns = logits.len() / batch;
-    let rows = task_rows(columns);
-    let scale = 1.0 / batch as f32;
+    /// Slope of a leaky ReLU below zero.
+    const LEAKY: f32 = 0.01;
+    match activation {
+        Activation::Identity => map(output, bias, slope, |x| (x, 1.0)),
+        Activation::Relu => map(output, bias, slope, |x| {
+            (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 })
+        }),
+        Activation::Tanh => map(output, bias, slope, |x| {
+            let y = 2.0 * sigmoid(2.0 * x) - 1.0;
+            (y, 1.0 - y * y)
+        }),
+        Activation::Sigmoid => map(output, bias, slope, |x| {
+            let y = sigmoid(x);
+            (y, y * (1.0 - y))
+        }),
+        Activation::Gelu => map(output, bias, slope, |x| {
+            let (below, density) = normal(x);
+            (x * below, below + x * density)
+        }),
+        Activation::LeakyRelu => map(output, bias, slope, |x| {
+            let slope = if x > 0.0 { 1.0 } else { LEAKY };
+            (x * slope, slope)
+        }),
+        Activation::Softplus => map(output, bias, slope, |x| {
+            let e = exp(-x.abs());
+            (x.max(0.0) + ln_1p_unit(e), sigmoid_from(x, e))
+        }),
+    }
+}
+
+/// `(output, slope) = f(output + bias)`, rows shared among the cores.
+fn map(
+    output: &mut [f32],
+    bias: &[f32],
+    slope: Option<&mut [f32]>,
+    f: impl Fn(f32) -> (f32, f32) + Sync,
+) {
+    let columns = bias.len();
+    let task = task_rows(columns) * columns;
     let arch = Arch::new();
-    let tasks = logits
-        .par_chunks(rows * columns)
-        .zip(images.par_chunks(rows * columns))
-        .zip(
-            recon
-                .par_chunks_mut(rows)
-                .zip(d_logits.par_chunks_mut(rows * columns)),
-        );
-    tasks.for_each(|((logits, images), (recon, d_logits))| {
+    if let Some(slope) = slope {
+        let tasks = output.par_chunks_mut(task).zip(slope.par_chunks_mut(task));
+        tasks.for_each(|(output, slope)| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    let rows = output.chunks_exact_mut(columns);
+                    for (y, slope) in rows.zip(slope.chunks_exact_mut(columns)) {
+                        for ((y, slope), bias) in y.iter_mut().zip(slope).zip(bias) {
+                            (*y, *slope) = f(*y + bias);
+                        }
+                    }
+                },
+            );
+        });
+    } else {
+        output.par_chunks_mut(task).for_each(|output| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for y in output.chunks_exact_mut(columns) {
+                        for (y, bias) in y.iter_mut().zip(bias) {
+                            *y = f(*y + bias).0;
+                        }
+                    }
+                },
+            );
+        });
+    }
+}
+
+/// `values *= slope`
+pub(super) fn multiply(values: &mut [f32], slope: &[f32]) {
+    let arch = Arch::new();
+    let tasks = values.par_chunks_mut(TASK).zip(slope.par_chunks(TASK));
+    tasks.for_each(|(values, slope)| {
         arch.dispatch(
             #[inline(always)]
             || {
-                let rows = logits
-                    .chunks_exact(columns)
-                    .zip(images.chunks_exact(columns));
-                for ((l, x), (recon, d)) in
-                    rows.zip(recon.iter_mut().zip(d_logits.chunks_exact_mut(columns)))
-                {
-                    *recon = nll_of_row(l, x, d, scale);
+                for (value, slope) in values.iter_mut().zip(slope) {
+                    *value *= slope;
                 }
             },
         );
     });
 }
 
-/// The row's sum; fills `d_logits`. The sum is apart from the formulas: a loop with a float sum in it is not vectorised.
-#[inline(always)]
-fn nll_of_row(logits: &[f32], images: &[f32], d_logits: &mut [f32], scale: f32) -> f32 {
-    let mut sums = [0.0; LANES];
-    let blocks = logits.chunks(BLOCK).zip(images.chunks(BLOCK));
-    for ((l, x), d) in blocks.zip(d_logits.chunks_mut(BLOCK)) {
-        // Loops of one formula each: together they are too much for the vectoriser.
-        let mut e = [0.0; BLOCK];
-        for (e, l) in e.iter_mut().zip(l) {
-            *e = exp(-l.abs());
-        }
-        let mut nll = [0.0; BLOCK];
-        for ((l, x), (e, nll)) in l.iter().zip(x).zip(e.iter().zip(&mut nll)) {
-            *nll = l.max(0.0) - l * x + ln_1p_unit(*e);
-        }
-        for ((l, x), (e, d)) in l.iter().zip(x).zip(e.iter().zip(d)) {
-            *d = (sigmoid_from(*l, *e) - x) * scale;
-        }
-        for lanes in nll.as_chunks::<LANES>().0 {
-            for (sum, value) in sums.iter_mut().zip(lanes) {
-                *sum += value;
-            }
-        }
-    }
-    sums.iter().sum()
-}
-
-/// `matrix = activation(matrix + bias)`, `bias` for every row.
-pub(super) fn add_bias(matrix: &mut [f32], bias: &[f32], activation: Activation) {
+/// See [`crate::program::Pass::DenseNll`]: `output` holds the layer's sums without their `bias` and becomes `d_output`.
+pub(super) fn nll(
+    likelihood: Likelihood,
+    output: &mut [f32],
+    bias: &[f32],
+    images: &[f32],
+    recon: &mut [f32],
+) {
+    let columns = bias.len();
+    let parts = columns.div_ceil(NLL_COLUMNS);
+    let rows = task_rows(columns);
+    let scale = columns as f32 / output.len() as f32;
     let arch = Arch::new();
-    let floor = match activation {
-        Activation::Identity => f32::NEG_INFINITY,
-        Activation::Relu => 0.0,
-    };
-    matrix
-        .par_chunks_mut(task_rows(bias.len()) * bias.len())
-        .for_each(|rows| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for row in rows.chunks_exact_mut(bias.len()) {
-                        for (value, bias) in row.iter_mut().zip(bias) {
-                            *value = (*value + bias).max(floor);
+    let tasks = output
+        .par_chunks_mut(rows * columns)
+        .zip(images.par_chunks(rows * columns))
+        .zip(recon.par_chunks_mut(rows * parts));
+    tasks.for_each(|((output, images), recon)| {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                let rows = output
+                    .chunks_exact_mut(columns)
+                    .zip(images.chunks_exact(columns));
+                for ((y, x), recon) in rows.zip(recon.chunks_exact_mut(parts)) {
+                    match likelihood {
+                        Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
+                        Likelihood::Gaussian { sigma } => {
+                            gaussian_nll(y, bias, x, recon, scale, sigma);
                         }
                     }
-                },
-            );
-        });
+                }
+            },
+        );
+    });
 }
 
-/// Zeroes `gradient` where the ReLU gave nothing.
-pub(super) fn mask_relu(gradient: &mut [f32], output: &[f32]) {
-    let arch = Arch::new();
-    gradient
-        .par_chunks_mut(TASK)
-        .zip(output.par_chunks(TASK))
-        .for_each(|(gradient, output)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for (gradient, output) in gradient.iter_mut().zip(output) {
-                        *gradient = if *output > 0.0 { *gradient } else { 0.0 };
-                    }
-                },
-            );
-        });
+/// One row. Loops of one formula each: together, or with a float sum in them, they are too much for the vectoriser.
+#[inline(always)]
+fn bernoulli_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32) {
+    let blocks = y.chunks_mut(BLOCK).zip(bias.chunks(BLOCK));
+    let images = x.chunks(BLOCK).zip(recon.chunks_mut(BLOCK / NLL_COLUMNS));
+    for ((y, bias), (x, recon)) in blocks.zip(images) {
+        let mut e = [0.0; BLOCK];
+        for ((e, y), bias) in e.iter_mut().zip(&mut *y).zip(bias) {
+            *y += bias;
+            *e = exp(-y.abs());
+        }
+        let mut nll = [0.0; BLOCK];
+        for ((l, x), (e, nll)) in y.iter().zip(x).zip(e.iter().zip(&mut nll)) {
+            *nll = l.max(0.0) - l * x + ln_1p_unit(*e);
+        }
+        for ((l, x), e) in y.iter_mut().zip(x).zip(&e) {
+            *l = (sigmoid_from(*l, *e) - x) * scale;
+        }
+        sum_parts(&nll, recon);
+    }
+}
+
+/// One row.
+#[inline(always)]
+fn gaussian_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32, sigma: f32) {
+    let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
+    let blocks = y.chunks_mut(BLOCK).zip(bias.chunks(BLOCK));
+    let images = x.chunks(BLOCK).zip(recon.chunks_mut(BLOCK / NLL_COLUMNS));
+    for ((y, bias), (x, recon)) in blocks.zip(images) {
+        let mut nll = [0.0; BLOCK];
+        for ((m, bias), (x, nll)) in y.iter_mut().zip(bias).zip(x.iter().zip(&mut nll)) {
+            let distance = (*m + bias - x) / sigma;
+            *nll = 0.5 * distance * distance + constant;
+            *m = distance * (scale / sigma);
+        }
+        sum_parts(&nll, recon);
+    }
+}
+
+/// The sum of each [`NLL_COLUMNS`] values, in lanes.
+#[inline(always)]
+fn sum_parts(values: &[f32; BLOCK], sums: &mut [f32]) {
+    for (values, sum) in values.as_chunks::<NLL_COLUMNS>().0.iter().zip(sums) {
+        let (left, right) = values.split_at(NLL_COLUMNS / 2);
+        let mut lanes = [0.0; NLL_COLUMNS / 2];
+        for (lane, (left, right)) in lanes.iter_mut().zip(left.iter().zip(right)) {
+            *lane = left + right;
+        }
+        *sum = lanes.iter().sum();
+    }
 }
 
 /// `sums[j] = sum_i matrix[i][j]`, rows in order.
@@ -185,32 +285,15 @@ pub(super) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
         });
 }
 
-/// `output = 1 / (1 + exp(-input))`
-pub(super) fn sigmoid(input: &[f32], output: &mut [f32]) {
-    let arch = Arch::new();
-    input
-        .par_chunks(TASK)
-        .zip(output.par_chunks_mut(TASK))
-        .for_each(|(input, output)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for (input, output) in input.iter().zip(output) {
-                        *output = 1.0 / (1.0 + exp(-input));
-                    }
-                },
-            );
-        });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The negative log-likelihood of one pixel and its gradient.
     fn nll_of_pixel(l: f32, x: f32) -> (f32, f32) {
-        let mut gradient = [0.0];
-        (nll_of_row(&[l], &[x], &mut gradient, 1.0), gradient[0])
+        let (mut output, mut recon) = ([l], [0.0]);
+        bernoulli_nll(&mut output, &[0.0], &[x], &mut recon, 1.0);
+        (recon[0], output[0])
     }
 
     #[test]
@@ -256,28 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn odd_widths_are_whole() {
+    fn column_sums_of_odd_widths_are_the_plain_sums() {
         for (batch, columns) in [(1, 1), (3, 7), (5, 33), (2, 784)] {
-            let values = |step| {
-                vae_rng::Generator::new(1, vae_rng::Stream::Init).normals(step, 0, batch, columns)
-            };
-            let (logits, images) = (values(0), values(1));
-            let (mut recon, mut d_logits) = (vec![0.0; batch], vec![0.0; batch * columns]);
-            bernoulli_nll(&logits, &images, &mut recon, &mut d_logits);
+            let generator = vae_rng::Generator::new(1, vae_rng::Stream::Init);
+            let matrix = generator.normals(0, 0, batch, columns);
             let mut sums = vec![9.0; columns];
-            column_sums(&d_logits, &mut sums);
-            for (row, recon) in recon.iter().enumerate() {
-                let range = row * columns..(row + 1) * columns;
-                let pixels = logits[range.clone()].iter().zip(&images[range]);
-                let plain: f32 = pixels.map(|(l, x)| nll_of_pixel(*l, *x).0).sum();
-                // Two orders of one sum of terms below 10: each addition rounds to 2^-24 of at most 10 * columns.
-                assert!(
-                    (recon - plain).abs() <= 1e-5 * columns as f32,
-                    "{batch} x {columns}"
-                );
-            }
+            column_sums(&matrix, &mut sums);
             for (column, sum) in sums.iter().enumerate() {
-                let plain: f32 = d_logits.iter().skip(column).step_by(columns).sum();
+                let plain: f32 = matrix.iter().skip(column).step_by(columns).sum();
                 assert_eq!(*sum, plain, "{batch} x {columns}");
             }
         }

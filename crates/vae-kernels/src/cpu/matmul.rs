@@ -30,6 +30,23 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The first `columns` columns, from `first` on, of rows that are `stride` long.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub(super) fn columns(values: &'a [f32], stride: usize, first: usize, columns: usize) -> Self {
+        let whole = Self::new(values, values.len() / stride, stride);
+        assert!(
+            first + columns <= stride,
+            "{columns} columns from {first} of {stride}"
+        );
+        Self {
+            values: &values[first..],
+            columns,
+            ..whole
+        }
+    }
+
     pub(super) const fn transposed(self) -> Self {
         let Self {
             values,
@@ -48,7 +65,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = a b`, or `out += a b` if `accumulate`; `out` is row-major.
+/// `out = a b`, or `out += a b` if `accumulate`; rows of `out` begin `stride` apart.
 ///
 /// # Panics
 /// If the sizes do not fit.
@@ -56,13 +73,22 @@ impl<'a> Matrix<'a> {
     unsafe_code,
     reason = "gemm takes pointers and strides; they come from slices whose lengths are checked"
 )]
-pub(super) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], accumulate: bool) {
+pub(super) fn matmul(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    out: &mut [f32],
+    stride: usize,
+    accumulate: bool,
+) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(b.rows, k, "the product of {m} x {k} and {} x {n}", b.rows);
-    assert_eq!(out.len(), m * n, "the product of {m} x {k} and {k} x {n}");
+    assert!(
+        n <= stride && out.len() >= (m - 1) * stride + n,
+        "the product of {m} x {k} and {k} x {n} in rows {stride} apart"
+    );
     // SAFETY: every index that gemm forms, row * row_stride + column * column_stride, is below rows * columns by the
-    // construction of `Matrix`, which is the length of its slice; `out` has m * n elements and is borrowed mutably, so it
-    // overlaps neither input.
+    // construction of `Matrix`, which is the length of its slice; `out` reaches to the end of its last row and is borrowed
+    // mutably, so it overlaps neither input.
     unsafe {
         gemm(
             m,
@@ -70,7 +96,7 @@ pub(super) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], accumulate: 
             k,
             out.as_mut_ptr(),
             1,
-            n as isize,
+            stride as isize,
             accumulate,
             a.values.as_ptr(),
             a.column_stride as isize,
@@ -130,7 +156,7 @@ mod tests {
             ] {
                 for accumulate in [false, true] {
                     let mut out = vec![2.0; m * n];
-                    matmul(a, b, &mut out, accumulate);
+                    matmul(a, b, &mut out, n, accumulate);
                     let expected = plain(a, b, if accumulate { 2.0 } else { 0.0 });
                     // Sums of k products below 1, each rounded to 2^-24 of a sum of at most k + 2.
                     let tolerance = k as f32 * (k + 2) as f32 * 2f32.powi(-24);

@@ -1,30 +1,42 @@
-//! One pass over the whole arena of parameters, gradients and moments.
+//! The CPU twin of `shaders/step/square_sums.wgsl` and `shaders/step/update.wgsl`: one pass over the whole arena of
+//! parameters, gradients and moments.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::program::Update;
+use crate::program::{Rule, Update};
 
 /// Elements of a task: all its arrays together fit a core's second-level cache.
 const TASK: usize = 16_384;
+/// Values that a running sum keeps apart, so that it can be vectorised.
+const LANES: usize = 16;
 
-/// Applies `update` to `parameters`; `moments` are one arena for RMSprop, two for Adam.
+/// Applies `update` to `parameters`; `moments` are as many arenas as its rule has.
 ///
 /// # Panics
 /// If the number of moments or a length does not fit.
-pub fn update(update: Update, parameters: &mut [f32], gradients: &[f32], moments: &mut [Vec<f32>]) {
+pub(super) fn update(
+    update: Update,
+    parameters: &mut [f32],
+    gradients: &[f32],
+    moments: &mut [Vec<f32>],
+) {
+    let scale = update
+        .clip_norm
+        .map_or(1.0, |largest| (largest / (norm(gradients) + 1e-6)).min(1.0));
     let arch = Arch::new();
-    match (update, moments) {
-        (Update::Rmsprop { lr, rho, eps }, [velocity]) => {
-            let tasks = parameters
-                .par_chunks_mut(TASK)
-                .zip(gradients.par_chunks(TASK))
-                .zip(velocity.par_chunks_mut(TASK));
+    let tasks = parameters
+        .par_chunks_mut(TASK)
+        .zip(gradients.par_chunks(TASK));
+    match (update.rule, moments) {
+        (Rule::Rmsprop { lr, rho, eps }, [velocity]) => {
+            let tasks = tasks.zip(velocity.par_chunks_mut(TASK));
             tasks.for_each(|((w, g), v)| {
                 arch.dispatch(
                     #[inline(always)]
                     || {
                         for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                            let g = scale * g;
                             *v = rho * *v + (1.0 - rho) * g * g;
                             *w -= lr * g / (*v + eps).sqrt();
                         }
@@ -33,33 +45,69 @@ pub fn update(update: Update, parameters: &mut [f32], gradients: &[f32], moments
             });
         }
         (
-            Update::Adam {
+            Rule::Adam {
                 step_size,
                 root_correction,
                 beta1,
                 beta2,
                 eps,
+                keep,
             },
             [mean, square],
         ) => {
-            let scale = 1.0 / root_correction;
-            let tasks = parameters
-                .par_chunks_mut(TASK)
-                .zip(gradients.par_chunks(TASK));
+            let root_scale = 1.0 / root_correction;
             let tasks = tasks.zip(mean.par_chunks_mut(TASK).zip(square.par_chunks_mut(TASK)));
             tasks.for_each(|((w, g), (m, v))| {
                 arch.dispatch(
                     #[inline(always)]
                     || {
                         for ((w, g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
+                            let g = scale * g;
                             *m = beta1 * *m + (1.0 - beta1) * g;
                             *v = beta2 * *v + (1.0 - beta2) * g * g;
-                            *w -= step_size * *m / (v.sqrt() * scale + eps);
+                            *w = keep * *w - step_size * *m / (v.sqrt() * root_scale + eps);
                         }
                     },
                 );
             });
         }
-        (update, moments) => panic!("{} moments do not fit {update:?}", moments.len()),
+        (Rule::Sgd { lr, momentum }, [buffer]) => {
+            let tasks = tasks.zip(buffer.par_chunks_mut(TASK));
+            tasks.for_each(|((w, g), m)| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((w, g), m) in w.iter_mut().zip(g).zip(m) {
+                            *m = momentum * *m + scale * g;
+                            *w -= lr * *m;
+                        }
+                    },
+                );
+            });
+        }
+        (rule, moments) => panic!("{} moments do not fit {rule:?}", moments.len()),
     }
+}
+
+/// The Euclidean norm: sums of tasks, one after the other, so that the number of threads changes nothing.
+fn norm(values: &[f32]) -> f32 {
+    let arch = Arch::new();
+    let sums: Vec<f32> = values
+        .par_chunks(TASK)
+        .map(|values| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    let mut sums = [0.0; LANES];
+                    for values in values.chunks(LANES) {
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum += value * value;
+                        }
+                    }
+                    sums.iter().sum::<f32>()
+                },
+            )
+        })
+        .collect();
+    sums.iter().sum::<f32>().sqrt()
 }

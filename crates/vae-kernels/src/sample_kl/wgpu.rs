@@ -60,9 +60,13 @@ impl KernelSource for Backward {
 
 const FORWARD_SOURCE: &str = concat!(
     include_str!("../../../../shaders/random.wgsl"),
+    include_str!("../../../../shaders/sample_kl.wgsl"),
     include_str!("../../../../shaders/sample_kl_forward.wgsl")
 );
-const BACKWARD_SOURCE: &str = include_str!("../../../../shaders/sample_kl_backward.wgsl");
+const BACKWARD_SOURCE: &str = concat!(
+    include_str!("../../../../shaders/sample_kl.wgsl"),
+    include_str!("../../../../shaders/sample_kl_backward.wgsl")
+);
 
 impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, I, BT> {
     fn sample_kl_forward(

@@ -1,46 +1,78 @@
 //! Plans the step programs of a dense model from its configuration.
 
-use vae_kernels::program::{Activation, Buffer, Layer, Pass, Program};
+use vae_kernels::executor::TrainingProgram;
+use vae_kernels::program::{Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program};
 use vae_model::ModelConfig;
 
 /// Where every layer's parameters lie in the arena, in the order of [`ModelConfig::layers`].
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     encoder: Vec<Layer>,
-    mu: Layer,
-    log_var: Layer,
+    /// mu | log_var
+    posterior: Layer,
     decoder: Vec<Layer>,
-    logits: Layer,
+    output: Layer,
+    activation: Activation,
+    likelihood: Likelihood,
+}
+
+/// Hands out the arena from its start.
+#[derive(Default)]
+struct Arena {
+    end: usize,
+}
+
+impl Arena {
+    fn layer(&mut self, inputs: usize, outputs: usize, blocks: usize) -> Layer {
+        let offset = self.end;
+        let layer = Layer {
+            offset,
+            inputs,
+            outputs,
+            blocks,
+        };
+        self.end = layer.block(blocks - 1).end;
+        layer
+    }
+
+    /// A chain of layers of these `widths`, and the last width.
+    fn hidden(
+        &mut self,
+        mut inputs: usize,
+        widths: impl Iterator<Item = usize>,
+    ) -> (Vec<Layer>, usize) {
+        let layers = widths
+            .map(|width| self.layer(std::mem::replace(&mut inputs, width), width, 1))
+            .collect();
+        (layers, inputs)
+    }
 }
 
 impl Layers {
     pub(super) fn new(config: &ModelConfig) -> Self {
-        let mut end = 0;
-        let mut range = |length: usize| {
-            end += length;
-            end - length..end
-        };
-        let mut layers = config
-            .layers()
-            .into_iter()
-            .map(|(_, inputs, outputs)| Layer {
-                weight: range(inputs * outputs),
-                bias: range(outputs),
-                inputs,
-                outputs,
-            });
-        let depth = config.hidden.len();
-        let mut layer = || {
-            layers
-                .next()
-                .unwrap_or_else(|| unreachable!("a layer for each place"))
-        };
+        let mut arena = Arena::default();
+        let widths = config.hidden.iter().copied();
+        let (encoder, features) = arena.hidden(config.pixels, widths.clone());
+        let posterior = arena.layer(features, config.latent, 2);
+        let (decoder, features) = arena.hidden(config.latent, widths.rev());
+        let output = arena.layer(features, config.pixels, 1);
         Self {
-            encoder: (0..depth).map(|_| layer()).collect(),
-            mu: layer(),
-            log_var: layer(),
-            decoder: (0..depth).map(|_| layer()).collect(),
-            logits: layer(),
+            encoder,
+            posterior,
+            decoder,
+            output,
+            activation: match config.activation {
+                vae_model::Activation::Relu => Activation::Relu,
+                vae_model::Activation::Tanh => Activation::Tanh,
+                vae_model::Activation::Sigmoid => Activation::Sigmoid,
+                vae_model::Activation::Gelu => Activation::Gelu,
+                vae_model::Activation::LeakyRelu => Activation::LeakyRelu,
+                vae_model::Activation::Softplus => Activation::Softplus,
+            },
+            likelihood: match config.likelihood {
+                vae_model::Likelihood::Bernoulli => Likelihood::Bernoulli,
+                vae_model::Likelihood::Gaussian { sigma } => Likelihood::Gaussian { sigma },
+            },
         }
     }
 }
@@ -50,18 +82,15 @@ impl Layers {
 pub(super) struct EncodePlan {
     pub(super) program: Program,
     pub(super) images: Buffer,
-    /// The images and the output of each hidden layer.
-    encoded: Vec<Buffer>,
-    pub(super) mu: Buffer,
-    pub(super) log_var: Buffer,
+    pub(super) posterior: Buffer,
 }
 
-/// Latents to pixel probabilities.
+/// Latents to mean images.
 #[derive(Debug)]
 pub(super) struct DecodePlan {
     pub(super) program: Program,
     pub(super) z: Buffer,
-    pub(super) pixels: Buffer,
+    pub(super) means: Buffer,
 }
 
 /// Images to the loss, and on to every gradient.
@@ -77,93 +106,75 @@ pub(super) struct LossPlan {
 
 pub(super) fn encode(layers: &Layers) -> EncodePlan {
     let mut program = Program::default();
-    let images = program.buffer(layers.encoder.first().unwrap_or(&layers.mu).inputs);
-    let encoded = hidden(&mut program, &layers.encoder, images);
-    let features = encoded[encoded.len() - 1];
-    let mu = dense(&mut program, &layers.mu, features, Activation::Identity);
-    let log_var = dense(
-        &mut program,
-        &layers.log_var,
-        features,
-        Activation::Identity,
-    );
+    let images = program.buffer(inputs(&layers.encoder, layers.posterior));
+    let encoded = hidden(&mut program, layers, &layers.encoder, images, false);
+    let posterior = posterior(&mut program, layers, &encoded);
     EncodePlan {
         program,
         images,
-        encoded,
-        mu,
-        log_var,
+        posterior,
     }
 }
 
 pub(super) fn decode(layers: &Layers) -> DecodePlan {
     let mut program = Program::default();
-    let z = program.buffer(layers.mu.outputs);
-    let decoded = hidden(&mut program, &layers.decoder, z);
-    let features = decoded[decoded.len() - 1];
-    let input = dense(&mut program, &layers.logits, features, Activation::Identity);
-    let pixels = program.buffer(layers.logits.outputs);
-    program.passes.push(Pass::Sigmoid {
-        input,
-        output: pixels,
+    let z = program.buffer(inputs(&layers.decoder, layers.output));
+    let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
+    let means = program.buffer(layers.output.width());
+    program.passes.push(Pass::DenseForward {
+        layer: layers.output,
+        input: decoded.features(),
+        output: means,
+        activation: match layers.likelihood {
+            Likelihood::Bernoulli => Activation::Sigmoid,
+            Likelihood::Gaussian { .. } => Activation::Identity,
+        },
+        slope: None,
     });
-    DecodePlan { program, z, pixels }
+    DecodePlan { program, z, means }
 }
 
 pub(super) fn loss(layers: &Layers) -> LossPlan {
-    let latent = layers.mu.outputs;
-    let EncodePlan {
-        mut program,
-        images,
-        encoded,
-        mu,
-        log_var,
-    } = encode(layers);
-    let (z, kl) = (program.buffer(latent), program.buffer(1));
+    let mut program = Program::default();
+    let images = program.buffer(inputs(&layers.encoder, layers.posterior));
+    let encoded = hidden(&mut program, layers, &layers.encoder, images, true);
+    let posterior = posterior(&mut program, layers, &encoded);
+    let (z, kl) = (program.buffer(layers.posterior.outputs), program.buffer(1));
     program
         .passes
-        .push(Pass::SampleKlForward { mu, log_var, z, kl });
-    let decoded = hidden(&mut program, &layers.decoder, z);
-    let logits = dense(
-        &mut program,
-        &layers.logits,
-        decoded[decoded.len() - 1],
-        Activation::Identity,
-    );
-    let (recon, d_logits) = (program.buffer(1), program.buffer(layers.logits.outputs));
-    program.passes.push(Pass::BernoulliNll {
-        logits,
+        .push(Pass::SampleKlForward { posterior, z, kl });
+    let decoded = hidden(&mut program, layers, &layers.decoder, z, true);
+    let parts = layers.output.width().div_ceil(NLL_COLUMNS);
+    let (recon, d_output) = (program.buffer(parts), program.buffer(layers.output.width()));
+    program.passes.push(Pass::DenseNll {
+        layer: layers.output,
+        input: decoded.features(),
         images,
+        likelihood: layers.likelihood,
         recon,
-        d_logits,
+        d_output,
     });
     let forward = program.clone();
 
-    let d_features = backward(
-        &mut program,
-        &[(layers.logits.clone(), d_logits)],
-        &decoded,
-        layers.decoder.len(),
-    );
+    backward_parameters(&mut program, layers.output, decoded.features(), d_output);
+    let d_features = backward_input(&mut program, layers.output, d_output, decoded.slope());
     let d_z = hidden_backward(&mut program, &layers.decoder, &decoded, d_features, true);
-    let (d_mu, d_log_var) = (program.buffer(latent), program.buffer(latent));
-    let d_z = d_z.unwrap_or(d_features);
+    let d_posterior = program.buffer(layers.posterior.width());
     program.passes.push(Pass::SampleKlBackward {
-        mu,
-        log_var,
+        posterior,
         z,
         d_z,
-        d_mu,
-        d_log_var,
+        d_posterior,
     });
-    let heads = [
-        (layers.mu.clone(), d_mu),
-        (layers.log_var.clone(), d_log_var),
-    ];
-    if layers.encoder.is_empty() {
-        parameters_backward(&mut program, &heads, images);
-    } else {
-        let d_features = backward(&mut program, &heads, &encoded, layers.encoder.len());
+    backward_parameters(
+        &mut program,
+        layers.posterior,
+        encoded.features(),
+        d_posterior,
+    );
+    if !layers.encoder.is_empty() {
+        let d_features =
+            backward_input(&mut program, layers.posterior, d_posterior, encoded.slope());
         hidden_backward(&mut program, &layers.encoder, &encoded, d_features, false);
     }
     LossPlan {
@@ -175,84 +186,124 @@ pub(super) fn loss(layers: &Layers) -> LossPlan {
     }
 }
 
-fn dense(program: &mut Program, layer: &Layer, input: Buffer, activation: Activation) -> Buffer {
-    let output = program.buffer(layer.outputs);
+impl LossPlan {
+    /// The program of a training step, whose images come out of the data set.
+    pub(super) fn training(&self, binarize: bool) -> TrainingProgram {
+        let mut program = self.program.clone();
+        let images = self.images;
+        program.passes.insert(0, Pass::Gather { images, binarize });
+        TrainingProgram {
+            program,
+            recon: self.recon,
+            kl: self.kl,
+        }
+    }
+}
+
+/// A chain of hidden layers as it was computed.
+struct Hidden {
+    /// The input and the output of each layer.
+    values: Vec<Buffer>,
+    /// The slope of each layer's activation; empty if nobody asked.
+    slopes: Vec<Buffer>,
+}
+
+impl Hidden {
+    /// What comes out at the end.
+    fn features(&self) -> Buffer {
+        self.values[self.values.len() - 1]
+    }
+
+    /// The slope of what comes out; none if no layer made it.
+    fn slope(&self) -> Option<Buffer> {
+        self.slopes.last().copied()
+    }
+}
+
+/// Columns that go into the first of the hidden `layers`, or into `last` if there is none.
+fn inputs(layers: &[Layer], last: Layer) -> usize {
+    layers.first().unwrap_or(&last).inputs
+}
+
+fn hidden(
+    program: &mut Program,
+    Layers { activation, .. }: &Layers,
+    chain: &[Layer],
+    input: Buffer,
+    with_slopes: bool,
+) -> Hidden {
+    let mut hidden = Hidden {
+        values: vec![input],
+        slopes: Vec::new(),
+    };
+    for &layer in chain {
+        let output = program.buffer(layer.width());
+        let slope = with_slopes.then(|| program.buffer(layer.width()));
+        program.passes.push(Pass::DenseForward {
+            layer,
+            input: hidden.features(),
+            output,
+            activation: *activation,
+            slope,
+        });
+        hidden.values.push(output);
+        hidden.slopes.extend(slope);
+    }
+    hidden
+}
+
+fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer {
+    let output = program.buffer(layers.posterior.width());
     program.passes.push(Pass::DenseForward {
-        layer: layer.clone(),
-        input,
+        layer: layers.posterior,
+        input: encoded.features(),
         output,
-        activation,
+        activation: Activation::Identity,
+        slope: None,
     });
     output
 }
 
-/// `input` and the output of each hidden layer.
-fn hidden(program: &mut Program, layers: &[Layer], input: Buffer) -> Vec<Buffer> {
-    let mut outputs = vec![input];
-    for layer in layers {
-        outputs.push(dense(
-            program,
-            layer,
-            outputs[outputs.len() - 1],
-            Activation::Relu,
-        ));
-    }
-    outputs
-}
-
-fn parameters_backward(program: &mut Program, terms: &[(Layer, Buffer)], input: Buffer) {
-    for (layer, d_output) in terms {
-        let (layer, d_output) = (layer.clone(), *d_output);
-        program.passes.push(Pass::DenseBackwardParameters {
-            layer,
-            input,
-            d_output,
-        });
-    }
-}
-
-/// The backward passes of `terms`, the layers that read `outputs[depth]`; gives the gradient of what they read.
-fn backward(
-    program: &mut Program,
-    terms: &[(Layer, Buffer)],
-    outputs: &[Buffer],
-    depth: usize,
-) -> Buffer {
-    let input = outputs[depth];
-    parameters_backward(program, terms, input);
-    let d_input = program.buffer(terms[0].0.inputs);
-    // What no hidden layer made is an input, or a draw of z.
-    let activation = if depth > 0 {
-        Activation::Relu
-    } else {
-        Activation::Identity
-    };
-    program.passes.push(Pass::DenseBackwardInput {
-        terms: terms.to_vec(),
+fn backward_parameters(program: &mut Program, layer: Layer, input: Buffer, d_output: Buffer) {
+    program.passes.push(Pass::DenseBackwardParameters {
+        layer,
         input,
-        activation,
+        d_output,
+    });
+}
+
+fn backward_input(
+    program: &mut Program,
+    layer: Layer,
+    d_output: Buffer,
+    slope: Option<Buffer>,
+) -> Buffer {
+    let d_input = program.buffer(layer.inputs);
+    program.passes.push(Pass::DenseBackwardInput {
+        layer,
+        d_output,
+        slope,
         d_input,
     });
     d_input
 }
 
-/// The backward passes of the hidden `layers` from the gradient of the last one's output; gives that of the first one's
-/// input if it is asked for and there is a layer.
+/// The backward passes of a chain from the gradient before the last one's activation; gives that of the chain's input, or
+/// nothing of use unless `with_input`.
 fn hidden_backward(
     program: &mut Program,
-    layers: &[Layer],
-    outputs: &[Buffer],
+    chain: &[Layer],
+    hidden: &Hidden,
     d_features: Buffer,
     with_input: bool,
-) -> Option<Buffer> {
+) -> Buffer {
     let mut d_output = d_features;
-    for (depth, layer) in layers.iter().enumerate().rev() {
-        let terms = [(layer.clone(), d_output)];
-        if depth == 0 && !with_input {
-            parameters_backward(program, &terms, outputs[0]);
-            return None;
+    for (depth, &layer) in chain.iter().enumerate().rev() {
+        backward_parameters(program, layer, hidden.values[depth], d_output);
+        if depth > 0 || with_input {
+            let slope = depth.checked_sub(1).map(|below| hidden.slopes[below]);
+            d_output = backward_input(program, layer, d_output, slope);
         }
-        d_output = backward(program, &terms, outputs, depth);
     }
-    Some(d_output)
+    d_output
 }

@@ -1,0 +1,51 @@
+//! The CPU twin of `shaders/gather.wgsl`.
+
+use pulp::Arch;
+use rayon::prelude::*;
+use vae_rng::Generator;
+
+/// The images at `rows` of `bytes`, `[count, columns]`, scaled to `[0, 1]`: `[rows, columns]`. With a `binarization` and
+/// its step each pixel is drawn as 0 or 1.
+///
+/// # Panics
+/// If a row is not below the count.
+#[must_use]
+pub fn gather(
+    bytes: &[u8],
+    columns: usize,
+    rows: &[u32],
+    binarization: Option<(Generator, u64)>,
+) -> Vec<f32> {
+    let mut images = vec![0.0; rows.len() * columns];
+    gather_into(&mut images, bytes, columns, rows, binarization);
+    images
+}
+
+pub(super) fn gather_into(
+    images: &mut [f32],
+    bytes: &[u8],
+    columns: usize,
+    rows: &[u32],
+    binarization: Option<(Generator, u64)>,
+) {
+    let arch = Arch::new();
+    let batch = images.par_chunks_exact_mut(columns).zip(rows);
+    batch.enumerate().for_each(|(row, (image, &index))| {
+        let bytes = &bytes[index as usize * columns..][..columns];
+        if let Some((generator, step)) = binarization {
+            let pixels = generator.binarize(step, row as u32, bytes);
+            for (x, pixel) in image.iter_mut().zip(pixels) {
+                *x = f32::from(pixel) / 255.0;
+            }
+        } else {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for (x, byte) in image.iter_mut().zip(bytes) {
+                        *x = f32::from(*byte) / 255.0;
+                    }
+                },
+            );
+        }
+    });
+}

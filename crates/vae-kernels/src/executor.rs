@@ -1,0 +1,103 @@
+//! What runs step programs: the language that the CPU and the GPU executor share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vae_rng::Generator;
+
+use crate::program::{Buffer, Program, Update};
+use crate::sample_kl::Noise;
+
+/// Everything that a run of a program takes beside its matrices.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// `eps` of [`crate::program::Pass::SampleKlForward`].
+    pub noise: Noise,
+    /// The draws of [`crate::program::Pass::Gather`], counted by the step of `noise`.
+    pub binarization: Generator,
+    /// Weight of the KL term in [`crate::program::Pass::SampleKlBackward`].
+    pub beta: f32,
+}
+
+/// A program that ends with every gradient, and where it leaves its losses.
+#[derive(Clone, Debug)]
+pub struct TrainingProgram {
+    /// Begins with [`crate::program::Pass::Gather`].
+    pub program: Program,
+    /// `recon` of [`crate::program::Pass::DenseNll`].
+    pub recon: Buffer,
+    /// `kl` of [`crate::program::Pass::SampleKlForward`].
+    pub kl: Buffer,
+}
+
+/// The losses of one step: means over its batch, nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLosses {
+    /// Negative log-likelihood.
+    pub recon: f32,
+    /// Divergence of the posterior.
+    pub kl: f32,
+}
+
+/// The flat arrays that an executor keeps, all of one layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arena {
+    /// What is trained.
+    Parameters,
+    /// Left by the last program with backward passes.
+    Gradients,
+    /// What the optimizer remembers, by its number.
+    Moment(usize),
+}
+
+/// The device stopped working; what it said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExecutorError(pub String);
+
+/// A device with the parameters of one model.
+///
+/// # Errors
+/// Every method fails if the device does.
+///
+/// # Panics
+/// If a program, its inputs and the arena do not fit each other.
+pub trait Executor: fmt::Debug {
+    /// Hands over the images that [`crate::program::Pass::Gather`] reads: bytes, `[count, pixels]`.
+    fn set_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError>;
+
+    /// Queues one training step: `program` on the images at `rows`, then `update`.
+    fn train(
+        &mut self,
+        program: &TrainingProgram,
+        run: Run,
+        rows: &[u32],
+        update: Update,
+    ) -> Result<(), ExecutorError>;
+
+    /// The losses of steps that are done and were not asked for before, in order; waits for all steps if `wait`.
+    fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;
+
+    /// Runs `program` at a batch of `batch` with matrices of its own, some of which `inputs` fill, and gives `outputs`.
+    fn run(
+        &mut self,
+        program: &Program,
+        run: Run,
+        batch: usize,
+        inputs: &[(Buffer, &[f32])],
+        outputs: &[Buffer],
+    ) -> Result<Vec<Vec<f32>>, ExecutorError>;
+
+    /// A copy of an arena.
+    fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError>;
+
+    /// Runs one training step at once and times it: seconds of each dispatch in order, with the stem of its kernel; empty
+    /// if the device cannot tell.
+    fn time_step(
+        &mut self,
+        program: &TrainingProgram,
+        run: Run,
+        rows: &[u32],
+        update: Update,
+    ) -> Result<Vec<(&'static str, f64)>, ExecutorError>;
+}

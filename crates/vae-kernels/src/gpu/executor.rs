@@ -1,0 +1,668 @@
+//! The GPU executor: queues training steps and submits many at once, so that neither the processor nor the GPU waits for
+//! the other. Data set, parameters, optimizer state and losses stay on the GPU.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use bytemuck::{Pod, Zeroable};
+use wgpu::{
+    BindGroup, Buffer, BufferUsages, CommandEncoder, Device, PollType, Queue, SubmissionIndex,
+};
+
+use super::adapter::{Failure, Gpu};
+use super::kernel::{self, Place, SQUARE_SUMS};
+use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
+use crate::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram};
+use crate::program::{self, Program, Rule, Update};
+
+/// Steps of one submission: enough that submitting costs little beside them, few enough that losses come often.
+const STEPS: usize = 32;
+/// Submissions that may wait on the GPU before the processor waits for it: one runs, one is ready.
+const SUBMISSIONS: usize = 2;
+/// Rows that the steps of a submission may have together, unless one step alone has more.
+const ROWS: usize = 1 << 16;
+/// Bytes of images that are uploaded with a submission where the data set does not stay on the GPU, unless one step's
+/// images are more.
+const STREAM: usize = 1 << 25;
+/// Bytes that are handed to the driver at a time.
+const UPLOAD: usize = 1 << 26;
+/// Programs at some batch whose matrices are kept; more are used by tests only.
+const KEPT: usize = 6;
+
+/// The parameters of one model, on a GPU.
+#[derive(Debug)]
+pub struct GpuExecutor {
+    device: Device,
+    queue: Queue,
+    failure: Failure,
+    pipelines: Pipelines,
+    /// Numbers in each arena.
+    length: usize,
+    parameters: Buffer,
+    gradients: Buffer,
+    /// All of them, one behind the other.
+    moments: Buffer,
+    square_sums: Buffer,
+    images: Images,
+    rows: Buffer,
+    steps: Buffer,
+    steps_bound: BindGroup,
+    losses: Buffer,
+    prepared: VecDeque<Rc<Prepared>>,
+    updates: Vec<(Update, Rc<[Dispatch]>)>,
+    pending: Vec<Pending>,
+    submitted: VecDeque<Submitted>,
+    finished: Vec<StepLosses>,
+}
+
+/// Where [`program::Pass::Gather`] finds the images.
+#[derive(Debug)]
+struct Images {
+    /// `[count, pixels]`, four to a word: all of them, or those of one submission.
+    buffer: Buffer,
+    pixels: usize,
+    /// The data set, where it is too large to stay on the GPU.
+    streamed: Option<Arc<[u8]>>,
+}
+
+/// A program at some batch, with its matrices and kernels.
+#[derive(Debug)]
+struct Prepared {
+    program: Program,
+    batch: usize,
+    /// Whether the means of the losses are taken at the end.
+    is_training: bool,
+    matrices: Vec<Buffer>,
+    dispatches: Vec<Dispatch>,
+}
+
+/// A step that is not submitted yet.
+#[derive(Debug)]
+struct Pending {
+    program: TrainingProgram,
+    constants: StepConstants,
+    rows: Vec<u32>,
+    update: Update,
+}
+
+/// Losses on their way back.
+#[derive(Debug)]
+struct Submitted {
+    index: SubmissionIndex,
+    reading: Reading,
+}
+
+/// A copy of some buffer that the GPU fills and the processor will see.
+#[derive(Debug)]
+struct Reading {
+    staging: Buffer,
+    mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// Mirrors `Step` in `shaders/step/step.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct StepConstants {
+    noise_key: [u32; 2],
+    binarization_key: [u32; 2],
+    step: [u32; 2],
+    first_row: u32,
+    rows: u32,
+    slot: u32,
+    beta: f32,
+    clip_norm: f32,
+    padding: u32,
+    rule: [[f32; 4]; 2],
+}
+
+impl StepConstants {
+    fn new(run: &Run, update: Option<Update>) -> Self {
+        let step = run.noise.step;
+        let rule = match update.map(|update| update.rule) {
+            Some(Rule::Rmsprop { lr, rho, eps }) => [[lr, rho, eps, 0.0], [0.0; 4]],
+            Some(Rule::Adam {
+                step_size,
+                root_correction,
+                beta1,
+                beta2,
+                eps,
+                keep,
+            }) => [
+                [step_size, root_correction, beta1, beta2],
+                [eps, keep, 0.0, 0.0],
+            ],
+            Some(Rule::Sgd { lr, momentum }) => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
+            None => [[0.0; 4]; 2],
+        };
+        Self {
+            noise_key: run.noise.generator.key(),
+            binarization_key: run.binarization.key(),
+            step: [step as u32, (step >> 32) as u32],
+            first_row: run.noise.first_row,
+            rows: 0,
+            slot: 0,
+            beta: run.beta,
+            clip_norm: update.and_then(|update| update.clip_norm).unwrap_or(0.0),
+            padding: 0,
+            rule,
+        }
+    }
+}
+
+impl GpuExecutor {
+    /// An executor whose optimizer remembers `moments` numbers of each parameter.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn new(gpu: &Gpu, parameters: &[f32], moments: usize) -> Result<Self, ExecutorError> {
+        let (device, queue) = gpu.device_and_queue();
+        let length = parameters.len();
+        let arena = size_of_val(parameters);
+        let pipelines = Pipelines::new(device);
+        let steps = buffer(device, STEPS * STEP_STRIDE as usize, BufferUsages::UNIFORM);
+        let executor = Self {
+            device: device.clone(),
+            queue: queue.clone(),
+            failure: gpu.failure(),
+            steps_bound: pipelines.bind_steps(&steps),
+            pipelines,
+            length,
+            parameters: storage(device, arena),
+            gradients: storage(device, arena),
+            moments: storage(device, moments * arena),
+            square_sums: storage(device, SQUARE_SUMS * size_of::<f32>()),
+            images: Images {
+                buffer: storage(device, 0),
+                pixels: 0,
+                streamed: None,
+            },
+            rows: storage(device, ROWS * size_of::<u32>()),
+            steps,
+            losses: storage(device, STEPS * size_of::<[f32; 2]>()),
+            prepared: VecDeque::new(),
+            updates: Vec::new(),
+            pending: Vec::new(),
+            submitted: VecDeque::new(),
+            finished: Vec::new(),
+        };
+        executor.upload(&executor.parameters, bytemuck::cast_slice(parameters));
+        executor.check()?;
+        Ok(executor)
+    }
+
+    /// As [`Executor::set_images`], but the images stay where they are: each submission uploads its own while the one before
+    /// is computed. For data sets that the GPU cannot hold or a binding cannot show.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn stream_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError> {
+        self.flush()?;
+        self.prepared.clear();
+        self.images = Images {
+            buffer: storage(&self.device, STREAM),
+            pixels,
+            streamed: Some(images),
+        };
+        self.check()
+    }
+
+    /// What the driver has complained about since the device was opened.
+    fn check(&self) -> Result<(), ExecutorError> {
+        self.failure
+            .get()
+            .map_or(Ok(()), |message| Err(ExecutorError(message)))
+    }
+
+    /// Fills a buffer from its start, in pieces that the driver can hold.
+    fn upload(&self, buffer: &Buffer, bytes: &[u8]) {
+        let word = wgpu::COPY_BUFFER_ALIGNMENT as usize;
+        for (index, piece) in bytes.chunks(UPLOAD).enumerate() {
+            let offset = (index * UPLOAD) as u64;
+            let whole = piece.len() / word * word;
+            self.queue.write_buffer(buffer, offset, &piece[..whole]);
+            if whole < piece.len() {
+                let mut last = piece[whole..].to_vec();
+                last.resize(word, 0);
+                self.queue
+                    .write_buffer(buffer, offset + whole as u64, &last);
+            }
+            if bytes.len() > UPLOAD {
+                self.queue.submit([]);
+            }
+        }
+    }
+
+    /// `program` at `batch`; with `means`, ending with the means of its losses.
+    fn prepare(
+        &mut self,
+        program: &Program,
+        batch: usize,
+        means: Option<&TrainingProgram>,
+    ) -> Rc<Prepared> {
+        let is_training = means.is_some();
+        let is_same = |prepared: &&Rc<Prepared>| {
+            (prepared.batch, prepared.is_training) == (batch, is_training)
+                && prepared.program == *program
+        };
+        if let Some(prepared) = self.prepared.iter().find(is_same) {
+            return Rc::clone(prepared);
+        }
+        if self.prepared.len() == KEPT {
+            self.prepared.pop_front();
+        }
+        let matrix = |columns| storage(&self.device, batch * columns * size_of::<f32>());
+        let matrices: Vec<Buffer> = program.columns.iter().copied().map(matrix).collect();
+        let passes = program.passes.iter();
+        let kernels = passes.map(|pass| kernel::of_pass(pass, program, batch));
+        let means = means.map(|means| kernel::losses(program, batch, means.recon, means.kl));
+        let kernels: Vec<_> = kernels.chain(means).collect();
+        let dispatches = self.dispatches(&kernels, &matrices);
+        let prepared = Rc::new(Prepared {
+            program: program.clone(),
+            batch,
+            is_training,
+            matrices,
+            dispatches,
+        });
+        self.prepared.push_back(Rc::clone(&prepared));
+        prepared
+    }
+
+    fn dispatches(&mut self, kernels: &[kernel::Kernel], matrices: &[Buffer]) -> Vec<Dispatch> {
+        let Self {
+            pipelines,
+            parameters,
+            gradients,
+            moments,
+            square_sums,
+            images,
+            rows,
+            losses,
+            ..
+        } = self;
+        let buffer = |place| match place {
+            Place::Matrix(program::Buffer(index)) => &matrices[index],
+            Place::Parameters => &*parameters,
+            Place::Gradients => &*gradients,
+            Place::Moments => &*moments,
+            Place::Images => &images.buffer,
+            Place::Rows => &*rows,
+            Place::Losses => &*losses,
+            Place::SquareSums => &*square_sums,
+        };
+        let kernels = kernels.iter();
+        kernels
+            .map(|kernel| pipelines.dispatch(kernel, buffer))
+            .collect()
+    }
+
+    /// The kernels of `update`, whatever its constants.
+    fn prepare_update(&mut self, update: Update) -> Rc<[Dispatch]> {
+        let kind = |update: &Update| {
+            (
+                std::mem::discriminant(&update.rule),
+                update.clip_norm.is_some(),
+            )
+        };
+        let is_same = |(made, _): &&(Update, _)| kind(made) == kind(&update);
+        if let Some((_, dispatches)) = self.updates.iter().find(is_same) {
+            return Rc::clone(dispatches);
+        }
+        let dispatches: Rc<[Dispatch]> = self
+            .dispatches(&kernel::update(update, self.length), &[])
+            .into();
+        self.updates.push((update, Rc::clone(&dispatches)));
+        dispatches
+    }
+
+    /// Rows that one submission may have.
+    fn rows_at_once(&self) -> usize {
+        let rows = self.rows.size() as usize / size_of::<u32>();
+        match self.images.streamed {
+            Some(_) => rows.min(self.images.buffer.size() as usize / self.images.pixels),
+            None => rows,
+        }
+    }
+
+    /// Makes room for a step of `rows`.
+    fn make_room(&mut self, rows: usize) {
+        let is_too_small = |buffer: &Buffer, bytes| buffer.size() < bytes as u64;
+        if is_too_small(&self.rows, rows * size_of::<u32>()) {
+            self.rows = storage(&self.device, rows * size_of::<u32>());
+            self.prepared.clear();
+        }
+        let bytes = rows * self.images.pixels;
+        if self.images.streamed.is_some() && is_too_small(&self.images.buffer, bytes) {
+            self.images.buffer = storage(&self.device, bytes);
+            self.prepared.clear();
+        }
+    }
+
+    /// Uploads what the pending steps need and gives their kernels.
+    fn stage(&mut self) -> Vec<(Rc<Prepared>, Rc<[Dispatch]>)> {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut rows: Vec<u32> = Vec::new();
+        let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
+        let slots = constants.chunks_mut(STEP_STRIDE as usize);
+        for (slot, (step, bytes)) in pending.iter_mut().zip(slots).enumerate() {
+            step.constants.rows = rows.len() as u32;
+            step.constants.slot = slot as u32;
+            rows.extend(&step.rows);
+            bytes[..size_of::<StepConstants>()]
+                .copy_from_slice(bytemuck::bytes_of(&step.constants));
+        }
+        self.queue.write_buffer(&self.steps, 0, &constants);
+        if let Some(bytes) = &self.images.streamed {
+            let pixels = self.images.pixels;
+            let images = rows
+                .iter()
+                .map(|&row| &bytes[row as usize * pixels..][..pixels]);
+            let images: Vec<u8> = images.flatten().copied().collect();
+            self.upload(&self.images.buffer, &images);
+            rows = (0..rows.len() as u32).collect();
+        }
+        self.upload(&self.rows, bytemuck::cast_slice(&rows));
+        let prepare = |step: &Pending| {
+            let TrainingProgram { program, .. } = &step.program;
+            let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
+            (prepared, self.prepare_update(step.update))
+        };
+        pending.iter().map(prepare).collect()
+    }
+
+    /// Submits all pending steps.
+    fn flush(&mut self) -> Result<(), ExecutorError> {
+        if self.pending.is_empty() {
+            return self.check();
+        }
+        while self.submitted.len() >= SUBMISSIONS {
+            self.collect(true)?;
+        }
+        let staged = self.stage();
+        let mut encoder = self.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (slot, (prepared, update)) in staged.iter().enumerate() {
+            for dispatch in prepared.dispatches.iter().chain(&**update) {
+                dispatch.encode(&mut pass, &self.steps_bound, slot);
+            }
+        }
+        drop(pass);
+        let bytes = staged.len() * size_of::<[f32; 2]>();
+        let (index, reading) = self.submit_and_read(encoder, &[(&self.losses, 0, bytes)]);
+        self.submitted.push_back(Submitted { index, reading });
+        self.check()
+    }
+
+    /// Takes in the losses of submissions that are done; waits for the oldest if `wait`.
+    fn collect(&mut self, wait: bool) -> Result<(), ExecutorError> {
+        self.poll(match self.submitted.front() {
+            Some(oldest) if wait => PollType::Wait {
+                submission_index: Some(oldest.index.clone()),
+                timeout: None,
+            },
+            _ => PollType::Poll,
+        })?;
+        while let Some(submitted) = self.submitted.front() {
+            let Ok(mapped) = submitted.reading.mapped.try_recv() else {
+                break;
+            };
+            mapped.map_err(failed)?;
+            let losses = submitted.reading.values();
+            let (steps, _) = losses.as_chunks::<2>();
+            self.finished
+                .extend(steps.iter().map(|&[recon, kl]| StepLosses { recon, kl }));
+            self.submitted.pop_front();
+        }
+        Ok(())
+    }
+
+    fn poll(&self, how: PollType) -> Result<(), ExecutorError> {
+        self.device.poll(how).map_err(failed)?;
+        self.check()
+    }
+
+    fn encoder(&self) -> CommandEncoder {
+        self.device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    /// Submits `encoder` with a copy of (buffer, offset, bytes) of each of `parts` behind each other.
+    fn submit_and_read(
+        &self,
+        mut encoder: CommandEncoder,
+        parts: &[(&Buffer, usize, usize)],
+    ) -> (SubmissionIndex, Reading) {
+        let bytes = parts.iter().map(|(_, _, bytes)| bytes).sum();
+        let staging = buffer(&self.device, bytes, BufferUsages::MAP_READ);
+        let mut end = 0;
+        for &(source, offset, bytes) in parts {
+            encoder.copy_buffer_to_buffer(source, offset as u64, &staging, end, bytes as u64);
+            end += bytes as u64;
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        let (sender, mapped) = channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // Nobody listens if the executor was dropped meanwhile.
+            drop(sender.send(result));
+        });
+        (index, Reading { staging, mapped })
+    }
+
+    /// Submits `encoder`, waits for it, and gives a copy of `parts`.
+    fn wait_and_read(
+        &self,
+        encoder: CommandEncoder,
+        parts: &[(&Buffer, usize, usize)],
+    ) -> Result<Vec<f32>, ExecutorError> {
+        let (_, reading) = self.submit_and_read(encoder, parts);
+        self.poll(PollType::wait_indefinitely())?;
+        reading.mapped.try_recv().map_err(failed)?.map_err(failed)?;
+        Ok(reading.values())
+    }
+}
+
+impl Reading {
+    /// What was copied, once it is mapped.
+    fn values(&self) -> Vec<f32> {
+        bytemuck::pod_collect_to_vec(&self.staging.get_mapped_range(..))
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn set_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError> {
+        self.flush()?;
+        self.prepared.clear();
+        let bytes = images.len().next_multiple_of(size_of::<u32>());
+        // Places in the data set are counted in 32 bits.
+        let fits = bytes as u64 <= self.device.limits().max_storage_buffer_binding_size
+            && u32::try_from(images.len()).is_ok();
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let resident = fits.then(|| storage(&self.device, bytes));
+        let refused = pollster::block_on(scope.pop());
+        let (Some(buffer), None) = (resident, refused) else {
+            return self.stream_images(images, pixels);
+        };
+        self.upload(&buffer, &images);
+        self.images = Images {
+            buffer,
+            pixels,
+            streamed: None,
+        };
+        self.check()
+    }
+
+    fn train(
+        &mut self,
+        program: &TrainingProgram,
+        run: Run,
+        rows: &[u32],
+        update: Update,
+    ) -> Result<(), ExecutorError> {
+        let waiting: usize = self.pending.iter().map(|step| step.rows.len()).sum();
+        if self.pending.len() == STEPS || waiting + rows.len() > self.rows_at_once() {
+            self.flush()?;
+        }
+        self.make_room(rows.len());
+        self.pending.push(Pending {
+            program: program.clone(),
+            constants: StepConstants::new(&run, Some(update)),
+            rows: rows.to_vec(),
+            update,
+        });
+        Ok(())
+    }
+
+    fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError> {
+        if wait {
+            self.flush()?;
+        }
+        self.collect(false)?;
+        while wait && !self.submitted.is_empty() {
+            self.collect(true)?;
+        }
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    fn run(
+        &mut self,
+        program: &Program,
+        run: Run,
+        batch: usize,
+        inputs: &[(program::Buffer, &[f32])],
+        outputs: &[program::Buffer],
+    ) -> Result<Vec<Vec<f32>>, ExecutorError> {
+        self.flush()?;
+        let constants = StepConstants::new(&run, None);
+        self.queue
+            .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));
+        let prepared = self.prepare(program, batch, None);
+        for (program::Buffer(index), values) in inputs {
+            assert_eq!(
+                values.len(),
+                batch * program.columns[*index],
+                "an input's size"
+            );
+            self.upload(&prepared.matrices[*index], bytemuck::cast_slice(values));
+        }
+        let mut encoder = self.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for dispatch in &prepared.dispatches {
+            dispatch.encode(&mut pass, &self.steps_bound, 0);
+        }
+        drop(pass);
+        let lengths: Vec<usize> = outputs
+            .iter()
+            .map(|output| batch * program.columns[output.0])
+            .collect();
+        let parts: Vec<_> = outputs
+            .iter()
+            .zip(&lengths)
+            .map(|(output, length)| (&prepared.matrices[output.0], 0, length * size_of::<f32>()))
+            .collect();
+        let values = self.wait_and_read(encoder, &parts)?;
+        let mut rest = &values[..];
+        let outputs = lengths.iter().map(|&length| {
+            let (values, after) = rest.split_at(length);
+            rest = after;
+            values.to_vec()
+        });
+        Ok(outputs.collect())
+    }
+
+    fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError> {
+        self.flush()?;
+        let bytes = self.length * size_of::<f32>();
+        let part = match arena {
+            Arena::Parameters => (&self.parameters, 0, bytes),
+            Arena::Gradients => (&self.gradients, 0, bytes),
+            Arena::Moment(index) => (&self.moments, index * bytes, bytes),
+        };
+        self.wait_and_read(self.encoder(), &[part])
+    }
+
+    fn time_step(
+        &mut self,
+        program: &TrainingProgram,
+        run: Run,
+        rows: &[u32],
+        update: Update,
+    ) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
+        if !self
+            .device
+            .features()
+            .contains(wgpu::Features::TIMESTAMP_QUERY)
+        {
+            return Ok(Vec::new());
+        }
+        self.losses(true)?;
+        self.train(program, run, rows, update)?;
+        let staged = self.stage();
+        let dispatches = staged
+            .iter()
+            .flat_map(|(prepared, update)| prepared.dispatches.iter().chain(&**update));
+        let dispatches: Vec<&Dispatch> = dispatches.collect();
+        let count = 2 * dispatches.len() as u32;
+        let times = self.device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("times"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
+        let mut encoder = self.encoder();
+        for (index, dispatch) in (0..).zip(&dispatches) {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(dispatch.stem),
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &times,
+                    beginning_of_pass_write_index: Some(2 * index),
+                    end_of_pass_write_index: Some(2 * index + 1),
+                }),
+            });
+            dispatch.encode(&mut pass, &self.steps_bound, 0);
+        }
+        let bytes = count as usize * size_of::<u64>();
+        let resolved = buffer(
+            &self.device,
+            bytes,
+            BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
+        );
+        encoder.resolve_query_set(&times, 0..count, &resolved, 0);
+        let ticks = self.wait_and_read(encoder, &[(&resolved, 0, bytes)])?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&ticks);
+        let period = f64::from(self.queue.get_timestamp_period()) * 1e-9;
+        let (ticks, _) = ticks.as_chunks::<2>();
+        let seconds = ticks
+            .iter()
+            .map(|[begin, end]| end.saturating_sub(*begin) as f64 * period);
+        Ok(dispatches
+            .iter()
+            .map(|dispatch| dispatch.stem)
+            .zip(seconds)
+            .collect())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ExecutorError {
+    ExecutorError(error.to_string())
+}
+
+fn storage(device: &Device, bytes: usize) -> Buffer {
+    buffer(
+        device,
+        bytes,
+        BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+    )
+}
+
+/// An empty buffer of whole words, at least one: nothing can be bound to less.
+fn buffer(device: &Device, bytes: usize, usage: BufferUsages) -> Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: bytes
+            .next_multiple_of(size_of::<u32>())
+            .max(size_of::<u32>()) as u64,
+        usage: usage | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}

@@ -1,0 +1,387 @@
+//! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
+
+use super::source::{self, Source};
+use crate::program::{
+    Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
+};
+
+/// WebGPU's limit in each dimension.
+const MAX_WORKGROUPS: usize = 65_535;
+/// Threads of a workgroup that goes through a list.
+const LINEAR_WORKGROUP: usize = 256;
+/// Workgroups that sum the squares of the gradients: enough for a large GPU, few enough for every thread to add them up.
+pub(super) const SQUARE_SUMS: usize = 64;
+
+/// What a binding shows to a shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Matrix(Buffer),
+    Parameters,
+    Gradients,
+    Moments,
+    Images,
+    Rows,
+    Losses,
+    SquareSums,
+}
+
+/// How.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) stem: &'static str,
+    pub(super) source: String,
+    /// Binding 0, a uniform.
+    pub(super) sizes: [u32; 4],
+    /// Bindings 1 and on.
+    pub(super) bindings: Vec<(Access, Place)>,
+    /// Whether group 1 is bound.
+    pub(super) takes_step: bool,
+    pub(super) workgroups: [u32; 3],
+}
+
+/// A tile of a matrix product: its sides, the groups of threads that share its sums, and how much of k each group takes at a
+/// time. Every shape has 256 threads of 4 x 4 elements each and at most 16 KiB of workgroup memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tile {
+    m: usize,
+    n: usize,
+    groups: usize,
+    depth: usize,
+}
+
+/// The largest first.
+const TILES: [Tile; 3] = [
+    Tile {
+        m: 64,
+        n: 64,
+        groups: 1,
+        depth: 16,
+    },
+    Tile {
+        m: 32,
+        n: 32,
+        groups: 4,
+        depth: 8,
+    },
+    Tile {
+        m: 16,
+        n: 16,
+        groups: 16,
+        depth: 4,
+    },
+];
+/// Tiles that keep a large GPU busy, whose cores number about a hundred: with fewer, smaller ones are better.
+const ENOUGH_TILES: usize = 96;
+
+impl Tile {
+    /// For an `m x n` product: the largest of at least `side` that gives enough tiles.
+    fn choose(m: usize, n: usize, side: usize) -> Self {
+        let mut allowed = TILES.into_iter().filter(|tile| tile.n >= side);
+        let smallest = allowed.next_back().unwrap_or(TILES[0]);
+        let enough = |tile: &Self| m.div_ceil(tile.m) * n.div_ceil(tile.n) >= ENOUGH_TILES;
+        allowed.find(enough).unwrap_or(smallest)
+    }
+
+    fn values(self) -> Vec<(&'static str, String)> {
+        let multiply = |k| format!("c = multiply(c, k + {k}u, row, column);");
+        let unrolled: Vec<String> = (0..self.depth).map(multiply).collect();
+        vec![
+            ("tile_m", self.m.to_string()),
+            ("tile_n", self.n.to_string()),
+            ("groups", self.groups.to_string()),
+            ("depth", self.depth.to_string()),
+            ("multiply_at_each_k", unrolled.join("\n        ")),
+        ]
+    }
+}
+
+/// What a kernel is made from, beside its bindings.
+struct Choice {
+    source: &'static Source,
+    values: Vec<(&'static str, String)>,
+    flags: Vec<&'static str>,
+}
+
+impl Choice {
+    fn plain(source: &'static Source) -> Self {
+        Self {
+            source,
+            values: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// A product that gives `m x n` elements, of a layer with `blocks`.
+    fn product(source: &'static Source, layer: Layer, tile: Tile) -> Self {
+        let mut values = tile.values();
+        values.push(("blocks", layer.blocks.to_string()));
+        Self {
+            values,
+            ..Self::plain(source)
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Self {
+        self.values.push((name, value));
+        self
+    }
+
+    fn flag(mut self, flag: &'static str, is_set: bool) -> Self {
+        self.flags.extend(is_set.then_some(flag));
+        self
+    }
+
+    fn kernel(
+        self,
+        stem: &'static str,
+        sizes: [usize; 4],
+        bindings: Vec<(Access, Place)>,
+        workgroups: [usize; 2],
+    ) -> Kernel {
+        Kernel {
+            stem,
+            source: self.source.complete(&self.values, &self.flags),
+            sizes: sizes.map(|size| size as u32),
+            bindings,
+            takes_step: self.source.takes_step(),
+            workgroups: [workgroups[0] as u32, workgroups[1] as u32, 1],
+        }
+    }
+}
+
+/// The kernel of a pass of `program` at `batch` rows.
+pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
+    use Access::{Read, Write};
+    use Place::{Gradients, Images, Matrix, Parameters, Rows};
+
+    let columns = |buffer: Buffer| program.columns[buffer.0];
+    let stem = pass.stem();
+    match *pass {
+        Pass::Gather { images, binarize } => {
+            let quads = batch * columns(images).div_ceil(4);
+            let bindings = vec![(Read, Images), (Read, Rows), (Write, Matrix(images))];
+            Choice::plain(&source::GATHER)
+                .flag("binarize", binarize)
+                .kernel(
+                    stem,
+                    [batch, columns(images), 0, 0],
+                    bindings,
+                    linear(quads),
+                )
+        }
+        Pass::DenseForward {
+            layer,
+            input,
+            output,
+            activation,
+            slope,
+        } => {
+            let tile = Tile::choose(batch, layer.width(), 0);
+            let mut bindings = vec![
+                (Read, Parameters),
+                (Read, Matrix(input)),
+                (Write, Matrix(output)),
+            ];
+            bindings.extend(slope.map(|slope| (Write, Matrix(slope))));
+            Choice::product(&source::DENSE_FORWARD, layer, tile)
+                .with("activation", function(activation).into())
+                .flag("slope", slope.is_some())
+                .kernel(
+                    stem,
+                    sizes(layer, batch),
+                    bindings,
+                    grid(tile, batch, layer.width()),
+                )
+        }
+        Pass::SampleKlForward { posterior, z, kl } => {
+            let latent = columns(z);
+            let lanes = lanes_per_row(latent);
+            let bindings = vec![
+                (Read, Matrix(posterior)),
+                (Write, Matrix(z)),
+                (Write, Matrix(kl)),
+            ];
+            Choice::plain(&source::SAMPLE_KL_FORWARD)
+                .with("lanes", lanes.to_string())
+                .kernel(stem, [batch, latent, 0, 0], bindings, linear(batch * lanes))
+        }
+        Pass::DenseNll {
+            layer,
+            input,
+            images,
+            likelihood,
+            recon,
+            d_output,
+        } => {
+            // A tile holds whole numbers of recon.
+            let tile = Tile::choose(batch, layer.width(), NLL_COLUMNS);
+            let (likelihood, sigma) = match likelihood {
+                Likelihood::Bernoulli => ("bernoulli", 1.0),
+                Likelihood::Gaussian { sigma } => ("gaussian", sigma),
+            };
+            let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
+            let bindings = vec![
+                (Read, Parameters),
+                (Read, Matrix(input)),
+                (Read, Matrix(images)),
+                (Write, Matrix(recon)),
+                (Write, Matrix(d_output)),
+            ];
+            Choice::product(&source::DENSE_NLL, layer, tile)
+                .with("likelihood", likelihood.into())
+                .with("sigma", format!("{sigma:e}"))
+                .with("normal_constant", format!("{constant:e}"))
+                .with("nll_columns", NLL_COLUMNS.to_string())
+                .kernel(
+                    stem,
+                    sizes(layer, batch),
+                    bindings,
+                    grid(tile, batch, layer.width()),
+                )
+        }
+        Pass::DenseBackwardParameters {
+            layer,
+            input,
+            d_output,
+        } => {
+            let tile = Tile::choose(layer.inputs + 1, layer.width(), 0);
+            let bindings = vec![
+                (Read, Matrix(input)),
+                (Read, Matrix(d_output)),
+                (Write, Gradients),
+            ];
+            let grid = grid(tile, layer.inputs + 1, layer.width());
+            Choice::product(&source::DENSE_BACKWARD_PARAMETERS, layer, tile).kernel(
+                stem,
+                sizes(layer, batch),
+                bindings,
+                grid,
+            )
+        }
+        Pass::DenseBackwardInput {
+            layer,
+            d_output,
+            slope,
+            d_input,
+        } => {
+            let tile = Tile::choose(batch, layer.inputs, 0);
+            let mut bindings = vec![
+                (Read, Parameters),
+                (Read, Matrix(d_output)),
+                (Write, Matrix(d_input)),
+            ];
+            bindings.extend(slope.map(|slope| (Read, Matrix(slope))));
+            Choice::product(&source::DENSE_BACKWARD_INPUT, layer, tile)
+                .flag("slope", slope.is_some())
+                .kernel(
+                    stem,
+                    sizes(layer, batch),
+                    bindings,
+                    grid(tile, batch, layer.inputs),
+                )
+        }
+        Pass::SampleKlBackward {
+            posterior,
+            z,
+            d_z,
+            d_posterior,
+        } => {
+            let latent = columns(z);
+            let bindings = vec![
+                (Read, Matrix(posterior)),
+                (Read, Matrix(z)),
+                (Read, Matrix(d_z)),
+                (Write, Matrix(d_posterior)),
+            ];
+            Choice::plain(&source::SAMPLE_KL_BACKWARD).kernel(
+                stem,
+                [batch, latent, 0, 0],
+                bindings,
+                linear(batch * latent),
+            )
+        }
+    }
+}
+
+/// The means of `recon` and `kl`, into the step's slot.
+pub(super) fn losses(program: &Program, batch: usize, recon: Buffer, kl: Buffer) -> Kernel {
+    let bindings = vec![
+        (Access::Read, Place::Matrix(recon)),
+        (Access::Read, Place::Matrix(kl)),
+        (Access::Write, Place::Losses),
+    ];
+    let sizes = [batch, program.columns[recon.0], 0, 0];
+    Choice::plain(&source::LOSSES).kernel("losses", sizes, bindings, [1, 1])
+}
+
+/// The optimizer over an arena of `length`.
+pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
+    let sizes = [length, 0, 0, 0];
+    let square_sums = || {
+        let bindings = vec![
+            (Access::Read, Place::Gradients),
+            (Access::Write, Place::SquareSums),
+        ];
+        let workgroups = [SQUARE_SUMS, 1];
+        Choice::plain(&source::SQUARE_SUMS).kernel("square_sums", sizes, bindings, workgroups)
+    };
+    let rule = match update.rule {
+        Rule::Rmsprop { .. } => "rmsprop",
+        Rule::Adam { .. } => "adam",
+        Rule::Sgd { .. } => "sgd",
+    };
+    let clips = update.clip_norm.is_some();
+    let mut bindings = vec![
+        (Access::Read, Place::Gradients),
+        (Access::Write, Place::Parameters),
+        (Access::Write, Place::Moments),
+    ];
+    bindings.extend(clips.then_some((Access::Read, Place::SquareSums)));
+    let step = Choice::plain(&source::UPDATE)
+        .with("rule", rule.into())
+        .flag("clip", clips)
+        .kernel("update", sizes, bindings, linear(length));
+    clips.then(square_sums).into_iter().chain([step]).collect()
+}
+
+/// `Layer` in `shaders/step/layer.wgsl`.
+const fn sizes(layer: Layer, batch: usize) -> [usize; 4] {
+    [batch, layer.inputs, layer.outputs, layer.offset]
+}
+
+/// Workgroups for `m x n` elements: columns of tiles first.
+const fn grid(tile: Tile, m: usize, n: usize) -> [usize; 2] {
+    [n.div_ceil(tile.n), m.div_ceil(tile.m)]
+}
+
+/// Workgroups for one thread per element, folded into two dimensions where one does not hold them.
+fn linear(elements: usize) -> [usize; 2] {
+    let workgroups = elements.div_ceil(LINEAR_WORKGROUP);
+    let x = workgroups.clamp(1, MAX_WORKGROUPS);
+    [x, workgroups.div_ceil(x).max(1)]
+}
+
+/// As many threads as the row has blocks of four latents, rounded up to a power of two that divides the workgroup.
+fn lanes_per_row(latent: usize) -> usize {
+    latent.div_ceil(4).next_power_of_two().min(LINEAR_WORKGROUP)
+}
+
+/// Its name in `shaders/step/activation.wgsl`.
+const fn function(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Identity => "identity",
+        Activation::Relu => "relu",
+        Activation::Tanh => "hyperbolic_tangent",
+        Activation::Sigmoid => "sigmoid",
+        Activation::Gelu => "gelu",
+        Activation::LeakyRelu => "leaky_relu",
+        Activation::Softplus => "softplus",
+    }
+}

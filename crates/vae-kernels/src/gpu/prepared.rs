@@ -1,0 +1,185 @@
+//! Kernels ready to be launched: pipelines made once for each text, bind groups once for each program and batch.
+
+use std::collections::HashMap;
+
+use wgpu::util::DeviceExt;
+use wgpu::{
+    BindGroup, BindGroupLayout, Buffer, BufferUsages, ComputePass, ComputePipeline, Device,
+    ShaderStages,
+};
+
+use super::kernel::{Access, Kernel, Place};
+
+/// What a step's constants take, and how far apart they lie: WebGPU's largest alignment of a dynamic offset.
+pub(super) const STEP_STRIDE: u32 = 256;
+
+/// A kernel with everything bound but the step.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub(super) stem: &'static str,
+    pipeline: ComputePipeline,
+    bindings: BindGroup,
+    takes_step: bool,
+    workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// Encodes the launch for the step in `slot` of `steps`.
+    pub(super) fn encode(&self, pass: &mut ComputePass<'_>, steps: &BindGroup, slot: usize) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        if self.takes_step {
+            pass.set_bind_group(1, steps, &[slot as u32 * STEP_STRIDE]);
+        }
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// Makes dispatches of kernels.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    device: Device,
+    step_layout: BindGroupLayout,
+    /// By the kernel's whole text.
+    made: HashMap<String, (ComputePipeline, BindGroupLayout)>,
+}
+
+impl Pipelines {
+    pub(super) fn new(device: &Device) -> Self {
+        let step_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("step"),
+            entries: &[entry(0, wgpu::BufferBindingType::Uniform, true)],
+        });
+        Self {
+            device: device.clone(),
+            step_layout,
+            made: HashMap::new(),
+        }
+    }
+
+    /// Group 1: one slot of `steps` at a time.
+    pub(super) fn bind_steps(&self, steps: &Buffer) -> BindGroup {
+        let slot = wgpu::BufferBinding {
+            buffer: steps,
+            offset: 0,
+            size: wgpu::BufferSize::new(STEP_STRIDE.into()),
+        };
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("step"),
+            layout: &self.step_layout,
+            entries: &[wgpu::BindGroupEntry {
+                binding: 0,
+                resource: wgpu::BindingResource::Buffer(slot),
+            }],
+        })
+    }
+
+    /// Binds a kernel to the buffers at its places.
+    pub(super) fn dispatch<'a>(
+        &mut self,
+        kernel: &Kernel,
+        buffer: impl Fn(Place) -> &'a Buffer,
+    ) -> Dispatch {
+        if !self.made.contains_key(&kernel.source) {
+            let made = self.make(kernel);
+            self.made.insert(kernel.source.clone(), made);
+        }
+        let (pipeline, layout) = &self.made[&kernel.source];
+        let sizes = self
+            .device
+            .create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some("sizes"),
+                contents: bytemuck::bytes_of(&kernel.sizes),
+                usage: BufferUsages::UNIFORM,
+            });
+        let buffers = kernel.bindings.iter().map(|(_, place)| buffer(*place));
+        let entries: Vec<_> = (0..)
+            .zip([&sizes].into_iter().chain(buffers))
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel.stem),
+            layout,
+            entries: &entries,
+        });
+        Dispatch {
+            stem: kernel.stem,
+            pipeline: pipeline.clone(),
+            bindings,
+            takes_step: kernel.takes_step,
+            workgroups: kernel.workgroups,
+        }
+    }
+
+    fn make(&self, kernel: &Kernel) -> (ComputePipeline, BindGroupLayout) {
+        let storage = |(access, _): &(Access, Place)| wgpu::BufferBindingType::Storage {
+            read_only: *access == Access::Read,
+        };
+        let storages = kernel.bindings.iter().map(storage);
+        let entries: Vec<_> = (0..)
+            .zip(
+                [wgpu::BufferBindingType::Uniform]
+                    .into_iter()
+                    .chain(storages),
+            )
+            .map(|(binding, ty)| entry(binding, ty, false))
+            .collect();
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(kernel.stem),
+                entries: &entries,
+            });
+        let mut groups = vec![Some(&layout)];
+        groups.extend(kernel.takes_step.then_some(Some(&self.step_layout)));
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(kernel.stem),
+                bind_group_layouts: &groups,
+                immediate_size: 0,
+            });
+        let module = self
+            .device
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(kernel.stem),
+                source: wgpu::ShaderSource::Wgsl(kernel.source.as_str().into()),
+            });
+        let pipeline = self
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(kernel.stem),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Every kernel writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+        (pipeline, layout)
+    }
+}
+
+const fn entry(
+    binding: u32,
+    ty: wgpu::BufferBindingType,
+    has_dynamic_offset: bool,
+) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,88 @@
+//! The text of a kernel: `shaders/step/<stem>.wgsl` behind the libraries that it uses, with its choices filled in.
+
+/// A kernel's text, and the texts that it builds on.
+pub(super) struct Source {
+    libraries: &'static [&'static str],
+    kernel: &'static str,
+}
+
+macro_rules! shader {
+    ($path:literal) => {
+        include_str!(concat!("../../../../shaders/", $path))
+    };
+}
+
+const RANDOM: &str = shader!("random.wgsl");
+const SAMPLE_KL: &str = shader!("sample_kl.wgsl");
+const STEP: &str = shader!("step/step.wgsl");
+const LINEAR: &str = shader!("step/linear.wgsl");
+const MATH: &str = shader!("step/math.wgsl");
+const ACTIVATION: &str = shader!("step/activation.wgsl");
+const LAYER: &str = shader!("step/layer.wgsl");
+const MATMUL: &str = shader!("step/matmul.wgsl");
+const AFFINE: &str = shader!("step/affine.wgsl");
+const STORE: &str = shader!("step/store.wgsl");
+
+pub(super) const GATHER: Source = Source {
+    libraries: &[RANDOM, STEP, LINEAR],
+    kernel: shader!("step/gather.wgsl"),
+};
+pub(super) const DENSE_FORWARD: Source = Source {
+    libraries: &[MATH, ACTIVATION, LAYER, MATMUL, AFFINE, STORE],
+    kernel: shader!("step/dense_forward.wgsl"),
+};
+pub(super) const SAMPLE_KL_FORWARD: Source = Source {
+    libraries: &[RANDOM, SAMPLE_KL, STEP, LINEAR],
+    kernel: shader!("step/sample_kl_forward.wgsl"),
+};
+pub(super) const DENSE_NLL: Source = Source {
+    libraries: &[MATH, LAYER, MATMUL, AFFINE],
+    kernel: shader!("step/dense_nll.wgsl"),
+};
+pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
+    libraries: &[LAYER, MATMUL, STORE],
+    kernel: shader!("step/dense_backward_parameters.wgsl"),
+};
+pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
+    libraries: &[LAYER, MATMUL, STORE],
+    kernel: shader!("step/dense_backward_input.wgsl"),
+};
+pub(super) const SAMPLE_KL_BACKWARD: Source = Source {
+    libraries: &[SAMPLE_KL, STEP, LINEAR],
+    kernel: shader!("step/sample_kl_backward.wgsl"),
+};
+pub(super) const LOSSES: Source = Source {
+    libraries: &[STEP, LINEAR],
+    kernel: shader!("step/losses.wgsl"),
+};
+pub(super) const SQUARE_SUMS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/square_sums.wgsl"),
+};
+pub(super) const UPDATE: Source = Source {
+    libraries: &[STEP, LINEAR],
+    kernel: shader!("step/update.wgsl"),
+};
+
+impl Source {
+    /// Whether the kernel reads what differs from step to step.
+    pub(super) fn takes_step(&self) -> bool {
+        self.libraries.contains(&STEP)
+    }
+
+    /// The whole text. `{{name}}` becomes the name's value; a line that ends in `//? flag` stays only if the flag is set.
+    pub(super) fn complete(&self, values: &[(&str, String)], flags: &[&str]) -> String {
+        let texts = self.libraries.iter().chain([&self.kernel]);
+        let lines =
+            texts
+                .flat_map(|text| text.lines())
+                .filter_map(|line| match line.rsplit_once("//? ") {
+                    None => Some(line),
+                    Some((line, flag)) => flags.contains(&flag).then_some(line),
+                });
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        values.iter().fold(text, |text, (name, value)| {
+            text.replace(&format!("{{{{{name}}}}}"), value)
+        })
+    }
+}

@@ -1,0 +1,36 @@
+// A batch of images by their rows in the data set, bytes scaled to [0, 1], or drawn as 0 or 1 with that probability of 1.
+// One thread = four columns of one row: one block of random numbers.
+
+struct Sizes {
+    batch: u32,
+    columns: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> bytes: array<u32>;         // [count, columns], four to a word
+@group(0) @binding(2) var<storage, read> rows: array<u32>;          // of several batches
+@group(0) @binding(3) var<storage, read_write> images: array<f32>;  // [batch, columns]
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let quads = (sizes.columns + 3u) / 4u;
+    let i = element(workgroup, workgroups, thread);
+    let row = i / quads;
+    let quad = i % quads;
+    if row >= sizes.batch {
+        return;
+    }
+    let words = philox4x32_10(vec4<u32>(quad, row, step.step), step.binarization_key); //? binarize
+    let first = rows[step.rows + row] * sizes.columns;
+    for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) {
+        let place = first + column;
+        let byte = (bytes[place / 4u] >> (8u * (place % 4u))) & 0xffu;
+        var x = f32(byte) / 255.0;
+        x = select(0.0, 1.0, (words[column % 4u] >> 8u) * 255u < byte << 24u); //? binarize
+        images[row * sizes.columns + column] = x;
+    }
+}

@@ -1,0 +1,34 @@
+// The sum of squares of the gradients, in as many parts as there are workgroups; update.wgsl adds the parts.
+// One thread = every so many-th gradient.
+
+struct Sizes {
+    length: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@group(0) @binding(2) var<storage, read_write> square_sums: array<f32>;  // [workgroups]
+
+var<workgroup> sums: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    var sum = 0.0;
+    for (var i = element(workgroup, workgroups, thread); i < sizes.length; i += workgroups.x * WORKGROUP) {
+        sum += gradients[i] * gradients[i];
+    }
+    sums[thread] = sum;
+    for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if thread < stride {
+            sums[thread] += sums[thread + stride];
+        }
+    }
+    if thread == 0u {
+        square_sums[workgroup.x] = sums[0];
+    }
+}

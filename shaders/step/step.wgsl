@@ -1,0 +1,16 @@
+// What differs from step to step; a library, put before a kernel's text. No entry point.
+
+struct Step {
+    noise_key: vec2<u32>,
+    binarization_key: vec2<u32>,
+    step: vec2<u32>,          // low and high half
+    first_row: u32,           // of the noise
+    rows: u32,                // where the batch begins in the list of rows
+    slot: u32,                // of the losses
+    beta: f32,
+    clip_norm: f32,
+    padding: u32,
+    rule: array<vec4<f32>, 2> // the optimizer's constants
+}
+
+@group(1) @binding(0) var<uniform> step: Step;

@@ -1,0 +1,539 @@
+//! Every pass of a step program: the CPU twin against plain f64 loops, the shader against the CPU twin.
+
+use vae_kernels::cpu::Cpu;
+use vae_kernels::executor::{Arena, Executor, Run, TrainingProgram};
+use vae_kernels::gpu::GpuExecutor;
+use vae_kernels::program::{
+    Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
+};
+use vae_kernels::sample_kl::Noise;
+use vae_rng::{Generator, Stream};
+
+use crate::common::{distance, gpu, stripes};
+
+const BETA: f32 = 0.7;
+
+fn run() -> Run {
+    Run {
+        noise: Noise {
+            generator: Generator::new(3, Stream::Noise),
+            step: 1 << 35 | 9,
+            first_row: 40,
+        },
+        binarization: Generator::new(3, Stream::Binarization),
+        beta: BETA,
+    }
+}
+
+/// One pass with everything it reads.
+struct Case {
+    program: Program,
+    batch: usize,
+    parameters: Vec<f32>,
+    inputs: Vec<(Buffer, Vec<f32>)>,
+    outputs: Vec<Buffer>,
+}
+
+impl Case {
+    /// `reads` and `writes` are columns; `pass` gets their buffers in that order.
+    fn new(
+        batch: usize,
+        layer: Layer,
+        reads: &[usize],
+        writes: &[usize],
+        pass: impl Fn(&[Buffer], &[Buffer]) -> Pass,
+    ) -> Self {
+        let normals =
+            |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
+        let mut program = Program::default();
+        let mut buffers = |columns: &[usize]| -> Vec<Buffer> {
+            columns
+                .iter()
+                .map(|&columns| program.buffer(columns))
+                .collect()
+        };
+        let (inputs, outputs) = (buffers(reads), buffers(writes));
+        program.passes.push(pass(&inputs, &outputs));
+        let values = |(step, buffer): (usize, Buffer)| {
+            let values = normals(step as u64, batch, program.columns[buffer.0]);
+            (buffer, values)
+        };
+        let inputs = inputs.into_iter().enumerate().map(values).collect();
+        let end = layer.block(layer.blocks - 1).end;
+        Self {
+            batch,
+            parameters: normals(99, 1, end),
+            inputs,
+            outputs,
+            program,
+        }
+    }
+
+    /// The outputs, and the gradients last.
+    fn on(&self, executor: &mut dyn Executor) -> Vec<Vec<f32>> {
+        let inputs: Vec<(Buffer, &[f32])> = self
+            .inputs
+            .iter()
+            .map(|(buffer, values)| (*buffer, &values[..]))
+            .collect();
+        let mut outputs = executor
+            .run(&self.program, run(), self.batch, &inputs, &self.outputs)
+            .expect("a working device");
+        outputs.push(executor.arena(Arena::Gradients).expect("a working device"));
+        outputs
+    }
+
+    fn on_cpu(&self) -> Vec<Vec<f32>> {
+        self.on(&mut Cpu::new(self.parameters.clone(), 1))
+    }
+
+    fn on_gpu(&self) -> Option<Vec<Vec<f32>>> {
+        let executor = GpuExecutor::new(gpu()?, &self.parameters, 1);
+        Some(self.on(&mut executor.expect("a working device")))
+    }
+
+    /// The same in f64 loops; a `wrong` one makes a mistake that somebody might make.
+    fn plain(&self, wrong: bool) -> Vec<Vec<f32>> {
+        let mut matrices: Vec<Vec<f64>> = self
+            .program
+            .columns
+            .iter()
+            .map(|columns| vec![0.0; self.batch * columns])
+            .collect();
+        for (buffer, values) in &self.inputs {
+            matrices[buffer.0] = values.iter().map(|&x| x.into()).collect();
+        }
+        let parameters: Vec<f64> = self.parameters.iter().map(|&x| x.into()).collect();
+        let mut gradients = vec![0.0; parameters.len()];
+        plain(
+            &self.program.passes[0],
+            self.batch,
+            &parameters,
+            &mut matrices,
+            &mut gradients,
+            wrong,
+        );
+        let outputs = self.outputs.iter().map(|output| &matrices[output.0]);
+        outputs
+            .chain([&gradients])
+            .map(|values| values.iter().map(|&x| x as f32).collect())
+            .collect()
+    }
+}
+
+/// The place in the arena of the weight from `input` (the bias if it is one more) to `output`.
+fn weight(layer: Layer, input: usize, output: usize) -> usize {
+    layer.block(output / layer.outputs).start + input * layer.outputs + output % layer.outputs
+}
+
+fn plain(
+    pass: &Pass,
+    batch: usize,
+    parameters: &[f64],
+    matrices: &mut [Vec<f64>],
+    gradients: &mut [f64],
+    wrong: bool,
+) {
+    let affine = |layer: Layer, input: &[f64], row: usize, o: usize, bias: f64| {
+        let product = |i| input[row * layer.inputs + i] * parameters[weight(layer, i, o)];
+        bias * parameters[weight(layer, layer.inputs, o)]
+            + (0..layer.inputs).map(product).sum::<f64>()
+    };
+    match *pass {
+        Pass::Gather { .. } => unreachable!("tested on its own"),
+        Pass::DenseForward {
+            layer,
+            input,
+            output,
+            activation,
+            slope,
+        } => {
+            let bias = if wrong { 0.0 } else { 1.0 };
+            for row in 0..batch {
+                for o in 0..layer.width() {
+                    let x = affine(layer, &matrices[input.0], row, o, bias);
+                    let at = row * layer.width() + o;
+                    matrices[output.0][at] = activate(activation, x);
+                    if let Some(slope) = slope {
+                        // One-sided where a step would cross the kink of a ReLU at 0.
+                        let h = 1e-6_f64.min(x.abs() / 2.0).max(1e-12);
+                        let (up, down) = (activate(activation, x + h), activate(activation, x - h));
+                        matrices[slope.0][at] = (up - down) / (2.0 * h);
+                    }
+                }
+            }
+        }
+        Pass::SampleKlForward { posterior, z, kl } => {
+            let latent = matrices[z.0].len() / batch;
+            let Run { noise, .. } = run();
+            let eps = noise
+                .generator
+                .normals(noise.step, noise.first_row, batch, latent);
+            for row in 0..batch {
+                for j in 0..latent {
+                    let mu = matrices[posterior.0][row * 2 * latent + j];
+                    let v = matrices[posterior.0][row * 2 * latent + latent + j].clamp(-30.0, 20.0);
+                    let at = row * latent + j;
+                    matrices[z.0][at] = mu + (0.5 * v).exp() * f64::from(eps[at]);
+                    let half = if wrong { 1.0 } else { 0.5 };
+                    matrices[kl.0][row] += half * (mu * mu + v.exp() - v - 1.0);
+                }
+            }
+        }
+        Pass::DenseNll {
+            layer,
+            input,
+            images,
+            likelihood,
+            recon,
+            d_output,
+        } => {
+            let parts = layer.width().div_ceil(NLL_COLUMNS);
+            for row in 0..batch {
+                for o in 0..layer.width() {
+                    let y = affine(layer, &matrices[input.0], row, o, 1.0);
+                    let x = matrices[images.0][row * layer.width() + o];
+                    let (nll, d) = match likelihood {
+                        Likelihood::Bernoulli => (
+                            y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
+                            1.0 / (1.0 + (-y).exp()) - x,
+                        ),
+                        Likelihood::Gaussian { sigma } => {
+                            let sigma = f64::from(sigma);
+                            let far = (y - x) / sigma;
+                            let constant = sigma.ln() + 0.5 * std::f64::consts::TAU.ln();
+                            (0.5 * far * far + constant, far / sigma)
+                        }
+                    };
+                    let mean = if wrong { 1.0 } else { batch as f64 };
+                    matrices[recon.0][row * parts + o / NLL_COLUMNS] += nll;
+                    matrices[d_output.0][row * layer.width() + o] = d / mean;
+                }
+            }
+        }
+        Pass::DenseBackwardParameters {
+            layer,
+            input,
+            d_output,
+        } => {
+            for row in 0..batch {
+                for o in 0..layer.width() {
+                    let d = matrices[d_output.0][row * layer.width() + o];
+                    for i in 0..layer.inputs {
+                        gradients[weight(layer, i, o)] +=
+                            matrices[input.0][row * layer.inputs + i] * d;
+                    }
+                    let rows = if wrong { 0.5 } else { 1.0 };
+                    gradients[weight(layer, layer.inputs, o)] += rows * d;
+                }
+            }
+        }
+        Pass::DenseBackwardInput {
+            layer,
+            d_output,
+            slope,
+            d_input,
+        } => {
+            for row in 0..batch {
+                for i in 0..layer.inputs {
+                    let first = usize::from(wrong);
+                    let product = |o| {
+                        matrices[d_output.0][row * layer.width() + o]
+                            * parameters[weight(layer, i, o)]
+                    };
+                    let at = row * layer.inputs + i;
+                    let slope = slope.map_or(1.0, |slope| matrices[slope.0][at]);
+                    matrices[d_input.0][at] =
+                        slope * (first..layer.width()).map(product).sum::<f64>();
+                }
+            }
+        }
+        Pass::SampleKlBackward {
+            posterior,
+            z,
+            d_z,
+            d_posterior,
+        } => {
+            let latent = matrices[z.0].len() / batch;
+            let d_kl = f64::from(BETA) / batch as f64;
+            let sign = if wrong { 1.0 } else { -1.0 };
+            for at in 0..batch * latent {
+                let at_mu = at / latent * 2 * latent + at % latent;
+                let (mu, v) = (
+                    matrices[posterior.0][at_mu],
+                    matrices[posterior.0][at_mu + latent],
+                );
+                let (z, d_z) = (matrices[z.0][at], matrices[d_z.0][at]);
+                matrices[d_posterior.0][at_mu] = d_z + d_kl * mu;
+                matrices[d_posterior.0][at_mu + latent] =
+                    0.5 * (d_z * (z - mu) + d_kl * (v.exp() + sign));
+            }
+        }
+    }
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Gelu => crate::common::plain_loss::gelu(x),
+        Activation::LeakyRelu => x.max(0.01 * x),
+        Activation::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+    }
+}
+
+/// (batch, inputs, outputs, blocks): odd ones, ones for each tile, and ones at a tile's edge.
+const SIZES: [(usize, usize, usize, usize); 9] = [
+    (1, 1, 1, 1),
+    (3, 5, 2, 2),
+    (33, 31, 17, 1),
+    (32, 64, 32, 1),
+    (17, 65, 40, 2),
+    (129, 20, 70, 1),
+    (100, 30, 784, 1),
+    (4, 784, 600, 1),
+    (1000, 3, 500, 1),
+];
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (index, (batch, inputs, outputs, blocks)) in SIZES.into_iter().enumerate() {
+        let layer = Layer {
+            offset: 7,
+            inputs,
+            outputs,
+            blocks,
+        };
+        let width = layer.width();
+        let activation = Activation::ALL[index % Activation::ALL.len()];
+        for slope in [false, true] {
+            let forward = |i: &[Buffer], o: &[Buffer]| Pass::DenseForward {
+                layer,
+                input: i[0],
+                output: o[0],
+                activation,
+                slope: slope.then(|| o[1]),
+            };
+            let writes = [width, width];
+            let writes = &writes[..1 + usize::from(slope)];
+            cases.push(Case::new(batch, layer, &[inputs], writes, forward));
+            let backward = |i: &[Buffer], o: &[Buffer]| Pass::DenseBackwardInput {
+                layer,
+                d_output: i[0],
+                slope: slope.then(|| i[1]),
+                d_input: o[0],
+            };
+            let reads = [width, inputs];
+            let reads = &reads[..1 + usize::from(slope)];
+            cases.push(Case::new(batch, layer, reads, &[inputs], backward));
+        }
+        let parameters = |i: &[Buffer], _: &[Buffer]| Pass::DenseBackwardParameters {
+            layer,
+            input: i[0],
+            d_output: i[1],
+        };
+        cases.push(Case::new(batch, layer, &[inputs, width], &[], parameters));
+        for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { sigma: 0.3 }] {
+            let nll = |i: &[Buffer], o: &[Buffer]| Pass::DenseNll {
+                layer,
+                input: i[0],
+                images: i[1],
+                likelihood,
+                recon: o[0],
+                d_output: o[1],
+            };
+            let writes = [width.div_ceil(NLL_COLUMNS), width];
+            cases.push(Case::new(batch, layer, &[inputs, width], &writes, nll));
+        }
+        let forward = |i: &[Buffer], o: &[Buffer]| Pass::SampleKlForward {
+            posterior: i[0],
+            z: o[0],
+            kl: o[1],
+        };
+        cases.push(Case::new(
+            batch,
+            layer,
+            &[2 * outputs],
+            &[outputs, 1],
+            forward,
+        ));
+        let backward = |i: &[Buffer], o: &[Buffer]| Pass::SampleKlBackward {
+            posterior: i[0],
+            z: i[1],
+            d_z: i[2],
+            d_posterior: o[0],
+        };
+        let reads = [2 * outputs, outputs, outputs];
+        cases.push(Case::new(batch, layer, &reads, &[2 * outputs], backward));
+    }
+    cases
+}
+
+/// The largest distance of a case's outputs from the expected ones, in tolerances.
+///
+/// Sums of up to 1,000 products of standard normals are below 200 and are built in any order: n roundings of 2^-24 of sums
+/// that grow like a random walk stay below 1e-5 * sqrt(n) in practice; functions add a few 2^-22 of their value, and
+/// WGSL's exp an error of (3 + 2 |x|) 2^-24 of its own.
+fn worst(found: &[Vec<f32>], expected: &[Vec<f32>], terms: usize) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let absolute = 2e-5 * (1.0 + (terms as f32).sqrt());
+    let each = found.iter().zip(expected).map(|(found, expected)| {
+        distance(found, expected, |index| {
+            absolute + 1e-5 * expected[index].abs()
+        })
+    });
+    each.fold(0.0, f32::max)
+}
+
+/// Terms of the longest sum.
+fn terms(case: &Case) -> usize {
+    match case.program.passes[0] {
+        Pass::DenseForward { layer, .. } | Pass::DenseNll { layer, .. } => layer.inputs,
+        Pass::DenseBackwardParameters { .. } => case.batch,
+        Pass::DenseBackwardInput { layer, .. } => layer.width(),
+        Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
+        Pass::SampleKlBackward { .. } | Pass::Gather { .. } => 1,
+    }
+}
+
+#[test]
+fn every_twin_is_the_plain_formula_and_not_a_neighbour_of_it() {
+    for case in cases() {
+        let (found, terms) = (case.on_cpu(), terms(&case));
+        let worst_of = |wrong| worst(&found, &case.plain(wrong), terms);
+        let (pass, batch) = (case.program.passes[0], case.batch);
+        let right = worst_of(false);
+        assert!(right <= 1.0, "{pass:?} at {batch}: {right} tolerances");
+        // With a batch or an output of one the mistakes are none.
+        let is_told = worst_of(true) > 5.0;
+        assert!(is_told || batch == 1, "{pass:?} at {batch}");
+    }
+}
+
+#[test]
+fn every_shader_is_its_twin() {
+    for case in cases() {
+        let Some(found) = case.on_gpu() else { return };
+        let (pass, batch, terms) = (case.program.passes[0], case.batch, terms(&case));
+        let right = worst(&found, &case.on_cpu(), terms);
+        assert!(right <= 1.0, "{pass:?} at {batch}: {right} tolerances");
+        let is_told = worst(&found, &case.plain(true), terms) > 5.0;
+        assert!(is_told || batch == 1, "{pass:?} at {batch}");
+    }
+}
+
+/// A program of one layer whose batches come out of the data set, and its executor-free description.
+fn training(pixels: usize, binarize: bool) -> (TrainingProgram, usize) {
+    let mut program = Program::default();
+    let layer = |offset, inputs, outputs, blocks| Layer {
+        offset,
+        inputs,
+        outputs,
+        blocks,
+    };
+    let heads = layer(0, pixels, 2, 2);
+    let output = layer(heads.block(1).end, 2, pixels, 1);
+    let [images, posterior, z, kl, recon, d_output, d_z, d_posterior] =
+        [pixels, 4, 2, 1, pixels.div_ceil(NLL_COLUMNS), pixels, 2, 4]
+            .map(|columns| program.buffer(columns));
+    program.passes = vec![
+        Pass::Gather { images, binarize },
+        Pass::DenseForward {
+            layer: heads,
+            input: images,
+            output: posterior,
+            activation: Activation::Identity,
+            slope: None,
+        },
+        Pass::SampleKlForward { posterior, z, kl },
+        Pass::DenseNll {
+            layer: output,
+            input: z,
+            images,
+            likelihood: Likelihood::Bernoulli,
+            recon,
+            d_output,
+        },
+        Pass::DenseBackwardParameters {
+            layer: output,
+            input: z,
+            d_output,
+        },
+        Pass::DenseBackwardInput {
+            layer: output,
+            d_output,
+            slope: None,
+            d_input: d_z,
+        },
+        Pass::SampleKlBackward {
+            posterior,
+            z,
+            d_z,
+            d_posterior,
+        },
+        Pass::DenseBackwardParameters {
+            layer: heads,
+            input: images,
+            d_output: d_posterior,
+        },
+    ];
+    (TrainingProgram { program, recon, kl }, output.block(0).end)
+}
+
+/// Losses of 80 steps and the weights after them.
+fn trained(executor: &mut dyn Executor, program: &TrainingProgram) -> (Vec<[f32; 2]>, Vec<f32>) {
+    for step in 0..80 {
+        let mut run = run();
+        run.noise.step = step;
+        let rows = Generator::new(2, Stream::Shuffle).permutation(step, 40);
+        let rows = &rows[..13 + step as usize % 3];
+        let update = Update {
+            rule: Rule::Sgd {
+                lr: 1e-3,
+                momentum: 0.5,
+            },
+            clip_norm: None,
+        };
+        executor
+            .train(program, run, rows, update)
+            .expect("a working device");
+    }
+    let losses = executor.losses(true).expect("a working device");
+    let losses = losses.into_iter().map(|step| [step.recon, step.kl]);
+    (
+        losses.collect(),
+        executor.arena(Arena::Parameters).expect("a working device"),
+    )
+}
+
+#[test]
+fn a_data_set_that_is_streamed_trains_as_one_that_stays_on_the_gpu() {
+    let Some(gpu) = gpu() else { return };
+    for (pixels, binarize) in [(33, false), (33, true), (64, true)] {
+        let (program, parameters) = training(pixels, binarize);
+        let start = Generator::new(1, Stream::Init).normals(0, 0, 1, parameters);
+        let start: Vec<f32> = start.iter().map(|x| 0.1 * x).collect();
+        let images: std::sync::Arc<[u8]> = stripes(40, pixels).into();
+        let on_gpu = || GpuExecutor::new(gpu, &start, 1).expect("a working device");
+        let (mut resident, mut streamed) = (on_gpu(), on_gpu());
+        let mut cpu = Cpu::new(start.clone(), 1);
+        let images = || std::sync::Arc::clone(&images);
+        resident
+            .set_images(images(), pixels)
+            .expect("a working device");
+        streamed
+            .stream_images(images(), pixels)
+            .expect("a working device");
+        cpu.set_images(images(), pixels).expect("memory");
+        let expected = trained(&mut resident, &program);
+        assert_eq!(expected.0.len(), 80);
+        assert_eq!(trained(&mut streamed, &program), expected);
+        let cpu = trained(&mut cpu, &program);
+        // 80 steps of 1e-3 on sums of 33 products.
+        let worst = distance(&expected.1, &cpu.1, |_| 2e-5);
+        assert!(worst <= 1.0, "{worst} tolerances");
+    }
+}
