@@ -10,6 +10,7 @@ use vae_model::{
     Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer,
     OptimizerConfig, TrainingImages, Weights,
 };
+use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
@@ -19,7 +20,7 @@ const NETWORKS: [(usize, usize, usize); 4] = [
     (400, 20, 1024),
     (400, 20, 8192),
 ];
-const WARM_UP: usize = 20;
+const WARM_UP: usize = 1_000;
 const STEPS: usize = 200;
 
 fn main() {
@@ -66,8 +67,7 @@ fn table(
     engine
         .train_on(images)
         .unwrap_or_else(|error| panic!("{error}"));
-    let rows: Vec<u32> = (0..batch as u32).collect();
-    let images = digits.train.gather(&rows[..100]);
+    let images = digits.train.gather(&(0..100).collect::<Vec<u32>>());
     let loss = |engine: &mut FusedEngine| {
         engine
             .evaluate(&images, 0)
@@ -76,7 +76,9 @@ fn table(
     let before = loss(&mut engine);
     let steps: Vec<Vec<(&str, f64)>> = (0..WARM_UP + STEPS)
         .map(|step| {
-            let times = engine.time_step(&rows, step as u64);
+            let order = Generator::new(0, Stream::Shuffle);
+            let rows = order.permutation(step as u64, digits.train.count() as u32);
+            let times = engine.time_step(&rows[..batch], step as u64);
             times.unwrap_or_else(|error| panic!("{error}"))
         })
         .skip(WARM_UP)

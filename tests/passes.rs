@@ -1,7 +1,9 @@
 //! Every pass of a step program: the CPU twin against plain f64 loops, the shader against the CPU twin.
 
+use std::sync::Arc;
+
 use vae_kernels::cpu::Cpu;
-use vae_kernels::executor::{Arena, Executor, Run, TrainingProgram};
+use vae_kernels::executor::{Arena, Executor, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::GpuExecutor;
 use vae_kernels::program::{
     Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
@@ -426,7 +428,7 @@ fn every_shader_is_its_twin() {
 }
 
 /// A program of one layer whose batches come out of the data set, and its executor-free description.
-fn training(pixels: usize, binarize: bool) -> (TrainingProgram, usize) {
+fn training(pixels: usize, binarize: bool) -> (Arc<TrainingProgram>, usize) {
     let mut program = Program::default();
     let layer = |offset, inputs, outputs, blocks| Layer {
         offset,
@@ -480,16 +482,19 @@ fn training(pixels: usize, binarize: bool) -> (TrainingProgram, usize) {
             d_output: d_posterior,
         },
     ];
-    (TrainingProgram { program, recon, kl }, output.block(0).end)
+    let program = TrainingProgram { program, recon, kl };
+    (Arc::new(program), output.block(0).end)
 }
 
 /// Losses of 80 steps and the weights after them.
-fn trained(executor: &mut dyn Executor, program: &TrainingProgram) -> (Vec<[f32; 2]>, Vec<f32>) {
+fn trained(
+    executor: &mut dyn Executor,
+    program: &Arc<TrainingProgram>,
+) -> (Vec<[f32; 2]>, Vec<f32>) {
     for step in 0..80 {
         let mut run = run();
         run.noise.step = step;
         let rows = Generator::new(2, Stream::Shuffle).permutation(step, 40);
-        let rows = &rows[..13 + step as usize % 3];
         let update = Update {
             rule: Rule::Sgd {
                 lr: 1e-3,
@@ -497,9 +502,13 @@ fn trained(executor: &mut dyn Executor, program: &TrainingProgram) -> (Vec<[f32;
             },
             clip_norm: None,
         };
-        executor
-            .train(program, run, rows, update)
-            .expect("a working device");
+        let step = TrainingStep {
+            program: Arc::clone(program),
+            run,
+            rows: rows[..13 + step as usize % 3].to_vec(),
+            update,
+        };
+        executor.train(step).expect("a working device");
     }
     let losses = executor.losses(true).expect("a working device");
     let losses = losses.into_iter().map(|step| [step.recon, step.kl]);
@@ -516,11 +525,11 @@ fn a_data_set_that_is_streamed_trains_as_one_that_stays_on_the_gpu() {
         let (program, parameters) = training(pixels, binarize);
         let start = Generator::new(1, Stream::Init).normals(0, 0, 1, parameters);
         let start: Vec<f32> = start.iter().map(|x| 0.1 * x).collect();
-        let images: std::sync::Arc<[u8]> = stripes(40, pixels).into();
+        let images: Arc<[u8]> = stripes(40, pixels).into();
         let on_gpu = || GpuExecutor::new(gpu, &start, 1).expect("a working device");
         let (mut resident, mut streamed) = (on_gpu(), on_gpu());
         let mut cpu = Cpu::new(start.clone(), 1);
-        let images = || std::sync::Arc::clone(&images);
+        let images = || Arc::clone(&images);
         resident
             .set_images(images(), pixels)
             .expect("a working device");

@@ -189,14 +189,14 @@ fn a_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
-    // Wide enough that matrix products and loops are shared among threads.
+    // Wide enough that matrix products and loops are shared among threads, and odd enough that the last shares are small.
     let model = ModelConfig {
-        pixels: 784,
-        hidden: vec![300],
+        pixels: 785,
+        hidden: vec![600, 301],
         latent: 5,
         ..config()
     };
-    let rows: Vec<u32> = (0..200).collect();
+    let rows: Vec<u32> = (0..201).collect();
     let trained = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -210,7 +210,7 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
             let mut engine = engine(Route::Cpu, &model, optimizer, 1);
             engine
                 .train_on(TrainingImages {
-                    bytes: stripes(200, 784).into(),
+                    bytes: stripes(201, 785).into(),
                     binarize: false,
                 })
                 .expect("a working device");
@@ -225,7 +225,8 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
     let one = trained(1);
     assert_ne!(one.weights, Weights::initial(&model, 1));
     for threads in [2, 3, 8] {
-        assert_eq!(trained(threads), one, "{threads} threads");
+        // Not assert_eq, which would print a million numbers.
+        assert!(trained(threads) == one, "{threads} threads");
     }
 }
 

@@ -10,17 +10,15 @@ XLA has no setting for its threads: it starts one for each core that the process
 --threads of them.
 """
 
-import os
-
 import workload
 
 args = workload.arguments("jit", "scan")
-os.environ["JAX_PLATFORMS"] = args.device
 
 import jax
 import numpy
 from jax import numpy as jnp
 
+jax.config.update("jax_default_device", jax.devices(args.device)[0])
 jax.config.update("jax_default_matmul_precision", "tensorfloat32" if args.tf32 else "highest")
 
 images = jnp.asarray(workload.images(args))

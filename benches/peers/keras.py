@@ -15,15 +15,16 @@ import workload
 
 args = workload.arguments("fit")
 backend = os.environ.setdefault("KERAS_BACKEND", "jax")
-os.environ["JAX_PLATFORMS"] = os.environ["KERAS_TORCH_DEVICE"] = args.device
 
 if backend == "jax":  # it takes its threads from the cores that workload.py leaves it
     import jax as framework
 
+    framework.config.update("jax_default_device", framework.devices(args.device)[0])
     framework.config.update("jax_default_matmul_precision", "tensorfloat32" if args.tf32 else "highest")
 elif backend == "torch":
     import torch as framework
 
+    os.environ["KERAS_TORCH_DEVICE"] = args.device
     framework.set_num_threads(args.threads)
     framework.set_flush_denormal(True)  # pytorch.py says why
     framework.set_float32_matmul_precision("high" if args.tf32 else "highest")

@@ -27,7 +27,7 @@ WARM_UP_STEPS = 200
 
 
 def arguments(*modes):
-    """The command line. Call it before importing the framework, whose pool of threads is as large as is allowed here."""
+    """The command line. Call it before the framework is imported, whose pool of threads is as large as allowed here."""
     allowed = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", required=True, type=pathlib.Path, help="folder with train-images-idx3-ubyte.gz")
@@ -35,10 +35,10 @@ def arguments(*modes):
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--latent", type=int, default=2)
     parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=len(allowed), help="cores that the process is bound to")
+    parser.add_argument("--threads", type=int, default=len(allowed), help="cores the process is bound to")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=500, help=f"timed steps, in {SECTIONS} sections")
-    parser.add_argument("--tf32", action="store_true", help="allow TF32 in products on NVIDIA, else full f32")
+    parser.add_argument("--tf32", action="store_true", help="allow TF32 on NVIDIA; without it, full f32")
     args = parser.parse_args()
     if not 1 <= args.threads <= len(allowed):
         parser.error(f"--threads {args.threads}: this process may use {len(allowed)} cores")

@@ -30,6 +30,19 @@ pub struct TrainingProgram {
     pub kl: Buffer,
 }
 
+/// `program` on the images at `rows`, then `update`.
+#[derive(Clone, Debug)]
+pub struct TrainingStep {
+    /// What is computed.
+    pub program: Arc<TrainingProgram>,
+    /// With what.
+    pub run: Run,
+    /// The batch.
+    pub rows: Vec<u32>,
+    /// At the end.
+    pub update: Update,
+}
+
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {
@@ -66,14 +79,8 @@ pub trait Executor: fmt::Debug {
     /// Hands over the images that [`crate::program::Pass::Gather`] reads: bytes, `[count, pixels]`.
     fn set_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError>;
 
-    /// Queues one training step: `program` on the images at `rows`, then `update`.
-    fn train(
-        &mut self,
-        program: &TrainingProgram,
-        run: Run,
-        rows: &[u32],
-        update: Update,
-    ) -> Result<(), ExecutorError>;
+    /// Queues one training step.
+    fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError>;
 
     /// The losses of steps that are done and were not asked for before, in order; waits for all steps if `wait`.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;
@@ -93,11 +100,5 @@ pub trait Executor: fmt::Debug {
 
     /// Runs one training step at once and times it: seconds of each dispatch in order, with the stem of its kernel; empty
     /// if the device cannot tell.
-    fn time_step(
-        &mut self,
-        program: &TrainingProgram,
-        run: Run,
-        rows: &[u32],
-        update: Update,
-    ) -> Result<Vec<(&'static str, f64)>, ExecutorError>;
+    fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError>;
 }

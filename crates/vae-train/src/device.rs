@@ -182,9 +182,7 @@ impl Device {
             }),
             (_, None) => Ok(Route::Fused),
             (EngineChoice::Fused, Some(obstacle)) => Err(TrainError::NotFused(obstacle)),
-            (EngineChoice::Auto, Some(obstacle)) => Ok(Route::Burn {
-                reason: obstacle,
-            }),
+            (EngineChoice::Auto, Some(obstacle)) => Ok(Route::Burn { reason: obstacle }),
         }
     }
 

@@ -2,8 +2,10 @@
 
 mod plan;
 
+use std::sync::Arc;
+
 use vae_kernels::cpu::Cpu;
-use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram};
+use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
 use vae_kernels::program::{Rule, Update};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
@@ -21,7 +23,7 @@ use plan::{DecodePlan, EncodePlan, Layers, LossPlan};
 pub struct FusedEngine {
     config: ModelConfig,
     loss: LossPlan,
-    training: TrainingProgram,
+    training: Arc<TrainingProgram>,
     encode: EncodePlan,
     decode: DecodePlan,
     executor: Box<dyn Executor>,
@@ -70,7 +72,7 @@ impl FusedEngine {
         let loss = plan::loss(&layers);
         Self {
             config: setup.model.clone(),
-            training: loss.training(false),
+            training: Arc::new(loss.training(false)),
             loss,
             encode: plan::encode(&layers),
             decode: plan::decode(&layers),
@@ -92,9 +94,17 @@ impl FusedEngine {
         rows: &[u32],
         step: u64,
     ) -> Result<Vec<(&'static str, f64)>, EngineError> {
-        let (run, update) = (self.training_run(step, 1.0), self.update(step + 1));
-        let times = self.executor.time_step(&self.training, run, rows, update);
-        times.map_err(failed)
+        let step = self.training_step(rows, step, 1.0);
+        self.executor.time_step(step).map_err(failed)
+    }
+
+    fn training_step(&self, rows: &[u32], step: u64, beta: f32) -> TrainingStep {
+        TrainingStep {
+            program: Arc::clone(&self.training),
+            run: self.training_run(step, beta),
+            rows: rows.to_vec(),
+            update: self.update(step + 1),
+        }
     }
 
     const fn training_run(&self, step: u64, beta: f32) -> Run {
@@ -189,7 +199,7 @@ fn batch(values: &[f32], columns: usize) -> usize {
 
 impl Engine for FusedEngine {
     fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
-        self.training = self.loss.training(images.binarize);
+        self.training = Arc::new(self.loss.training(images.binarize));
         let pixels = self.config.pixels;
         self.executor
             .set_images(images.bytes, pixels)
@@ -197,10 +207,9 @@ impl Engine for FusedEngine {
     }
 
     fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
-        let (run, update) = (self.training_run(step, beta), self.update(step + 1));
         self.updates += 1;
-        let queued = self.executor.train(&self.training, run, rows, update);
-        queued.map_err(failed)
+        let step = self.training_step(rows, step, beta);
+        self.executor.train(step).map_err(failed)
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {

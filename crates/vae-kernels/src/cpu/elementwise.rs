@@ -1,23 +1,13 @@
-//! Loops over matrix elements: written so that the compiler vectorises them, run with the widest registers that the
-//! processor has, rows shared among the cores.
+//! Loops over the elements of some rows: written so that the compiler vectorises them, run with the widest registers that
+//! the processor has. Sharing rows among the cores is the caller's.
 
 use pulp::Arch;
-use rayon::prelude::*;
 
+use super::matmul::Matrix;
 use crate::program::{Activation, Likelihood, NLL_COLUMNS};
 
-/// Values that a running sum keeps apart, so that it can be vectorised: a plain float sum has an order.
-const LANES: usize = 16;
 /// Elements whose formulas are evaluated before they are summed.
 const BLOCK: usize = 4 * NLL_COLUMNS;
-/// Elements of a task: fewer would cost more to hand out than to compute.
-const TASK: usize = 4_096;
-
-/// Rows of a task for matrices of `columns`; at least one.
-fn task_rows(columns: usize) -> usize {
-    TASK.div_ceil(columns)
-}
-
 /// `exp(x)`, relative error below 2^-22 for `|x| <= 87`, clamped outside (polynomial of Cephes' `expf`, S. Moshier).
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
@@ -116,98 +106,69 @@ pub(super) fn activate(
     }
 }
 
-/// `(output, slope) = f(output + bias)`, rows shared among the cores.
-fn map(
-    output: &mut [f32],
-    bias: &[f32],
-    slope: Option<&mut [f32]>,
-    f: impl Fn(f32) -> (f32, f32) + Sync,
-) {
-    let columns = bias.len();
-    let task = task_rows(columns) * columns;
-    let arch = Arch::new();
-    if let Some(slope) = slope {
-        let tasks = output.par_chunks_mut(task).zip(slope.par_chunks_mut(task));
-        tasks.for_each(|(output, slope)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    let rows = output.chunks_exact_mut(columns);
-                    for (y, slope) in rows.zip(slope.chunks_exact_mut(columns)) {
-                        for ((y, slope), bias) in y.iter_mut().zip(slope).zip(bias) {
-                            (*y, *slope) = f(*y + bias);
-                        }
+/// `(output, slope) = f(output + bias)`
+fn map(output: &mut [f32], bias: &[f32], slope: Option<&mut [f32]>, f: impl Fn(f32) -> (f32, f32)) {
+    let rows = output.chunks_exact_mut(bias.len());
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            if let Some(slope) = slope {
+                for (y, slope) in rows.zip(slope.chunks_exact_mut(bias.len())) {
+                    for ((y, slope), bias) in y.iter_mut().zip(slope).zip(bias) {
+                        (*y, *slope) = f(*y + bias);
                     }
-                },
-            );
-        });
-    } else {
-        output.par_chunks_mut(task).for_each(|output| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for y in output.chunks_exact_mut(columns) {
-                        for (y, bias) in y.iter_mut().zip(bias) {
-                            *y = f(*y + bias).0;
-                        }
+                }
+            } else {
+                for y in rows {
+                    for (y, bias) in y.iter_mut().zip(bias) {
+                        *y = f(*y + bias).0;
                     }
-                },
-            );
-        });
-    }
+                }
+            }
+        },
+    );
 }
 
 /// `values *= slope`
 pub(super) fn multiply(values: &mut [f32], slope: &[f32]) {
-    let arch = Arch::new();
-    let tasks = values.par_chunks_mut(TASK).zip(slope.par_chunks(TASK));
-    tasks.for_each(|(values, slope)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (value, slope) in values.iter_mut().zip(slope) {
-                    *value *= slope;
-                }
-            },
-        );
-    });
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (value, slope) in values.iter_mut().zip(slope) {
+                *value *= slope;
+            }
+        },
+    );
 }
 
-/// See [`crate::program::Pass::DenseNll`]: `output` holds the layer's sums without their `bias` and becomes `d_output`.
+/// See [`crate::program::Pass::DenseNll`]: `output` holds the layer's sums without their `bias` and becomes `d_output`,
+/// `scale` times the derivative.
 pub(super) fn nll(
     likelihood: Likelihood,
     output: &mut [f32],
     bias: &[f32],
     images: &[f32],
     recon: &mut [f32],
+    scale: f32,
 ) {
     let columns = bias.len();
     let parts = columns.div_ceil(NLL_COLUMNS);
-    let rows = task_rows(columns);
-    let scale = columns as f32 / output.len() as f32;
-    let arch = Arch::new();
-    let tasks = output
-        .par_chunks_mut(rows * columns)
-        .zip(images.par_chunks(rows * columns))
-        .zip(recon.par_chunks_mut(rows * parts));
-    tasks.for_each(|((output, images), recon)| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                let rows = output
-                    .chunks_exact_mut(columns)
-                    .zip(images.chunks_exact(columns));
-                for ((y, x), recon) in rows.zip(recon.chunks_exact_mut(parts)) {
-                    match likelihood {
-                        Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
-                        Likelihood::Gaussian { sigma } => {
-                            gaussian_nll(y, bias, x, recon, scale, sigma);
-                        }
+    let rows = output
+        .chunks_exact_mut(columns)
+        .zip(images.chunks_exact(columns));
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((y, x), recon) in rows.zip(recon.chunks_exact_mut(parts)) {
+                match likelihood {
+                    Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
+                    Likelihood::Gaussian { sigma } => {
+                        gaussian_nll(y, bias, x, recon, scale, sigma);
                     }
                 }
-            },
-        );
-    });
+            }
+        },
+    );
 }
 
 /// One row. Loops of one formula each: together, or with a float sum in them, they are too much for the vectoriser.
@@ -263,26 +224,18 @@ fn sum_parts(values: &[f32; BLOCK], sums: &mut [f32]) {
 }
 
 /// `sums[j] = sum_i matrix[i][j]`, rows in order.
-pub(super) fn column_sums(matrix: &[f32], sums: &mut [f32]) {
-    let columns = sums.len();
-    let arch = Arch::new();
-    // Columns are shared out, not rows: the order of a sum does not depend on the number of threads.
-    let width = columns.div_ceil(2).next_multiple_of(LANES);
-    sums.par_chunks_mut(width)
-        .enumerate()
-        .for_each(|(index, sums)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    sums.fill(0.0);
-                    for row in matrix.chunks_exact(columns) {
-                        for (sum, value) in sums.iter_mut().zip(&row[index * width..]) {
-                            *sum += value;
-                        }
-                    }
-                },
-            );
-        });
+pub(super) fn column_sums(matrix: Matrix<'_>, sums: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            sums.fill(0.0);
+            for row in matrix.rows() {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -344,7 +297,7 @@ mod tests {
             let generator = vae_rng::Generator::new(1, vae_rng::Stream::Init);
             let matrix = generator.normals(0, 0, batch, columns);
             let mut sums = vec![9.0; columns];
-            column_sums(&matrix, &mut sums);
+            column_sums(Matrix::new(&matrix, batch, columns), &mut sums);
             for (column, sum) in sums.iter().enumerate() {
                 let plain: f32 = matrix.iter().skip(column).step_by(columns).sum();
                 assert_eq!(*sum, plain, "{batch} x {columns}");

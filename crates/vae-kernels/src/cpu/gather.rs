@@ -4,6 +4,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 use vae_rng::Generator;
 
+/// Rows of a task: fewer would cost more to hand out than to read.
+const TASK_ROWS: usize = 16;
+
 /// The images at `rows` of `bytes`, `[count, columns]`, scaled to `[0, 1]`: `[rows, columns]`. With a `binarization` and
 /// its step each pixel is drawn as 0 or 1.
 ///
@@ -30,6 +33,7 @@ pub(super) fn gather_into(
 ) {
     let arch = Arch::new();
     let batch = images.par_chunks_exact_mut(columns).zip(rows);
+    let batch = batch.with_min_len(TASK_ROWS);
     batch.enumerate().for_each(|(row, (image, &index))| {
         let bytes = &bytes[index as usize * columns..][..columns];
         if let Some((generator, step)) = binarization {

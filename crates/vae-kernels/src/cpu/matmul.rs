@@ -1,4 +1,4 @@
-//! Matrix products on all cores, by the `gemm` crate: the one place here that needs `unsafe`, for gemm takes pointers.
+//! Matrix products by the `gemm` crate, on one core: the one place here that needs `unsafe`, for gemm takes pointers.
 
 use gemm::{Parallelism, gemm};
 
@@ -45,6 +45,12 @@ impl<'a> Matrix<'a> {
             columns,
             ..whole
         }
+    }
+
+    /// The rows of a matrix that is not transposed.
+    pub(super) fn rows(self) -> impl Iterator<Item = &'a [f32]> {
+        let rows = self.values.chunks(self.row_stride);
+        rows.map(move |row| &row[..self.columns])
     }
 
     pub(super) const fn transposed(self) -> Self {
@@ -109,7 +115,7 @@ pub(super) fn matmul(
             false,
             false,
             false,
-            Parallelism::Rayon(0),
+            Parallelism::None,
         );
     }
 }

@@ -11,6 +11,17 @@ const TASK: usize = 16_384;
 /// Values that a running sum keeps apart, so that it can be vectorised.
 const LANES: usize = 16;
 
+/// Below these a number is taken for zero. A pixel that is seldom bright leaves moments that shrink with every step, down
+/// to subnormal numbers, which processors handle a hundred times slower; a gradient's square gets there at once. Either
+/// would move a parameter by less than 1e-9 of a learning rate.
+const TINY_MOMENT: f32 = 1e-33;
+const TINY_GRADIENT: f32 = 1e-17;
+
+#[inline(always)]
+fn settled(value: f32, tiny: f32) -> f32 {
+    if value.abs() < tiny { 0.0 } else { value }
+}
+
 /// Applies `update` to `parameters`; `moments` are as many arenas as its rule has.
 ///
 /// # Panics
@@ -36,8 +47,8 @@ pub(super) fn update(
                     #[inline(always)]
                     || {
                         for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
-                            let g = scale * g;
-                            *v = rho * *v + (1.0 - rho) * g * g;
+                            let g = settled(scale * g, TINY_GRADIENT);
+                            *v = settled(rho * *v + (1.0 - rho) * g * g, TINY_MOMENT);
                             *w -= lr * g / (*v + eps).sqrt();
                         }
                     },
@@ -62,9 +73,9 @@ pub(super) fn update(
                     #[inline(always)]
                     || {
                         for ((w, g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
-                            let g = scale * g;
-                            *m = beta1 * *m + (1.0 - beta1) * g;
-                            *v = beta2 * *v + (1.0 - beta2) * g * g;
+                            let g = settled(scale * g, TINY_GRADIENT);
+                            *m = settled(beta1 * *m + (1.0 - beta1) * g, TINY_MOMENT);
+                            *v = settled(beta2 * *v + (1.0 - beta2) * g * g, TINY_MOMENT);
                             *w = keep * *w - step_size * *m / (v.sqrt() * root_scale + eps);
                         }
                     },
@@ -78,7 +89,7 @@ pub(super) fn update(
                     #[inline(always)]
                     || {
                         for ((w, g), m) in w.iter_mut().zip(g).zip(m) {
-                            *m = momentum * *m + scale * g;
+                            *m = settled(momentum * *m + scale * g, TINY_MOMENT);
                             *w -= lr * *m;
                         }
                     },

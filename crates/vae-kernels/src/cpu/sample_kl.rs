@@ -6,22 +6,23 @@ use vae_rng::normals_of_block;
 use super::elementwise::exp;
 use crate::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
 
-/// Rows of a task: drawing noise is most of the work.
-const TASK_ROWS: usize = 32;
+/// Latents of a task: drawing their noise takes about as long as handing it out.
+const TASK: usize = 1_024;
 
 /// `z` and `kl` of each row of `posterior`, mu | log_var.
 pub(super) fn forward(posterior: &[f32], noise: Noise, z: &mut [f32], kl: &mut [f32]) {
     let latent = z.len() / kl.len();
+    let rows = TASK.div_ceil(latent);
     let tasks = posterior
-        .par_chunks(TASK_ROWS * 2 * latent)
-        .zip(z.par_chunks_mut(TASK_ROWS * latent))
-        .zip(kl.par_chunks_mut(TASK_ROWS));
+        .par_chunks(rows * 2 * latent)
+        .zip(z.par_chunks_mut(rows * latent))
+        .zip(kl.par_chunks_mut(rows));
     tasks.enumerate().for_each(|(task, ((posterior, z), kl))| {
-        let first_row = noise.first_row + (task * TASK_ROWS) as u32;
-        let rows = posterior
+        let first_row = noise.first_row + (task * rows) as u32;
+        let posteriors = posterior
             .chunks_exact(2 * latent)
             .zip(z.chunks_exact_mut(latent));
-        for (row, ((posterior, z), kl)) in (first_row..).zip(rows.zip(kl)) {
+        for (row, ((posterior, z), kl)) in (first_row..).zip(posteriors.zip(kl)) {
             let (mu, log_var) = posterior.split_at(latent);
             let quads = mu.chunks(4).zip(log_var.chunks(4)).zip(z.chunks_mut(4));
             *kl = 0.0;

@@ -14,7 +14,9 @@ use wgpu::{
 use super::adapter::{Failure, Gpu};
 use super::kernel::{self, Place, SQUARE_SUMS};
 use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
-use crate::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram};
+use crate::executor::{
+    Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram, TrainingStep,
+};
 use crate::program::{self, Program, Rule, Update};
 
 /// Steps of one submission: enough that submitting costs little beside them, few enough that losses come often.
@@ -52,7 +54,7 @@ pub struct GpuExecutor {
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
     updates: Vec<(Update, Rc<[Dispatch]>)>,
-    pending: Vec<Pending>,
+    pending: Vec<TrainingStep>,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
 }
@@ -76,15 +78,6 @@ struct Prepared {
     is_training: bool,
     matrices: Vec<Buffer>,
     dispatches: Vec<Dispatch>,
-}
-
-/// A step that is not submitted yet.
-#[derive(Debug)]
-struct Pending {
-    program: TrainingProgram,
-    constants: StepConstants,
-    rows: Vec<u32>,
-    update: Update,
 }
 
 /// Losses on their way back.
@@ -342,16 +335,18 @@ impl GpuExecutor {
 
     /// Uploads what the pending steps need and gives their kernels.
     fn stage(&mut self) -> Vec<(Rc<Prepared>, Rc<[Dispatch]>)> {
-        let mut pending = std::mem::take(&mut self.pending);
+        let pending = std::mem::take(&mut self.pending);
         let mut rows: Vec<u32> = Vec::new();
         let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
         let slots = constants.chunks_mut(STEP_STRIDE as usize);
-        for (slot, (step, bytes)) in pending.iter_mut().zip(slots).enumerate() {
-            step.constants.rows = rows.len() as u32;
-            step.constants.slot = slot as u32;
+        for (slot, (step, bytes)) in (0..).zip(pending.iter().zip(slots)) {
+            let constants = StepConstants {
+                rows: rows.len() as u32,
+                slot,
+                ..StepConstants::new(&step.run, Some(step.update))
+            };
+            bytes[..size_of::<StepConstants>()].copy_from_slice(bytemuck::bytes_of(&constants));
             rows.extend(&step.rows);
-            bytes[..size_of::<StepConstants>()]
-                .copy_from_slice(bytemuck::bytes_of(&step.constants));
         }
         self.queue.write_buffer(&self.steps, 0, &constants);
         if let Some(bytes) = &self.images.streamed {
@@ -364,8 +359,8 @@ impl GpuExecutor {
             rows = (0..rows.len() as u32).collect();
         }
         self.upload(&self.rows, bytemuck::cast_slice(&rows));
-        let prepare = |step: &Pending| {
-            let TrainingProgram { program, .. } = &step.program;
+        let prepare = |step: &TrainingStep| {
+            let program = &step.program.program;
             let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
             (prepared, self.prepare_update(step.update))
         };
@@ -493,24 +488,13 @@ impl Executor for GpuExecutor {
         self.check()
     }
 
-    fn train(
-        &mut self,
-        program: &TrainingProgram,
-        run: Run,
-        rows: &[u32],
-        update: Update,
-    ) -> Result<(), ExecutorError> {
+    fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
         let waiting: usize = self.pending.iter().map(|step| step.rows.len()).sum();
-        if self.pending.len() == STEPS || waiting + rows.len() > self.rows_at_once() {
+        if self.pending.len() == STEPS || waiting + step.rows.len() > self.rows_at_once() {
             self.flush()?;
         }
-        self.make_room(rows.len());
-        self.pending.push(Pending {
-            program: program.clone(),
-            constants: StepConstants::new(&run, Some(update)),
-            rows: rows.to_vec(),
-            update,
-        });
+        self.make_room(step.rows.len());
+        self.pending.push(step);
         Ok(())
     }
 
@@ -582,13 +566,7 @@ impl Executor for GpuExecutor {
         self.wait_and_read(self.encoder(), &[part])
     }
 
-    fn time_step(
-        &mut self,
-        program: &TrainingProgram,
-        run: Run,
-        rows: &[u32],
-        update: Update,
-    ) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
+    fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
         if !self
             .device
             .features()
@@ -597,7 +575,7 @@ impl Executor for GpuExecutor {
             return Ok(Vec::new());
         }
         self.losses(true)?;
-        self.train(program, run, rows, update)?;
+        self.train(step)?;
         let staged = self.stage();
         let dispatches = staged
             .iter()

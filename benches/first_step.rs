@@ -1,0 +1,83 @@
+//! How long a program takes from its start to its first training step, by phases, on the CPU and on the best adapter: once
+//! in this process, for everything after it is warm. Drivers keep compiled shaders on disk: for a cold start empty their
+//! cache, as `benches/gpu_tour.sh` does.
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use vae_data::Dataset;
+use vae_kernels::gpu::{Gpu, GraphicsApi};
+use vae_model::{
+    Activation, Engine, EngineError, EngineSetup, Initialization, Likelihood, ModelConfig,
+    Optimizer, OptimizerConfig, TrainingImages, Wait, Weights,
+};
+use vae_train::FusedEngine;
+
+fn main() {
+    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
+    phases("cpu", &digits, |setup| Ok(FusedEngine::cpu(setup)));
+    let start = Instant::now();
+    match Gpu::open(GraphicsApi::Any) {
+        Ok(gpu) => {
+            println!("{:>9.1} ms to open {}", milliseconds(start), gpu.report);
+            phases("wgpu", &digits, |setup| FusedEngine::gpu(setup, &gpu));
+        }
+        Err(error) => println!("skipped: wgpu: {error}"),
+    }
+}
+
+fn phases(
+    name: &str,
+    digits: &Dataset,
+    engine: impl FnOnce(&EngineSetup<'_>) -> Result<FusedEngine, EngineError>,
+) {
+    let model = ModelConfig {
+        pixels: 784,
+        hidden: vec![400],
+        latent: 20,
+        activation: Activation::Relu,
+        likelihood: Likelihood::Bernoulli,
+        init: Initialization::Pytorch,
+    };
+    let weights = Weights::initial(&model, 0);
+    let setup = EngineSetup {
+        model: &model,
+        weights: &weights,
+        optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
+        seed: 0,
+    };
+    let images = TrainingImages {
+        bytes: Arc::clone(&digits.train.pixels),
+        binarize: false,
+    };
+    let rows: Vec<u32> = (0..128).collect();
+    let step = |engine: &mut FusedEngine, number| {
+        engine.train_step(&rows, number, 1.0)?;
+        engine.take_losses(Wait::ForAll)
+    };
+    let train = || -> Result<(), EngineError> {
+        let start = Instant::now();
+        let mut engine = engine(&setup)?;
+        engine.train_on(images)?;
+        println!(
+            "{name}: {:>9.1} ms to upload weights and images",
+            milliseconds(start)
+        );
+        for (number, which) in [(0, "first"), (1, "second")] {
+            let start = Instant::now();
+            let losses = step(&mut engine, number)?;
+            assert!(losses.len() == 1 && losses[0].total(1.0).is_finite());
+            println!(
+                "{name}: {:>9.1} ms for the {which} step",
+                milliseconds(start)
+            );
+        }
+        Ok(())
+    };
+    train().unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    1e3 * start.elapsed().as_secs_f64()
+}
