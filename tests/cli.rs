@@ -184,6 +184,12 @@ fn wrong_flag_values_are_wrong_usage() {
         ),
         (&["--preset", "resnet"], "possible values: article, pytorch"),
         (&["--optimizer", "lion"], "possible values: rmsprop, adam"),
+        (&["--engine", "fast"], "possible values: auto, burn, fused"),
+        (&["--activation", "swish"], "possible values: relu, tanh"),
+        (
+            &["--binarize", "yes"],
+            "possible values: none, static, dynamic",
+        ),
         (&["--epochs", "0"], "0 is not in 1.."),
         (&["--batch-size", "0"], "0 is not in 1.."),
         (&["--latent", "two"], "invalid digit"),
@@ -206,8 +212,80 @@ fn wrong_flag_values_are_wrong_usage() {
 }
 
 #[test]
+fn every_engine_trains_whatever_the_settings_and_says_which_it_is() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    let settings = [
+        "--activation",
+        "gelu",
+        "--likelihood",
+        "gaussian",
+        "--sigma",
+        "0.3",
+        "--binarize",
+        "dynamic",
+        "--optimizer",
+        "adamw",
+        "--weight-decay",
+        "0.1",
+        "--clip-norm",
+        "2",
+    ];
+    for (backend, engine, says) in [
+        ("cpu", "auto", "engine: fused"),
+        ("cpu", "burn", "engine: burn: asked for"),
+        (
+            "ndarray",
+            "auto",
+            "engine: burn: ndarray is a backend of burn",
+        ),
+        ("wgpu", "auto", "engine: fused"),
+        ("wgpu", "burn", "engine: burn: asked for"),
+    ] {
+        if backend == "wgpu" && crate::common::gpu().is_none() {
+            continue;
+        }
+        let trained = || {
+            let mut command = vae_gpu(&["train", "--hidden", "8", "--batch-size", "500"]);
+            command.args(["--backend", backend, "--engine", engine, "--epochs", "1"]);
+            command.args(settings).arg("--out").arg(&run);
+            command
+        };
+        trained().assert().success().stderr(contains(says));
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
+        assert!(metrics.contains("validation"));
+        vae_gpu(&["reconstruct", "--backend", "cpu"])
+            .arg(&run)
+            .arg("--out")
+            .arg(parent.path().join("grid.png"))
+            .assert()
+            .success();
+        picture(&parent.path().join("grid.png"));
+        fs::remove_dir_all(&run).expect("removable");
+    }
+    vae_gpu(&["train", "--backend", "ndarray", "--engine", "fused"])
+        .assert()
+        .code(1)
+        .stderr(contains(
+            "engine fused: ndarray is a backend of burn; that of the fused engine is cpu",
+        ));
+}
+
+#[test]
 fn settings_that_cannot_be_are_refused() {
     for (arguments, complaint) in [
+        (
+            ["--sigma", "0.5"],
+            "sigma: expected none without likelihood gaussian, found 0.5",
+        ),
+        (
+            ["--momentum", "0.5"],
+            "momentum: expected none without optimizer sgd, found 0.5",
+        ),
+        (
+            ["--clip-norm", "0"],
+            "clip_norm: expected a number above 0, found 0",
+        ),
         (["--lr", "-1"], "lr: expected a number above 0, found -1"),
         (["--lr", "nan"], "lr: expected a number above 0, found NaN"),
         (

@@ -8,3 +8,5 @@ mod source;
 
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GraphicsApi, adapters};
 pub use executor::GpuExecutor;
+#[cfg(test)]
+pub(crate) use source::valid;

@@ -13,6 +13,8 @@
 mod autodiff;
 mod wgpu;
 
+pub(crate) use wgpu::lanes_per_row;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};

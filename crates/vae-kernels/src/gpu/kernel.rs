@@ -4,6 +4,7 @@ use super::source::{self, Source};
 use crate::program::{
     Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
+use crate::sample_kl::lanes_per_row;
 
 /// WebGPU's limit in each dimension.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -202,7 +203,7 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
         }
         Pass::SampleKlForward { posterior, z, kl } => {
             let latent = columns(z);
-            let lanes = lanes_per_row(latent);
+            let lanes = lanes_per_row(latent as u32) as usize;
             let bindings = vec![
                 (Read, Matrix(posterior)),
                 (Write, Matrix(z)),
@@ -368,11 +369,6 @@ fn linear(elements: usize) -> [usize; 2] {
     [x, workgroups.div_ceil(x).max(1)]
 }
 
-/// As many threads as the row has blocks of four latents, rounded up to a power of two that divides the workgroup.
-fn lanes_per_row(latent: usize) -> usize {
-    latent.div_ceil(4).next_power_of_two().min(LINEAR_WORKGROUP)
-}
-
 /// Its name in `shaders/step/activation.wgsl`.
 const fn function(activation: Activation) -> &'static str {
     match activation {
@@ -383,5 +379,170 @@ const fn function(activation: Activation) -> &'static str {
         Activation::Gelu => "gelu",
         Activation::LeakyRelu => "leaky_relu",
         Activation::Softplus => "softplus",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::valid;
+
+    fn program(columns: &[usize]) -> Program {
+        Program {
+            columns: columns.to_vec(),
+            passes: Vec::new(),
+        }
+    }
+
+    /// Kernels of every pass in every variant, at three sizes: one for each tile.
+    fn kernels() -> Vec<Kernel> {
+        let [x, y, slope] = [Buffer(0), Buffer(1), Buffer(2)];
+        let mut kernels = Vec::new();
+        for (batch, inputs, outputs) in [(1, 3, 2), (128, 784, 400), (8192, 784, 400)] {
+            let mut add = |columns: &[usize], pass: Pass| {
+                kernels.push(of_pass(&pass, &program(columns), batch));
+            };
+            for blocks in [1, 2] {
+                let layer = Layer {
+                    offset: 0,
+                    inputs,
+                    outputs,
+                    blocks,
+                };
+                let columns = [inputs, layer.width(), layer.width(), inputs];
+                for activation in Activation::ALL {
+                    for slope in [None, Some(slope)] {
+                        let forward = Pass::DenseForward {
+                            layer,
+                            input: x,
+                            output: y,
+                            activation,
+                            slope,
+                        };
+                        add(&columns, forward);
+                    }
+                }
+                for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { sigma: 1.0 }] {
+                    let nll = Pass::DenseNll {
+                        layer,
+                        input: x,
+                        images: y,
+                        likelihood,
+                        recon: Buffer(3),
+                        d_output: slope,
+                    };
+                    add(&columns, nll);
+                }
+                let parameters = Pass::DenseBackwardParameters {
+                    layer,
+                    input: x,
+                    d_output: y,
+                };
+                add(&columns, parameters);
+                for slope in [None, Some(x)] {
+                    let input = Pass::DenseBackwardInput {
+                        layer,
+                        d_output: y,
+                        slope,
+                        d_input: Buffer(3),
+                    };
+                    add(&columns, input);
+                }
+            }
+            for binarize in [false, true] {
+                add(
+                    &[inputs],
+                    Pass::Gather {
+                        images: x,
+                        binarize,
+                    },
+                );
+            }
+            let latent = [2 * outputs, outputs, outputs, 2 * outputs];
+            let forward = Pass::SampleKlForward {
+                posterior: x,
+                z: y,
+                kl: slope,
+            };
+            add(&latent, forward);
+            let backward = Pass::SampleKlBackward {
+                posterior: x,
+                z: y,
+                d_z: slope,
+                d_posterior: Buffer(3),
+            };
+            add(&latent, backward);
+        }
+        kernels.push(losses(&program(&[25, 1]), 128, x, y));
+        let [lr, rest] = [1e-3, 0.5];
+        for rule in [
+            Rule::Rmsprop {
+                lr,
+                rho: rest,
+                eps: rest,
+            },
+            Rule::Adam {
+                step_size: lr,
+                root_correction: rest,
+                beta1: rest,
+                beta2: rest,
+                eps: rest,
+                keep: 1.0,
+            },
+            Rule::Sgd { lr, momentum: rest },
+        ] {
+            for clip_norm in [None, Some(1.0)] {
+                kernels.extend(update(Update { rule, clip_norm }, 1_000));
+            }
+        }
+        kernels
+    }
+
+    #[test]
+    fn every_variant_of_every_kernel_is_valid_wgsl_with_nothing_left_to_fill_in() {
+        let kernels = kernels();
+        assert!(kernels.len() > 100);
+        for kernel in kernels {
+            assert!(
+                !kernel.source.contains("{{") && !kernel.source.contains("//?"),
+                "{}",
+                kernel.stem
+            );
+            if let Err(error) = valid(&kernel.source) {
+                panic!("{}: {error}", kernel.stem);
+            }
+        }
+    }
+
+    #[test]
+    fn the_libraries_do_not_hide_a_mistake() {
+        let source = kernels()[0].source.replace("size_k()", "size_of_k()");
+        assert!(valid(&source).is_ok(), "renamed everywhere");
+        let source = kernels()[0].source.replacen("size_k()", "size_of_k()", 1);
+        assert!(valid(&source).is_err());
+    }
+
+    #[test]
+    fn tiles_shrink_with_the_result_and_fit_the_workgroup_memory_of_any_gpu() {
+        let side = |m, n| Tile::choose(m, n, 0).n;
+        assert_eq!(
+            (side(8192, 784), side(128, 784), side(128, 40)),
+            (64, 32, 16)
+        );
+        assert_eq!(Tile::choose(1, 1, NLL_COLUMNS).n, 32);
+        for tile in TILES {
+            assert_eq!(tile.m * tile.n / 16 * tile.groups, 256, "{tile:?}");
+            let vectors = tile.groups * tile.depth * ((tile.m + tile.n) / 4 + 2);
+            assert!(16 * vectors <= 16_384, "{tile:?}");
+            // Sums of half the groups lie there at the end, four vectors of each thread.
+            assert!(tile.groups / 2 * tile.m * tile.n / 4 <= vectors, "{tile:?}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_folded_into_two_dimensions() {
+        assert_eq!(linear(1), [1, 1]);
+        assert_eq!(linear(256 * 65_535), [65_535, 1]);
+        assert_eq!(linear(256 * 65_535 + 1), [65_535, 2]);
     }
 }

@@ -86,3 +86,18 @@ impl Source {
         })
     }
 }
+
+/// Whether naga, which needs no adapter, accepts a shader's text.
+#[cfg(test)]
+pub(crate) fn valid(source: &str) -> Result<(), String> {
+    let module =
+        naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+    let mut validator = naga::valid::Validator::new(
+        naga::valid::ValidationFlags::all(),
+        naga::valid::Capabilities::empty(),
+    );
+    validator
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(source))?;
+    Ok(())
+}

@@ -123,7 +123,7 @@ impl Sizes {
 }
 
 /// As many threads as the row has blocks of four latents, rounded up to a power of two that divides the workgroup.
-fn lanes_per_row(latent: u32) -> u32 {
+pub(crate) fn lanes_per_row(latent: u32) -> u32 {
     latent.div_ceil(4).next_power_of_two().min(WORKGROUP)
 }
 
@@ -177,19 +177,7 @@ fn launch<K: KernelSource>(kernel: K, workgroups: u32, tensors: &[Tensor], sizes
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn valid(source: &str) -> Result<(), String> {
-        let module =
-            naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-        let mut validator = naga::valid::Validator::new(
-            naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::empty(),
-        );
-        validator
-            .validate(&module)
-            .map_err(|error| error.emit_to_string(source))?;
-        Ok(())
-    }
+    use crate::gpu::valid;
 
     #[test]
     fn every_variant_of_the_shaders_is_valid_wgsl() {
