@@ -6,7 +6,7 @@
 #   VAE_GPU_MNIST=folder PYTHON=venv/bin/python    trains on the full MNIST, beside PyTorch and JAX on the same GPU
 #   BIN=folder                                     takes vae-gpu, suite, passes, train_step, sample_kl and first_step from
 #                                                  there (`benches/gpu_tour.sh build folder` puts them there, stripped)
-#   ROUNDS=3                                       rounds of which the median is shown
+#   ROUNDS=3 NETWORKS='256 2 100;400 20 128'       rounds of which the median is shown; hidden, latent and batch of each network
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
@@ -38,6 +38,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 rounds=${ROUNDS:-3}
 data=${VAE_GPU_MNIST:-digits}
+networks=${NETWORKS:-256 2 100;400 20 128;400 20 1024;400 20 8192}
 
 echo "== device"
 "$BIN/vae-gpu" devices
@@ -63,12 +64,12 @@ done
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'; }
 
-# Images per second of the last epoch.
+# Images per second, the median of all epochs but the first.
 ours() { # hidden latent batch engine
   rm -rf "$work/run"
   "$BIN/vae-gpu" train --data "$data" --hidden "$1" --latent "$2" --batch-size "$3" --optimizer adam \
-    --backend wgpu --engine "$4" --epochs 3 --out "$work/run" 2>&1 >/dev/null |
-    awk '/^epoch   3/ { for (i = 2; i <= NF; i++) if ($i == "images/s") print $(i - 1) }'
+    --backend wgpu --engine "$4" --epochs 8 --out "$work/run" 2>&1 >/dev/null |
+    awk '/^epoch/ && $2 > 1 { for (i = 2; i <= NF; i++) if ($i == "images/s") print $(i - 1) }' | median
 }
 
 theirs() { # hidden latent batch file mode [flag]
@@ -76,14 +77,15 @@ theirs() { # hidden latent batch file mode [flag]
     --steps $((400000 / $3)) ${6:-} 2>"$work/error" | awk '/images\/s/ { print $1 }' || tail -n 1 "$work/error" >&2
 }
 
+[ -z "${PYTHON:-}" ] || : "${VAE_GPU_MNIST:?names the folder with the full MNIST, which the peers read}"
 kinds='fused burn'
 [ -z "${PYTHON:-}" ] || kinds="$kinds eager compile cudagraph compile-cudagraph cudagraph+tf32 jit scan"
 echo "== images per second of training, medians of $rounds rounds in turn, data: $data"
 printf '%-26s' network
 printf '%18s' $kinds
 echo
-for network in '256 2 100' '400 20 128' '400 20 1024' '400 20 8192'; do
-  set -- $network
+while read -r -d ';' hidden latent batch; do
+  set -- "$hidden" "$latent" "$batch"
   for _ in $(seq "$rounds"); do
     for kind in $kinds; do
       case $kind in
@@ -100,4 +102,4 @@ for network in '256 2 100' '400 20 128' '400 20 1024' '400 20 8192'; do
     rm "$work/$kind"
   done
   echo
-done
+done <<<"$networks;"

@@ -283,6 +283,10 @@ fn settings_that_cannot_be_are_refused() {
             "momentum: expected none without optimizer sgd, found 0.5",
         ),
         (
+            ["--lr", "1e-50"],
+            "lr: expected a number above 0, found 0.0000",
+        ),
+        (
             ["--clip-norm", "0"],
             "clip_norm: expected a number above 0, found 0",
         ),

@@ -1,5 +1,5 @@
 // A tile of the matrix product A B for each workgroup; a library, put before a kernel's text. No entry point.
-// The kernel says what the matrices are: a(m, k) and b(k, n), zero outside, and A_ALONG_K, B_ALONG_K: whether neighbours
+// The kernel says what the matrices are: a(m, k) and b(k, n), one of them zero beyond the last k, and A_ALONG_K, B_ALONG_K: whether neighbours
 // along k, not along the other index, are neighbours in memory.
 // One thread = 4 x 4 elements of the tile, over one group's share of k. The groups' sums are added at the end.
 

@@ -24,7 +24,7 @@ pub struct BurnEngine<B: AutodiffBackend> {
     config: ModelConfig,
     vae: Vae<B>,
     stepper: Stepper<B::InnerBackend>,
-    images: Option<TrainingImages>,
+    images: TrainingImages,
     noise: Generator,
     binarization: Generator,
     evaluation_noise: Generator,
@@ -48,7 +48,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
             config: setup.model.clone(),
             vae: Vae::new(setup.model, setup.weights, &device)?,
             stepper: Stepper::new(setup.optimizer),
-            images: None,
+            images: TrainingImages::default(),
             noise: Generator::new(setup.seed, Stream::Noise),
             binarization: Generator::new(setup.seed, Stream::Binarization),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
@@ -97,16 +97,14 @@ type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngine<B> {
     fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
-        self.images = Some(images);
+        self.images = images;
         Ok(())
     }
 
     fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
-        let pixels = self.config.pixels;
-        let images = self.images.as_ref().map_or_else(Vec::new, |images| {
-            let binarization = images.binarize.then_some((self.binarization, step));
-            cpu::gather(&images.bytes, pixels, rows, binarization)
-        });
+        let TrainingImages { bytes, binarize } = &self.images;
+        let binarization = binarize.then_some((self.binarization, step));
+        let images = cpu::gather(bytes, self.config.pixels, rows, binarization);
         let (losses, mut gradients) = self.backward(&images, step, beta);
         self.losses.push(Tensor::cat(losses.into(), 0));
         self.stepper.clip(&mut gradients);

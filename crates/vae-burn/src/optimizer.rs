@@ -38,7 +38,7 @@ impl<B: Backend> Stepper<B> {
             .iter()
             .map(|gradient| gradient.clone().square().sum());
         let norm = Tensor::cat(squares.collect(), 0).sum().sqrt();
-        // As OptimizerConfig::clip_scale, without waiting for the norm.
+        // As PyTorch's clip_grad_norm_ does it, without waiting for the norm.
         let scale = ((norm + 1e-6).recip() * largest).clamp_max(1.0);
         for gradient in gradients {
             *gradient = gradient.clone() * scale.clone();

@@ -99,6 +99,6 @@ pub trait Executor: fmt::Debug {
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError>;
 
     /// Runs one training step at once and times it: seconds of each dispatch in order, with the stem of its kernel; empty
-    /// if the device cannot tell.
+    /// if the device cannot tell. Its losses are those of any step.
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError>;
 }

@@ -3,8 +3,10 @@
 mod adapter;
 mod executor;
 mod kernel;
+mod link;
 mod prepared;
 mod source;
+mod step;
 
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GraphicsApi, adapters};
 pub use executor::GpuExecutor;

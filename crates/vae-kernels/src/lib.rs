@@ -4,8 +4,8 @@
 //! The fused engine's step program is here too: [`program`] is the list of passes as plain data, [`executor`] what runs one:
 //! [`cpu`] or [`gpu`].
 //!
-//! A shader lives in `shaders/<stem>.wgsl`; the module of the same stem here holds its launch code and the plain-tensor
-//! reference that it must equal. Nothing here knows a network or a file.
+//! The op's shaders are `shaders/sample_kl_*.wgsl`, those of the passes `shaders/step/<stem>.wgsl`; the plain reference or the
+//! twin that each must equal is here. Nothing here knows a network or a file.
 
 pub mod cpu;
 pub mod executor;

@@ -73,7 +73,7 @@ pub struct EngineSetup<'a> {
 }
 
 /// The images that an engine trains on, shared with whoever read them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TrainingImages {
     /// `[count, pixels]`; 255 stands for 1.
     pub bytes: Arc<[u8]>,
@@ -94,7 +94,9 @@ pub enum Wait {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The device stopped working.
-    #[error("the device failed: {0}; out of memory? try a smaller batch, or another --backend")]
+    #[error(
+        "the device failed: {0}. If its memory is full, a smaller batch may help, else another --backend"
+    )]
     Device(String),
     /// The weights belong to another network.
     #[error(transparent)]

@@ -84,11 +84,4 @@ impl OptimizerConfig {
     pub fn adam_corrections(update: u64) -> [f64; 2] {
         [Self::ADAM_BETA1, Self::ADAM_BETA2].map(|beta| 1.0 - f64::from(beta).powf(update as f64))
     }
-
-    /// What gradients of this `norm` are multiplied with, as PyTorch's `clip_grad_norm_` does it.
-    #[must_use]
-    pub fn clip_scale(&self, norm: f32) -> f32 {
-        self.clip_norm
-            .map_or(1.0, |largest| (largest / (norm + 1e-6)).min(1.0))
-    }
 }

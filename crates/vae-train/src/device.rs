@@ -210,7 +210,10 @@ impl Device {
     /// No tensor may be larger than the device shows to a kernel.
     fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), TrainError> {
         let widths = setup.model.layers().into_iter();
-        let widest = widths.map(|(_, inputs, outputs)| inputs.max(outputs)).max();
+        let widest = widths
+            .map(|(_, inputs, outputs)| inputs.max(outputs))
+            .chain([2 * setup.model.latent])
+            .max();
         let activations = (
             "activations of a batch".to_owned(),
             batch * widest.unwrap_or(0),

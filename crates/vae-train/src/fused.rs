@@ -94,6 +94,7 @@ impl FusedEngine {
         rows: &[u32],
         step: u64,
     ) -> Result<Vec<(&'static str, f64)>, EngineError> {
+        self.updates += 1;
         let step = self.training_step(rows, step, 1.0);
         self.executor.time_step(step).map_err(failed)
     }

@@ -265,11 +265,11 @@ impl Recipe {
                 return wrong(setting, "at least 1", "0".into());
             }
         }
-        if !(recipe.lr.is_finite() && recipe.lr > 0.0) {
+        if !is_positive(recipe.lr) {
             return wrong("lr", "a number above 0", recipe.lr.to_string());
         }
         for (setting, value) in [("sigma", recipe.sigma), ("clip_norm", recipe.clip_norm)] {
-            if let Some(found) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+            if let Some(found) = value.filter(|value| !is_positive(*value)) {
                 return wrong(setting, "a number above 0", found.to_string());
             }
         }
@@ -281,7 +281,7 @@ impl Recipe {
                 return wrong(setting, "a number from 0 to below 1", found.to_string());
             }
         }
-        if !(recipe.beta.is_finite() && recipe.beta >= 0.0) {
+        if !(recipe.beta == 0.0 || is_positive(recipe.beta)) {
             return wrong("beta", "a number of at least 0", recipe.beta.to_string());
         }
         Ok(recipe)
@@ -340,6 +340,12 @@ impl Recipe {
             seed: self.seed,
         }
     }
+}
+
+/// Whether engines, which compute in single precision, see a number above 0.
+const fn is_positive(value: f64) -> bool {
+    let value = value as f32;
+    value.is_finite() && value > 0.0
 }
 
 /// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.

@@ -153,8 +153,9 @@ impl<'a> Training<'a> {
             }
             self.save()?;
         }
+        let manifest = self.manifest.clone();
         self.draw()?;
-        Ok((self.manifest, outcome))
+        Ok((manifest, outcome))
     }
 
     /// One pass over the training images: the mean losses and images per second, or `None` if interrupted.
@@ -258,7 +259,9 @@ impl<'a> Training<'a> {
     }
 
     /// All pictures, of the best weights.
-    fn draw(&self) -> Result<(), TrainError> {
+    fn draw(self) -> Result<(), TrainError> {
+        // Two engines at a time may be more than the device holds.
+        drop(self.engine);
         let model = self.recipe.model();
         let setup = self.recipe.setup(&model, &self.best);
         let mut engine = self

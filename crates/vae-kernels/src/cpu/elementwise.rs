@@ -81,7 +81,8 @@ pub(super) fn activate(
     match activation {
         Activation::Identity => map(output, bias, slope, |x| (x, 1.0)),
         Activation::Relu => map(output, bias, slope, |x| {
-            (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 })
+            // Not max, which hides what is no number.
+            if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
         }),
         Activation::Tanh => map(output, bias, slope, |x| {
             let y = 2.0 * sigmoid(2.0 * x) - 1.0;

@@ -1,4 +1,4 @@
-//! The CPU twin of `shaders/gather.wgsl`.
+//! The CPU twin of `shaders/step/gather.wgsl`.
 
 use pulp::Arch;
 use rayon::prelude::*;

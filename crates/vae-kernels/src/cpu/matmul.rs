@@ -89,11 +89,11 @@ pub(super) fn matmul(
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(b.rows, k, "the product of {m} x {k} and {} x {n}", b.rows);
     assert!(
-        n <= stride && out.len() >= (m - 1) * stride + n,
+        m > 0 && n <= stride && out.len() >= (m - 1) * stride + n,
         "the product of {m} x {k} and {k} x {n} in rows {stride} apart"
     );
-    // SAFETY: every index that gemm forms, row * row_stride + column * column_stride, is below rows * columns by the
-    // construction of `Matrix`, which is the length of its slice; `out` reaches to the end of its last row and is borrowed
+    // SAFETY: the last index that gemm forms, (rows - 1) * row_stride + (columns - 1) * column_stride, lies in the slice:
+    // both constructors of `Matrix` and `transposed` see to it; `out` reaches to the end of its last row and is borrowed
     // mutably, so it overlaps neither input.
     unsafe {
         gemm(

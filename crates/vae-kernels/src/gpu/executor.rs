@@ -4,20 +4,19 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::TryRecvError;
 
-use bytemuck::{Pod, Zeroable};
-use wgpu::{
-    BindGroup, Buffer, BufferUsages, CommandEncoder, Device, PollType, Queue, SubmissionIndex,
-};
+use wgpu::{BindGroup, Buffer, BufferUsages, PollType, SubmissionIndex};
 
-use super::adapter::{Failure, Gpu};
+use super::adapter::Gpu;
 use super::kernel::{self, Place, SQUARE_SUMS};
+use super::link::{Link, Reading, failed};
 use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
+use super::step::StepConstants;
 use crate::executor::{
     Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram, TrainingStep,
 };
-use crate::program::{self, Program, Rule, Update};
+use crate::program::{self, Program, Update};
 
 /// Steps of one submission: enough that submitting costs little beside them, few enough that losses come often.
 const STEPS: usize = 32;
@@ -25,20 +24,19 @@ const STEPS: usize = 32;
 const SUBMISSIONS: usize = 2;
 /// Rows that the steps of a submission may have together, unless one step alone has more.
 const ROWS: usize = 1 << 16;
+/// Multiply-adds that a submission may have, unless one step alone has more: a fraction of a second on a small GPU, for
+/// drivers stop what takes seconds, and a user who interrupts waits for what is submitted.
+const WORK: usize = 100_000_000_000;
 /// Bytes of images that are uploaded with a submission where the data set does not stay on the GPU, unless one step's
 /// images are more.
 const STREAM: usize = 1 << 25;
-/// Bytes that are handed to the driver at a time.
-const UPLOAD: usize = 1 << 26;
 /// Programs at some batch whose matrices are kept; more are used by tests only.
 const KEPT: usize = 6;
 
 /// The parameters of one model, on a GPU.
 #[derive(Debug)]
 pub struct GpuExecutor {
-    device: Device,
-    queue: Queue,
-    failure: Failure,
+    link: Link,
     pipelines: Pipelines,
     /// Numbers in each arena.
     length: usize,
@@ -64,6 +62,7 @@ pub struct GpuExecutor {
 struct Images {
     /// `[count, pixels]`, four to a word: all of them, or those of one submission.
     buffer: Buffer,
+    count: usize,
     pixels: usize,
     /// The data set, where it is too large to stay on the GPU.
     streamed: Option<Arc<[u8]>>,
@@ -87,101 +86,45 @@ struct Submitted {
     reading: Reading,
 }
 
-/// A copy of some buffer that the GPU fills and the processor will see.
-#[derive(Debug)]
-struct Reading {
-    staging: Buffer,
-    mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
-}
-
-/// Mirrors `Step` in `shaders/step/step.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-struct StepConstants {
-    noise_key: [u32; 2],
-    binarization_key: [u32; 2],
-    step: [u32; 2],
-    first_row: u32,
-    rows: u32,
-    slot: u32,
-    beta: f32,
-    clip_norm: f32,
-    padding: u32,
-    rule: [[f32; 4]; 2],
-}
-
-impl StepConstants {
-    fn new(run: &Run, update: Option<Update>) -> Self {
-        let step = run.noise.step;
-        let rule = match update.map(|update| update.rule) {
-            Some(Rule::Rmsprop { lr, rho, eps }) => [[lr, rho, eps, 0.0], [0.0; 4]],
-            Some(Rule::Adam {
-                step_size,
-                root_correction,
-                beta1,
-                beta2,
-                eps,
-                keep,
-            }) => [
-                [step_size, root_correction, beta1, beta2],
-                [eps, keep, 0.0, 0.0],
-            ],
-            Some(Rule::Sgd { lr, momentum }) => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
-            None => [[0.0; 4]; 2],
-        };
-        Self {
-            noise_key: run.noise.generator.key(),
-            binarization_key: run.binarization.key(),
-            step: [step as u32, (step >> 32) as u32],
-            first_row: run.noise.first_row,
-            rows: 0,
-            slot: 0,
-            beta: run.beta,
-            clip_norm: update.and_then(|update| update.clip_norm).unwrap_or(0.0),
-            padding: 0,
-            rule,
-        }
-    }
-}
-
 impl GpuExecutor {
     /// An executor whose optimizer remembers `moments` numbers of each parameter.
     ///
     /// # Errors
     /// If the GPU fails.
     pub fn new(gpu: &Gpu, parameters: &[f32], moments: usize) -> Result<Self, ExecutorError> {
-        let (device, queue) = gpu.device_and_queue();
+        let link = Link::new(gpu);
         let length = parameters.len();
         let arena = size_of_val(parameters);
-        let pipelines = Pipelines::new(device);
-        let steps = buffer(device, STEPS * STEP_STRIDE as usize, BufferUsages::UNIFORM);
+        let pipelines = Pipelines::new(&link.device);
+        let steps = link.buffer(STEPS * STEP_STRIDE as usize, BufferUsages::UNIFORM);
         let executor = Self {
-            device: device.clone(),
-            queue: queue.clone(),
-            failure: gpu.failure(),
             steps_bound: pipelines.bind_steps(&steps),
             pipelines,
             length,
-            parameters: storage(device, arena),
-            gradients: storage(device, arena),
-            moments: storage(device, moments * arena),
-            square_sums: storage(device, SQUARE_SUMS * size_of::<f32>()),
+            parameters: link.storage(arena),
+            gradients: link.storage(arena),
+            moments: link.storage(moments * arena),
+            square_sums: link.storage(SQUARE_SUMS * size_of::<f32>()),
             images: Images {
-                buffer: storage(device, 0),
+                buffer: link.storage(0),
+                count: 0,
                 pixels: 0,
                 streamed: None,
             },
-            rows: storage(device, ROWS * size_of::<u32>()),
+            rows: link.storage(ROWS * size_of::<u32>()),
             steps,
-            losses: storage(device, STEPS * size_of::<[f32; 2]>()),
+            losses: link.storage(STEPS * size_of::<[f32; 2]>()),
             prepared: VecDeque::new(),
             updates: Vec::new(),
             pending: Vec::new(),
             submitted: VecDeque::new(),
             finished: Vec::new(),
+            link,
         };
-        executor.upload(&executor.parameters, bytemuck::cast_slice(parameters));
-        executor.check()?;
+        executor
+            .link
+            .upload(&executor.parameters, bytemuck::cast_slice(parameters));
+        executor.link.check()?;
         Ok(executor)
     }
 
@@ -194,37 +137,12 @@ impl GpuExecutor {
         self.flush()?;
         self.prepared.clear();
         self.images = Images {
-            buffer: storage(&self.device, STREAM),
+            buffer: self.link.storage(STREAM),
+            count: images.len() / pixels,
             pixels,
             streamed: Some(images),
         };
-        self.check()
-    }
-
-    /// What the driver has complained about since the device was opened.
-    fn check(&self) -> Result<(), ExecutorError> {
-        self.failure
-            .get()
-            .map_or(Ok(()), |message| Err(ExecutorError(message)))
-    }
-
-    /// Fills a buffer from its start, in pieces that the driver can hold.
-    fn upload(&self, buffer: &Buffer, bytes: &[u8]) {
-        let word = wgpu::COPY_BUFFER_ALIGNMENT as usize;
-        for (index, piece) in bytes.chunks(UPLOAD).enumerate() {
-            let offset = (index * UPLOAD) as u64;
-            let whole = piece.len() / word * word;
-            self.queue.write_buffer(buffer, offset, &piece[..whole]);
-            if whole < piece.len() {
-                let mut last = piece[whole..].to_vec();
-                last.resize(word, 0);
-                self.queue
-                    .write_buffer(buffer, offset + whole as u64, &last);
-            }
-            if bytes.len() > UPLOAD {
-                self.queue.submit([]);
-            }
-        }
+        self.link.check()
     }
 
     /// `program` at `batch`; with `means`, ending with the means of its losses.
@@ -245,7 +163,7 @@ impl GpuExecutor {
         if self.prepared.len() == KEPT {
             self.prepared.pop_front();
         }
-        let matrix = |columns| storage(&self.device, batch * columns * size_of::<f32>());
+        let matrix = |columns| self.link.storage(batch * columns * size_of::<f32>());
         let matrices: Vec<Buffer> = program.columns.iter().copied().map(matrix).collect();
         let passes = program.passes.iter();
         let kernels = passes.map(|pass| kernel::of_pass(pass, program, batch));
@@ -312,7 +230,9 @@ impl GpuExecutor {
 
     /// Rows that one submission may have.
     fn rows_at_once(&self) -> usize {
+        // Forward, d_W and d_input: three multiply-adds a row for each parameter.
         let rows = self.rows.size() as usize / size_of::<u32>();
+        let rows = rows.min(WORK / (3 * self.length.max(1)));
         match self.images.streamed {
             Some(_) => rows.min(self.images.buffer.size() as usize / self.images.pixels),
             None => rows,
@@ -323,12 +243,12 @@ impl GpuExecutor {
     fn make_room(&mut self, rows: usize) {
         let is_too_small = |buffer: &Buffer, bytes| buffer.size() < bytes as u64;
         if is_too_small(&self.rows, rows * size_of::<u32>()) {
-            self.rows = storage(&self.device, rows * size_of::<u32>());
+            self.rows = self.link.storage(rows * size_of::<u32>());
             self.prepared.clear();
         }
         let bytes = rows * self.images.pixels;
         if self.images.streamed.is_some() && is_too_small(&self.images.buffer, bytes) {
-            self.images.buffer = storage(&self.device, bytes);
+            self.images.buffer = self.link.storage(bytes);
             self.prepared.clear();
         }
     }
@@ -340,25 +260,23 @@ impl GpuExecutor {
         let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
         let slots = constants.chunks_mut(STEP_STRIDE as usize);
         for (slot, (step, bytes)) in (0..).zip(pending.iter().zip(slots)) {
-            let constants = StepConstants {
-                rows: rows.len() as u32,
-                slot,
-                ..StepConstants::new(&step.run, Some(step.update))
-            };
+            let mut constants = StepConstants::new(&step.run, Some(step.update));
+            constants.rows = rows.len() as u32;
+            constants.slot = slot;
             bytes[..size_of::<StepConstants>()].copy_from_slice(bytemuck::bytes_of(&constants));
             rows.extend(&step.rows);
         }
-        self.queue.write_buffer(&self.steps, 0, &constants);
+        self.link.queue.write_buffer(&self.steps, 0, &constants);
         if let Some(bytes) = &self.images.streamed {
             let pixels = self.images.pixels;
-            let images = rows
-                .iter()
-                .map(|&row| &bytes[row as usize * pixels..][..pixels]);
-            let images: Vec<u8> = images.flatten().copied().collect();
-            self.upload(&self.images.buffer, &images);
+            let mut images = Vec::with_capacity(rows.len() * pixels);
+            for &row in &rows {
+                images.extend_from_slice(&bytes[row as usize * pixels..][..pixels]);
+            }
+            self.link.upload(&self.images.buffer, &images);
             rows = (0..rows.len() as u32).collect();
         }
-        self.upload(&self.rows, bytemuck::cast_slice(&rows));
+        self.link.upload(&self.rows, bytemuck::cast_slice(&rows));
         let prepare = |step: &TrainingStep| {
             let program = &step.program.program;
             let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
@@ -370,13 +288,13 @@ impl GpuExecutor {
     /// Submits all pending steps.
     fn flush(&mut self) -> Result<(), ExecutorError> {
         if self.pending.is_empty() {
-            return self.check();
+            return self.link.check();
         }
         while self.submitted.len() >= SUBMISSIONS {
             self.collect(true)?;
         }
         let staged = self.stage();
-        let mut encoder = self.encoder();
+        let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (slot, (prepared, update)) in staged.iter().enumerate() {
             for dispatch in prepared.dispatches.iter().chain(&**update) {
@@ -385,14 +303,16 @@ impl GpuExecutor {
         }
         drop(pass);
         let bytes = staged.len() * size_of::<[f32; 2]>();
-        let (index, reading) = self.submit_and_read(encoder, &[(&self.losses, 0, bytes)]);
+        let (index, reading) = self
+            .link
+            .submit_and_read(encoder, &[(&self.losses, 0, bytes)]);
         self.submitted.push_back(Submitted { index, reading });
-        self.check()
+        self.link.check()
     }
 
     /// Takes in the losses of submissions that are done; waits for the oldest if `wait`.
     fn collect(&mut self, wait: bool) -> Result<(), ExecutorError> {
-        self.poll(match self.submitted.front() {
+        self.link.poll(match self.submitted.front() {
             Some(oldest) if wait => PollType::Wait {
                 submission_index: Some(oldest.index.clone()),
                 timeout: None,
@@ -400,10 +320,11 @@ impl GpuExecutor {
             _ => PollType::Poll,
         })?;
         while let Some(submitted) = self.submitted.front() {
-            let Ok(mapped) = submitted.reading.mapped.try_recv() else {
-                break;
-            };
-            mapped.map_err(failed)?;
+            match submitted.reading.mapped.try_recv() {
+                Ok(mapped) => mapped.map_err(failed)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(failed("a read-back was dropped")),
+            }
             let losses = submitted.reading.values();
             let (steps, _) = losses.as_chunks::<2>();
             self.finished
@@ -411,57 +332,6 @@ impl GpuExecutor {
             self.submitted.pop_front();
         }
         Ok(())
-    }
-
-    fn poll(&self, how: PollType) -> Result<(), ExecutorError> {
-        self.device.poll(how).map_err(failed)?;
-        self.check()
-    }
-
-    fn encoder(&self) -> CommandEncoder {
-        self.device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-    }
-
-    /// Submits `encoder` with a copy of (buffer, offset, bytes) of each of `parts` behind each other.
-    fn submit_and_read(
-        &self,
-        mut encoder: CommandEncoder,
-        parts: &[(&Buffer, usize, usize)],
-    ) -> (SubmissionIndex, Reading) {
-        let bytes = parts.iter().map(|(_, _, bytes)| bytes).sum();
-        let staging = buffer(&self.device, bytes, BufferUsages::MAP_READ);
-        let mut end = 0;
-        for &(source, offset, bytes) in parts {
-            encoder.copy_buffer_to_buffer(source, offset as u64, &staging, end, bytes as u64);
-            end += bytes as u64;
-        }
-        let index = self.queue.submit([encoder.finish()]);
-        let (sender, mapped) = channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // Nobody listens if the executor was dropped meanwhile.
-            drop(sender.send(result));
-        });
-        (index, Reading { staging, mapped })
-    }
-
-    /// Submits `encoder`, waits for it, and gives a copy of `parts`.
-    fn wait_and_read(
-        &self,
-        encoder: CommandEncoder,
-        parts: &[(&Buffer, usize, usize)],
-    ) -> Result<Vec<f32>, ExecutorError> {
-        let (_, reading) = self.submit_and_read(encoder, parts);
-        self.poll(PollType::wait_indefinitely())?;
-        reading.mapped.try_recv().map_err(failed)?.map_err(failed)?;
-        Ok(reading.values())
-    }
-}
-
-impl Reading {
-    /// What was copied, once it is mapped.
-    fn values(&self) -> Vec<f32> {
-        bytemuck::pod_collect_to_vec(&self.staging.get_mapped_range(..))
     }
 }
 
@@ -471,24 +341,34 @@ impl Executor for GpuExecutor {
         self.prepared.clear();
         let bytes = images.len().next_multiple_of(size_of::<u32>());
         // Places in the data set are counted in 32 bits.
-        let fits = bytes as u64 <= self.device.limits().max_storage_buffer_binding_size
+        let fits = bytes as u64 <= self.link.device.limits().max_storage_buffer_binding_size
             && u32::try_from(images.len()).is_ok();
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let resident = fits.then(|| storage(&self.device, bytes));
+        let scope = self
+            .link
+            .device
+            .push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let resident = fits.then(|| self.link.storage(bytes));
         let refused = pollster::block_on(scope.pop());
         let (Some(buffer), None) = (resident, refused) else {
             return self.stream_images(images, pixels);
         };
-        self.upload(&buffer, &images);
+        self.link.upload(&buffer, &images);
         self.images = Images {
             buffer,
+            count: images.len() / pixels,
             pixels,
             streamed: None,
         };
-        self.check()
+        self.link.check()
     }
 
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
+        let count = self.images.count;
+        let is_there = |&row: &u32| (row as usize) < count;
+        assert!(
+            step.rows.iter().all(is_there),
+            "a row beyond {count} images"
+        );
         let waiting: usize = self.pending.iter().map(|step| step.rows.len()).sum();
         if self.pending.len() == STEPS || waiting + step.rows.len() > self.rows_at_once() {
             self.flush()?;
@@ -519,7 +399,8 @@ impl Executor for GpuExecutor {
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush()?;
         let constants = StepConstants::new(&run, None);
-        self.queue
+        self.link
+            .queue
             .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));
         let prepared = self.prepare(program, batch, None);
         for (program::Buffer(index), values) in inputs {
@@ -528,9 +409,10 @@ impl Executor for GpuExecutor {
                 batch * program.columns[*index],
                 "an input's size"
             );
-            self.upload(&prepared.matrices[*index], bytemuck::cast_slice(values));
+            self.link
+                .upload(&prepared.matrices[*index], bytemuck::cast_slice(values));
         }
-        let mut encoder = self.encoder();
+        let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for dispatch in &prepared.dispatches {
             dispatch.encode(&mut pass, &self.steps_bound, 0);
@@ -545,7 +427,7 @@ impl Executor for GpuExecutor {
             .zip(&lengths)
             .map(|(output, length)| (&prepared.matrices[output.0], 0, length * size_of::<f32>()))
             .collect();
-        let values = self.wait_and_read(encoder, &parts)?;
+        let values = self.link.wait_and_read(encoder, &parts)?;
         let mut rest = &values[..];
         let outputs = lengths.iter().map(|&length| {
             let (values, after) = rest.split_at(length);
@@ -563,18 +445,16 @@ impl Executor for GpuExecutor {
             Arena::Gradients => (&self.gradients, 0, bytes),
             Arena::Moment(index) => (&self.moments, index * bytes, bytes),
         };
-        self.wait_and_read(self.encoder(), &[part])
+        self.link.wait_and_read(self.link.encoder(), &[part])
     }
 
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
-        if !self
-            .device
-            .features()
-            .contains(wgpu::Features::TIMESTAMP_QUERY)
-        {
+        let features = self.link.device.features();
+        if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            self.train(step)?;
             return Ok(Vec::new());
         }
-        self.losses(true)?;
+        self.flush()?;
         self.train(step)?;
         let staged = self.stage();
         let dispatches = staged
@@ -582,12 +462,15 @@ impl Executor for GpuExecutor {
             .flat_map(|(prepared, update)| prepared.dispatches.iter().chain(&**update));
         let dispatches: Vec<&Dispatch> = dispatches.collect();
         let count = 2 * dispatches.len() as u32;
-        let times = self.device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("times"),
-            ty: wgpu::QueryType::Timestamp,
-            count,
-        });
-        let mut encoder = self.encoder();
+        let times = self
+            .link
+            .device
+            .create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("times"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            });
+        let mut encoder = self.link.encoder();
         for (index, dispatch) in (0..).zip(&dispatches) {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(dispatch.stem),
@@ -599,16 +482,20 @@ impl Executor for GpuExecutor {
             });
             dispatch.encode(&mut pass, &self.steps_bound, 0);
         }
-        let bytes = count as usize * size_of::<u64>();
-        let resolved = buffer(
-            &self.device,
-            bytes,
-            BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
-        );
+        let (bytes, losses) = (count as usize * size_of::<u64>(), size_of::<[f32; 2]>());
+        let resolved = self
+            .link
+            .buffer(bytes, BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC);
         encoder.resolve_query_set(&times, 0..count, &resolved, 0);
-        let ticks = self.wait_and_read(encoder, &[(&resolved, 0, bytes)])?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&ticks);
-        let period = f64::from(self.queue.get_timestamp_period()) * 1e-9;
+        let parts = [(&resolved, 0, bytes), (&self.losses, 0, losses)];
+        let values = self.link.wait_and_read(encoder, &parts)?;
+        let (ticks, losses) = values.split_at(bytes / size_of::<f32>());
+        self.finished.push(StepLosses {
+            recon: losses[0],
+            kl: losses[1],
+        });
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
+        let period = f64::from(self.link.queue.get_timestamp_period()) * 1e-9;
         let (ticks, _) = ticks.as_chunks::<2>();
         let seconds = ticks
             .iter()
@@ -619,28 +506,4 @@ impl Executor for GpuExecutor {
             .zip(seconds)
             .collect())
     }
-}
-
-fn failed(error: impl std::fmt::Display) -> ExecutorError {
-    ExecutorError(error.to_string())
-}
-
-fn storage(device: &Device, bytes: usize) -> Buffer {
-    buffer(
-        device,
-        bytes,
-        BufferUsages::STORAGE | BufferUsages::COPY_SRC,
-    )
-}
-
-/// An empty buffer of whole words, at least one: nothing can be bound to less.
-fn buffer(device: &Device, bytes: usize, usage: BufferUsages) -> Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: None,
-        size: bytes
-            .next_multiple_of(size_of::<u32>())
-            .max(size_of::<u32>()) as u64,
-        usage: usage | BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
 }

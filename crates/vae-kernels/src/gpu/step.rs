@@ -1,0 +1,58 @@
+//! What differs from step to step, as the shaders see it.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::executor::Run;
+use crate::program::{Rule, Update};
+
+/// Mirrors `Step` in `shaders/step/step.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct StepConstants {
+    noise_key: [u32; 2],
+    binarization_key: [u32; 2],
+    step: [u32; 2],
+    first_row: u32,
+    /// Where the batch begins in the list of rows.
+    pub(super) rows: u32,
+    /// Where the losses go.
+    pub(super) slot: u32,
+    beta: f32,
+    clip_norm: f32,
+    padding: u32,
+    rule: [[f32; 4]; 2],
+}
+
+impl StepConstants {
+    pub(super) fn new(run: &Run, update: Option<Update>) -> Self {
+        let step = run.noise.step;
+        let rule = match update.map(|update| update.rule) {
+            Some(Rule::Rmsprop { lr, rho, eps }) => [[lr, rho, eps, 0.0], [0.0; 4]],
+            Some(Rule::Adam {
+                step_size,
+                root_correction,
+                beta1,
+                beta2,
+                eps,
+                keep,
+            }) => [
+                [step_size, root_correction, beta1, beta2],
+                [eps, keep, 0.0, 0.0],
+            ],
+            Some(Rule::Sgd { lr, momentum }) => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
+            None => [[0.0; 4]; 2],
+        };
+        Self {
+            noise_key: run.noise.generator.key(),
+            binarization_key: run.binarization.key(),
+            step: [step as u32, (step >> 32) as u32],
+            first_row: run.noise.first_row,
+            rows: 0,
+            slot: 0,
+            beta: run.beta,
+            clip_norm: update.and_then(|update| update.clip_norm).unwrap_or(0.0),
+            padding: 0,
+            rule,
+        }
+    }
+}
