@@ -7,6 +7,7 @@ mod link;
 mod prepared;
 mod source;
 mod step;
+mod tile;
 
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GraphicsApi, adapters};
 pub use executor::GpuExecutor;

@@ -1,6 +1,7 @@
 //! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
 use super::source::{self, Source};
+use super::tile::Tile;
 use crate::program::{
     Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
@@ -45,62 +46,6 @@ pub(super) struct Kernel {
     /// Whether group 1 is bound.
     pub(super) takes_step: bool,
     pub(super) workgroups: [u32; 3],
-}
-
-/// A tile of a matrix product: its sides, the groups of threads that share its sums, and how much of k each group takes at a
-/// time. Every shape has 256 threads of 4 x 4 elements each and at most 16 KiB of workgroup memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tile {
-    m: usize,
-    n: usize,
-    groups: usize,
-    depth: usize,
-}
-
-/// The largest first.
-const TILES: [Tile; 3] = [
-    Tile {
-        m: 64,
-        n: 64,
-        groups: 1,
-        depth: 16,
-    },
-    Tile {
-        m: 32,
-        n: 32,
-        groups: 4,
-        depth: 8,
-    },
-    Tile {
-        m: 16,
-        n: 16,
-        groups: 16,
-        depth: 4,
-    },
-];
-/// Tiles that keep a large GPU busy, whose cores number about a hundred: with fewer, smaller ones are better.
-const ENOUGH_TILES: usize = 96;
-
-impl Tile {
-    /// For an `m x n` product: the largest of at least `side` that gives enough tiles.
-    fn choose(m: usize, n: usize, side: usize) -> Self {
-        let mut allowed = TILES.into_iter().filter(|tile| tile.n >= side);
-        let smallest = allowed.next_back().unwrap_or(TILES[0]);
-        let enough = |tile: &Self| m.div_ceil(tile.m) * n.div_ceil(tile.n) >= ENOUGH_TILES;
-        allowed.find(enough).unwrap_or(smallest)
-    }
-
-    fn values(self) -> Vec<(&'static str, String)> {
-        let multiply = |k| format!("c = multiply(c, k + {k}u, row, column);");
-        let unrolled: Vec<String> = (0..self.depth).map(multiply).collect();
-        vec![
-            ("tile_m", self.m.to_string()),
-            ("tile_n", self.n.to_string()),
-            ("groups", self.groups.to_string()),
-            ("depth", self.depth.to_string()),
-            ("multiply_at_each_k", unrolled.join("\n        ")),
-        ]
-    }
 }
 
 /// What a kernel is made from, beside its bindings.
@@ -198,7 +143,7 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                     stem,
                     sizes(layer, batch),
                     bindings,
-                    grid(tile, batch, layer.width()),
+                    tile.grid(batch, layer.width()),
                 )
         }
         Pass::SampleKlForward { posterior, z, kl } => {
@@ -244,7 +189,7 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                     stem,
                     sizes(layer, batch),
                     bindings,
-                    grid(tile, batch, layer.width()),
+                    tile.grid(batch, layer.width()),
                 )
         }
         Pass::DenseBackwardParameters {
@@ -258,7 +203,7 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                 (Read, Matrix(d_output)),
                 (Write, Gradients),
             ];
-            let grid = grid(tile, layer.inputs + 1, layer.width());
+            let grid = tile.grid(layer.inputs + 1, layer.width());
             Choice::product(&source::DENSE_BACKWARD_PARAMETERS, layer, tile).kernel(
                 stem,
                 sizes(layer, batch),
@@ -285,7 +230,7 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                     stem,
                     sizes(layer, batch),
                     bindings,
-                    grid(tile, batch, layer.inputs),
+                    tile.grid(batch, layer.inputs),
                 )
         }
         Pass::SampleKlBackward {
@@ -355,11 +300,6 @@ pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
 /// `Layer` in `shaders/step/layer.wgsl`.
 const fn sizes(layer: Layer, batch: usize) -> [usize; 4] {
     [batch, layer.inputs, layer.outputs, layer.offset]
-}
-
-/// Workgroups for `m x n` elements: columns of tiles first.
-const fn grid(tile: Tile, m: usize, n: usize) -> [usize; 2] {
-    [n.div_ceil(tile.n), m.div_ceil(tile.m)]
 }
 
 /// Workgroups for one thread per element, folded into two dimensions where one does not hold them.
@@ -520,23 +460,6 @@ mod tests {
         assert!(valid(&source).is_ok(), "renamed everywhere");
         let source = kernels()[0].source.replacen("size_k()", "size_of_k()", 1);
         assert!(valid(&source).is_err());
-    }
-
-    #[test]
-    fn tiles_shrink_with_the_result_and_fit_the_workgroup_memory_of_any_gpu() {
-        let side = |m, n| Tile::choose(m, n, 0).n;
-        assert_eq!(
-            (side(8192, 784), side(128, 784), side(128, 40)),
-            (64, 32, 16)
-        );
-        assert_eq!(Tile::choose(1, 1, NLL_COLUMNS).n, 32);
-        for tile in TILES {
-            assert_eq!(tile.m * tile.n / 16 * tile.groups, 256, "{tile:?}");
-            let vectors = tile.groups * tile.depth * ((tile.m + tile.n) / 4 + 2);
-            assert!(16 * vectors <= 16_384, "{tile:?}");
-            // Sums of half the groups lie there at the end, four vectors of each thread.
-            assert!(tile.groups / 2 * tile.m * tile.n / 4 <= vectors, "{tile:?}");
-        }
     }
 
     #[test]
