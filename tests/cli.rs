@@ -254,6 +254,8 @@ fn every_engine_trains_whatever_the_settings_and_says_which_it_is() {
         trained().assert().success().stderr(contains(says));
         let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
         assert!(metrics.contains("validation"));
+        let manifest = fs::read_to_string(run.join("manifest.json")).expect("written");
+        assert!(manifest.contains(says), "{manifest}");
         vae_gpu(&["reconstruct", "--backend", "cpu"])
             .arg(&run)
             .arg("--out")

@@ -13,7 +13,7 @@ pub struct Manifest {
     pub format_version: u32,
     /// The vae-gpu that wrote it.
     pub program_version: String,
-    /// The device's name.
+    /// The device's name, and which engine ran on it.
     pub device: String,
     /// The data set.
     pub data: DataSummary,

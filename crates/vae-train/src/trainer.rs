@@ -97,6 +97,8 @@ impl<'a> Training<'a> {
         let batch = recipe.batch_size.max(EVALUATION_BATCH);
         let data = DataSummary::of(dataset);
         let dataset = recipe.see(dataset);
+        let route = device.route(recipe.engine, &model, recipe.optimizer)?;
+        let computed_by = format!("{device}; engine: {route}");
         let setup = recipe.setup(&model, &weights);
         let mut engine = device.engine(&setup, recipe.engine, batch)?;
         engine.train_on(TrainingImages {
@@ -104,7 +106,7 @@ impl<'a> Training<'a> {
             binarize: recipe.binarize == Binarize::Dynamic,
         })?;
         let folder = RunFolder::create(path, recipe)?;
-        let manifest = Manifest::new(device.to_string(), data, model.parameter_count());
+        let manifest = Manifest::new(computed_by, data, model.parameter_count());
         // From here on the folder is a run that loads, whatever happens.
         folder.write_manifest(&manifest)?;
         folder.write_best(&weights)?;
