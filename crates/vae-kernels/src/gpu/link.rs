@@ -106,7 +106,8 @@ impl Link {
     ) -> Result<Vec<f32>, ExecutorError> {
         let (_, reading) = self.submit_and_read(encoder, parts);
         self.poll(PollType::wait_indefinitely())?;
-        reading.mapped.try_recv().map_err(failed)?.map_err(failed)?;
+        // Not try_recv: another thread that polls the same device may be about to send it.
+        reading.mapped.recv().map_err(failed)?.map_err(failed)?;
         Ok(reading.values())
     }
 
