@@ -3,19 +3,19 @@
 //! cache, as `benches/gpu_tour.sh` does.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
-use std::sync::Arc;
+mod workload;
+
 use std::time::Instant;
 
 use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{
-    Activation, Engine, EngineError, EngineSetup, Initialization, Likelihood, ModelConfig,
-    Optimizer, OptimizerConfig, TrainingImages, Wait, Weights,
-};
+use vae_model::{Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Wait, Weights};
 use vae_train::FusedEngine;
 
+use workload::{digits, network, training_images};
+
 fn main() {
-    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
+    let digits = digits();
     phases("cpu", &digits, |setup| Ok(FusedEngine::cpu(setup)));
     let start = Instant::now();
     match Gpu::open(GraphicsApi::Any) {
@@ -32,14 +32,7 @@ fn phases(
     digits: &Dataset,
     engine: impl FnOnce(&EngineSetup<'_>) -> Result<FusedEngine, EngineError>,
 ) {
-    let model = ModelConfig {
-        pixels: 784,
-        hidden: vec![400],
-        latent: 20,
-        activation: Activation::Relu,
-        likelihood: Likelihood::Bernoulli,
-        init: Initialization::Pytorch,
-    };
+    let model = network(400, 20);
     let weights = Weights::initial(&model, 0);
     let setup = EngineSetup {
         model: &model,
@@ -47,10 +40,7 @@ fn phases(
         optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
         seed: 0,
     };
-    let images = TrainingImages {
-        bytes: Arc::clone(&digits.train.pixels),
-        binarize: false,
-    };
+    let images = training_images(digits);
     let rows: Vec<u32> = (0..128).collect();
     let step = |engine: &mut FusedEngine, number| {
         engine.train_step(&rows, number, 1.0)?;

@@ -44,7 +44,7 @@ echo "== device"
 "$BIN/vae-gpu" devices
 
 echo "== parity"
-VAE_GPU_TESTS=require "$BIN/suite" passes gradients training sample_kl random >"$work/suite" 2>&1 ||
+VAE_GPU_TESTS=require "$BIN/suite" passes executors gradients training sample_kl random >"$work/suite" 2>&1 ||
   { cat "$work/suite"; exit 1; }
 tail -n 2 "$work/suite"
 

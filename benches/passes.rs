@@ -2,16 +2,14 @@
 //! with timestamps, as a table.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
-use std::sync::Arc;
+mod workload;
 
-use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{
-    Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer,
-    OptimizerConfig, TrainingImages, Weights,
-};
+use vae_model::{Engine, EngineSetup, Optimizer, OptimizerConfig, Weights};
 use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
+
+use workload::{digits, network, training_images};
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
 const NETWORKS: [(usize, usize, usize); 4] = [
@@ -45,25 +43,15 @@ fn table(
     (hidden, latent, batch): (usize, usize, usize),
     engine: impl Fn(&EngineSetup<'_>) -> FusedEngine,
 ) {
-    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
-    let model = ModelConfig {
-        pixels: 784,
-        hidden: vec![hidden],
-        latent,
-        activation: Activation::Relu,
-        likelihood: Likelihood::Bernoulli,
-        init: Initialization::Glorot,
-    };
+    let digits = digits();
+    let model = network(hidden, latent);
     let mut engine = engine(&EngineSetup {
         model: &model,
         weights: &Weights::initial(&model, 0),
         optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
         seed: 0,
     });
-    let images = TrainingImages {
-        bytes: Arc::clone(&digits.train.pixels),
-        binarize: false,
-    };
+    let images = training_images(&digits);
     engine
         .train_on(images)
         .unwrap_or_else(|error| panic!("{error}"));

@@ -4,16 +4,14 @@
 //! out: a software adapter says nothing about speed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
-use std::sync::Arc;
+mod workload;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{
-    Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer,
-    OptimizerConfig, TrainingImages, Wait, Weights,
-};
+use vae_model::{Engine, EngineSetup, Optimizer, OptimizerConfig, Wait, Weights};
 use vae_train::FusedEngine;
+
+use workload::{digits, network, training_images};
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
 const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
@@ -21,18 +19,11 @@ const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (40
 const STEPS: u64 = 32;
 
 fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> Box<dyn Engine>) {
-    let digits = Dataset::digits().unwrap_or_else(|error| panic!("{error}"));
+    let digits = digits();
     let mut group = c.benchmark_group(format!("train_step/{name}"));
     group.sample_size(20);
     for (hidden, latent, batch) in NETWORKS {
-        let model = ModelConfig {
-            pixels: 784,
-            hidden: vec![hidden],
-            latent,
-            activation: Activation::Relu,
-            likelihood: Likelihood::Bernoulli,
-            init: Initialization::Glorot,
-        };
+        let model = network(hidden, latent);
         let weights = Weights::initial(&model, 0);
         let setup = EngineSetup {
             model: &model,
@@ -41,10 +32,7 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
             seed: 0,
         };
         let mut engine = engine(&setup);
-        let images = TrainingImages {
-            bytes: Arc::clone(&digits.train.pixels),
-            binarize: false,
-        };
+        let images = training_images(&digits);
         engine
             .train_on(images)
             .unwrap_or_else(|error| panic!("{error}"));

@@ -7,6 +7,7 @@
 
 mod cli;
 mod common;
+mod executors;
 mod gradients;
 mod mnist;
 mod passes;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use vae_data::{Dataset, Images};
-use vae_model::{Engine, EngineError, Losses, TrainingImages, Wait, Weights};
+use vae_model::{Engine, EngineError, Losses, Snapshot, TrainingImages, Wait, Weights};
 use vae_rng::{Generator, Stream};
 
 use crate::{
@@ -142,18 +142,20 @@ impl<'a> Training<'a> {
                 break;
             };
             self.manifest.epochs = epoch;
-            let report = self.validate(epoch, train, images_per_second)?;
-            self.save()?;
+            let snapshot = self.engine.snapshot()?;
+            let report = self.validate(epoch, train, images_per_second, &snapshot.weights)?;
+            self.save(&snapshot)?;
             self.folder.log(&report)?;
             self.epochs.push(report);
             on_event(Event::Epoch(report));
         }
         if outcome == Outcome::Interrupted {
+            let snapshot = self.engine.snapshot()?;
             if self.manifest.best_epoch == 0 {
-                self.best = self.engine.snapshot()?.weights;
+                self.best = snapshot.weights.clone();
                 self.folder.write_best(&self.best)?;
             }
-            self.save()?;
+            self.save(&snapshot)?;
         }
         let manifest = self.manifest.clone();
         self.draw()?;
@@ -222,6 +224,7 @@ impl<'a> Training<'a> {
         epoch: usize,
         train: Losses,
         images_per_second: f64,
+        weights: &Weights,
     ) -> Result<EpochReport, TrainError> {
         let validation = evaluate(self.engine.as_mut(), &self.dataset.test)?;
         let loss = validation.total(self.recipe.beta as f32);
@@ -239,7 +242,7 @@ impl<'a> Training<'a> {
         if is_best {
             self.manifest.best_epoch = epoch;
             self.manifest.best_validation_loss = Some(loss);
-            self.best = self.engine.snapshot()?.weights;
+            self.best = weights.clone();
             self.folder.write_best(&self.best)?;
             self.folder.write_manifest(&self.manifest)?;
         }
@@ -252,8 +255,7 @@ impl<'a> Training<'a> {
         })
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        let snapshot = self.engine.snapshot()?;
+    fn save(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
         self.folder.write_last(&snapshot.weights)?;
         self.folder
             .write_optimizer(&snapshot.optimizer, &self.manifest)?;

@@ -1,0 +1,30 @@
+//! What the benchmarks of training share: the presets' network, and the built-in digits to train it on.
+
+use std::sync::Arc;
+
+use vae_data::Dataset;
+use vae_model::{Activation, Initialization, Likelihood, ModelConfig, TrainingImages};
+
+/// 784-`hidden`-`latent`, ReLU, Bernoulli.
+pub(crate) fn network(hidden: usize, latent: usize) -> ModelConfig {
+    ModelConfig {
+        pixels: 784,
+        hidden: vec![hidden],
+        latent,
+        activation: Activation::Relu,
+        likelihood: Likelihood::Bernoulli,
+        init: Initialization::Glorot,
+    }
+}
+
+pub(crate) fn digits() -> Dataset {
+    Dataset::digits().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The grey training images of `dataset`.
+pub(crate) fn training_images(dataset: &Dataset) -> TrainingImages {
+    TrainingImages {
+        bytes: Arc::clone(&dataset.train.pixels),
+        binarize: false,
+    }
+}

@@ -1,0 +1,286 @@
+//! Training on the two executors of step programs: updates, gathering, streaming and what they refuse, CPU against GPU.
+
+use std::sync::Arc;
+
+use vae_kernels::cpu::Cpu;
+use vae_kernels::executor::{Arena, Executor, TrainingProgram, TrainingStep};
+use vae_kernels::gpu::GpuExecutor;
+use vae_kernels::program::{
+    Activation, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
+};
+use vae_rng::{Generator, Stream};
+
+use crate::common::{distance, gpu, stripes};
+use crate::passes::run;
+
+/// A program of one layer whose batches come out of the data set, and its executor-free description.
+fn training(pixels: usize, binarize: bool) -> (Arc<TrainingProgram>, usize) {
+    let mut program = Program::default();
+    let layer = |offset, inputs, outputs, blocks| Layer {
+        offset,
+        inputs,
+        outputs,
+        blocks,
+    };
+    let heads = layer(0, pixels, 2, 2);
+    let output = layer(heads.block(1).end, 2, pixels, 1);
+    let [images, posterior, z, kl, recon, d_output, d_z, d_posterior] =
+        [pixels, 4, 2, 1, pixels.div_ceil(NLL_COLUMNS), pixels, 2, 4]
+            .map(|columns| program.buffer(columns));
+    program.passes = vec![
+        Pass::Gather { images, binarize },
+        Pass::DenseForward {
+            layer: heads,
+            input: images,
+            output: posterior,
+            activation: Activation::Identity,
+            slope: None,
+        },
+        Pass::SampleKlForward { posterior, z, kl },
+        Pass::DenseNll {
+            layer: output,
+            input: z,
+            images,
+            likelihood: Likelihood::Bernoulli,
+            recon,
+            d_output,
+        },
+        Pass::DenseBackwardParameters {
+            layer: output,
+            input: z,
+            d_output,
+        },
+        Pass::DenseBackwardInput {
+            layer: output,
+            d_output,
+            slope: None,
+            d_input: d_z,
+        },
+        Pass::SampleKlBackward {
+            posterior,
+            z,
+            d_z,
+            d_posterior,
+        },
+        Pass::DenseBackwardParameters {
+            layer: heads,
+            input: images,
+            d_output: d_posterior,
+        },
+    ];
+    let program = TrainingProgram { program, recon, kl };
+    (Arc::new(program), output.block(0).end)
+}
+
+const SGD: Rule = Rule::Sgd {
+    lr: 1e-3,
+    momentum: 0.5,
+};
+
+fn step(
+    program: &Arc<TrainingProgram>,
+    number: u64,
+    rows: Vec<u32>,
+    update: Update,
+) -> TrainingStep {
+    let mut run = run();
+    run.noise.step = number;
+    TrainingStep {
+        program: Arc::clone(program),
+        run,
+        rows,
+        update,
+    }
+}
+
+/// What 80 steps leave: losses, parameters and moments.
+fn trained(
+    executor: &mut dyn Executor,
+    program: &Arc<TrainingProgram>,
+    update: Update,
+) -> [Vec<f32>; 3] {
+    for number in 0..80 {
+        let rows = Generator::new(2, Stream::Shuffle).permutation(number, 40);
+        let rows = rows[..13 + number as usize % 3].to_vec();
+        executor
+            .train(step(program, number, rows, update))
+            .expect("a working device");
+    }
+    let losses = executor.losses(true).expect("a working device");
+    assert_eq!(losses.len(), 80);
+    let mut arena = |arena| executor.arena(arena).expect("a working device");
+    let parameters = arena(Arena::Parameters);
+    let moments = (0..update.rule.moments()).flat_map(|index| arena(Arena::Moment(index)));
+    let moments = moments.collect();
+    [
+        losses
+            .iter()
+            .flat_map(|step| [step.recon, step.kl])
+            .collect(),
+        parameters,
+        moments,
+    ]
+}
+
+/// Small parameters, so that no step is wild.
+fn start(length: usize) -> Vec<f32> {
+    let normals = Generator::new(1, Stream::Init).normals(0, 0, 1, length);
+    normals.iter().map(|x| 0.1 * x).collect()
+}
+
+fn rules() -> Vec<Update> {
+    let rules = [
+        SGD,
+        Rule::Rmsprop {
+            lr: 1e-3,
+            rho: 0.9,
+            eps: 1e-7,
+        },
+        Rule::Adam {
+            step_size: 1e-3,
+            root_correction: 0.7,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 1e-6,
+            keep: 0.999,
+        },
+    ];
+    let clips = [None, Some(0.5)];
+    let updates = rules
+        .into_iter()
+        .flat_map(|rule| clips.map(|clip_norm| Update { rule, clip_norm }));
+    updates.collect()
+}
+
+#[test]
+fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let mut all = Vec::new();
+    for (pixels, binarize) in [(33, false), (64, true)] {
+        let (program, parameters) = training(pixels, binarize);
+        let images: Arc<[u8]> = stripes(40, pixels).into();
+        for update in rules() {
+            let moments = update.rule.moments();
+            let mut cpu = Cpu::new(start(parameters), moments);
+            let mut on_gpu =
+                GpuExecutor::new(gpu, &start(parameters), moments).expect("a working device");
+            cpu.set_images(Arc::clone(&images), pixels).expect("memory");
+            on_gpu
+                .set_images(Arc::clone(&images), pixels)
+                .expect("a working device");
+            let expected = trained(&mut cpu, &program, update);
+            let found = trained(&mut on_gpu, &program, update);
+            for (found, expected) in found.iter().zip(&expected) {
+                // 80 steps of 1e-3 whose gradients, sums of 64 products, agree to 1e-6 of themselves.
+                let worst = distance(found, expected, |index| 2e-5 + 1e-4 * expected[index].abs());
+                assert!(worst <= 1.0, "{update:?}: {worst} tolerances");
+            }
+            all.push(expected);
+        }
+    }
+    for (index, one) in all.iter().enumerate() {
+        for other in all[..index]
+            .iter()
+            .filter(|other| other[1].len() == one[1].len())
+        {
+            let worst = distance(&one[1], &other[1], |_| 2e-5);
+            assert!(worst > 10.0, "two rules give the same: {worst}");
+        }
+    }
+}
+
+#[test]
+fn a_data_set_that_is_streamed_trains_as_one_that_stays_on_the_gpu() {
+    let Some(gpu) = gpu() else { return };
+    for (pixels, binarize) in [(33, false), (33, true), (64, true)] {
+        let (program, parameters) = training(pixels, binarize);
+        let images: Arc<[u8]> = stripes(40, pixels).into();
+        let on_gpu = || GpuExecutor::new(gpu, &start(parameters), 1).expect("a working device");
+        let (mut resident, mut streamed) = (on_gpu(), on_gpu());
+        resident
+            .set_images(Arc::clone(&images), pixels)
+            .expect("a working device");
+        streamed
+            .stream_images(images, pixels)
+            .expect("a working device");
+        let update = Update {
+            rule: SGD,
+            clip_norm: None,
+        };
+        let expected = trained(&mut resident, &program, update);
+        assert_eq!(trained(&mut streamed, &program, update), expected);
+    }
+}
+
+#[test]
+fn a_batch_of_more_rows_than_a_submission_holds_is_trained_whole() {
+    let Some(gpu) = gpu() else { return };
+    let (pixels, batch) = (33, (1 << 16) + 1);
+    let (program, parameters) = training(pixels, false);
+    let images: Arc<[u8]> = stripes(40, pixels).into();
+    let rows: Vec<u32> = (0..batch).map(|row| row * 7 % 40).collect();
+    let update = Update {
+        rule: SGD,
+        clip_norm: None,
+    };
+    let losses = |executor: &mut dyn Executor| {
+        for (number, rows) in (0..).zip([&rows[..3], &rows, &rows[5..9]]) {
+            executor
+                .train(step(&program, number, rows.to_vec(), update))
+                .expect("a working device");
+        }
+        let losses = executor.losses(true).expect("a working device");
+        losses
+            .iter()
+            .flat_map(|step| [step.recon, step.kl])
+            .collect::<Vec<f32>>()
+    };
+    let on_gpu = || GpuExecutor::new(gpu, &start(parameters), 1).expect("a working device");
+    let (mut resident, mut streamed) = (on_gpu(), on_gpu());
+    let mut cpu = Cpu::new(start(parameters), 1);
+    cpu.set_images(Arc::clone(&images), pixels).expect("memory");
+    resident
+        .set_images(Arc::clone(&images), pixels)
+        .expect("a working device");
+    streamed
+        .stream_images(images, pixels)
+        .expect("a working device");
+    let expected = losses(&mut cpu);
+    for executor in [&mut resident, &mut streamed] {
+        // Means of 65,537 sums of 33 terms, added in f32 by one workgroup, 514 by each thread.
+        let worst = distance(&losses(executor), &expected, |index| {
+            1e-4 * expected[index].abs()
+        });
+        assert!(worst <= 1.0, "{worst} tolerances");
+    }
+}
+
+/// One step on a row that does not exist.
+fn train_beyond(mut executor: impl Executor) {
+    let (program, _) = training(33, false);
+    let images: Arc<[u8]> = stripes(40, 33).into();
+    executor.set_images(images, 33).expect("a working device");
+    let update = Update {
+        rule: SGD,
+        clip_norm: None,
+    };
+    let step = step(&program, 0, vec![3, 40], update);
+    executor.train(step).expect("a working device");
+    executor.losses(true).expect("a working device");
+}
+
+#[test]
+#[should_panic(expected = "out of range")]
+fn a_row_beyond_the_data_set_stops_the_cpu_and_does_not_hang_it() {
+    let (_, parameters) = training(33, false);
+    train_beyond(Cpu::new(vec![0.0; parameters], 1));
+}
+
+#[test]
+fn a_row_beyond_the_data_set_stops_the_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let (_, parameters) = training(33, false);
+    let executor = GpuExecutor::new(gpu, &vec![0.0; parameters], 1).expect("a working device");
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| train_beyond(executor)));
+    assert!(result.is_err());
+}
