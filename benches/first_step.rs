@@ -37,6 +37,7 @@ fn phases(
     let setup = EngineSetup {
         model: &model,
         weights: &weights,
+        moments: &[],
         optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
         seed: 0,
     };

@@ -48,6 +48,7 @@ fn table(
     let mut engine = engine(&EngineSetup {
         model: &model,
         weights: &Weights::initial(&model, 0),
+        moments: &[],
         optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
         seed: 0,
     });
@@ -58,7 +59,7 @@ fn table(
     let images = digits.train.gather(&(0..100).collect::<Vec<u32>>());
     let loss = |engine: &mut FusedEngine| {
         engine
-            .evaluate(&images, 0)
+            .evaluate(&images, None, 0)
             .map_or(f64::NAN, |losses| losses.total(1.0))
     };
     let before = loss(&mut engine);

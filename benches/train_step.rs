@@ -28,6 +28,7 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
         let setup = EngineSetup {
             model: &model,
             weights: &weights,
+            moments: &[],
             optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
             seed: 0,
         };

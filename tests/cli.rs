@@ -8,13 +8,13 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use tempfile::TempDir;
 
-fn vae_gpu(arguments: &[&str]) -> Command {
+pub(crate) fn vae_gpu(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("vae-gpu").expect("built");
     command.args(arguments);
     command
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 

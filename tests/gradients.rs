@@ -116,6 +116,7 @@ fn engine(route: Route, model: &ModelConfig, weights: &Weights) -> Box<dyn Engin
     route.engine(&EngineSetup {
         model,
         weights,
+        moments: &[],
         optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
         seed: SEED,
     })

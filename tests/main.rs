@@ -12,5 +12,6 @@ mod gradients;
 mod mnist;
 mod passes;
 mod random;
+mod resume;
 mod sample_kl;
 mod training;

@@ -20,6 +20,7 @@ pub(crate) fn run() -> Run {
             first_row: 40,
         },
         binarization: Generator::new(3, Stream::Binarization),
+        corruption: Generator::new(3, Stream::Corruption),
         beta: BETA,
     }
 }
@@ -82,12 +83,17 @@ impl Case {
         outputs
     }
 
+    /// Of an optimizer that is never asked.
+    fn moments(&self) -> Vec<Vec<f32>> {
+        vec![vec![0.0; self.parameters.len()]]
+    }
+
     fn on_cpu(&self) -> Vec<Vec<f32>> {
-        self.on(&mut Cpu::new(self.parameters.clone(), 1))
+        self.on(&mut Cpu::new(self.parameters.clone(), self.moments()))
     }
 
     fn on_gpu(&self) -> Option<Vec<Vec<f32>>> {
-        let executor = GpuExecutor::new(gpu()?, &self.parameters, 1);
+        let executor = GpuExecutor::new(gpu()?, &self.parameters, &self.moments());
         Some(self.on(&mut executor.expect("a working device")))
     }
 
@@ -139,7 +145,7 @@ fn plain(
             + (0..layer.inputs).map(product).sum::<f64>()
     };
     match *pass {
-        Pass::Gather { .. } => unreachable!("tested by training"),
+        Pass::Gather { .. } | Pass::Corrupt { .. } => unreachable!("tested by training"),
         Pass::DenseForward {
             layer,
             input,
@@ -394,7 +400,7 @@ fn terms(case: &Case) -> usize {
         Pass::DenseBackwardParameters { .. } => case.batch,
         Pass::DenseBackwardInput { layer, .. } => layer.width(),
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
-        Pass::SampleKlBackward { .. } | Pass::Gather { .. } => 1,
+        Pass::SampleKlBackward { .. } | Pass::Gather { .. } | Pass::Corrupt { .. } => 1,
     }
 }
 

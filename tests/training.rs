@@ -4,7 +4,7 @@ use vae_model::{
     Activation, Engine, EngineSetup, Initialization, Likelihood, Losses, ModelConfig, Optimizer,
     OptimizerConfig, Snapshot, TrainingImages, Wait, Weights,
 };
-use vae_rng::{Generator, Stream};
+use vae_rng::{Corruption, Generator, Stream};
 
 use crate::common::{Route, distance, stripes};
 
@@ -33,6 +33,7 @@ fn engine(
     route.engine(&EngineSetup {
         model,
         weights: &weights,
+        moments: &[],
         optimizer,
         seed,
     })
@@ -73,7 +74,11 @@ fn trained_as(
     let mut engine = engine(route, model, optimizer, seed);
     let bytes = bytes().into();
     engine
-        .train_on(TrainingImages { bytes, binarize })
+        .train_on(TrainingImages {
+            bytes,
+            binarize,
+            ..TrainingImages::default()
+        })
         .expect("a working device");
     let mut losses = Vec::new();
     for step in 0..STEPS {
@@ -211,7 +216,7 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
             engine
                 .train_on(TrainingImages {
                     bytes: stripes(201, 785).into(),
-                    binarize: false,
+                    ..TrainingImages::default()
                 })
                 .expect("a working device");
             for step in 0..3 {
@@ -237,11 +242,11 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
         let mut engine = engine(route, &config(), optimizer, 4);
         let fresh = engine.snapshot().expect("a working device");
         assert_eq!(fresh.weights, Weights::initial(&config(), 4));
-        assert!(fresh.optimizer.is_empty());
+        assert!(fresh.moments.is_empty());
         let bytes = bytes().into();
         let images = TrainingImages {
             bytes,
-            binarize: false,
+            ..TrainingImages::default()
         };
         engine.train_on(images).expect("a working device");
         engine
@@ -249,17 +254,18 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
             .expect("a working device");
         let snapshot = engine.snapshot().expect("a working device");
         assert_ne!(snapshot.weights, fresh.weights);
-        assert_eq!(snapshot.optimizer.len(), 2 * config().parameters().len());
-        assert_eq!(snapshot.optimizer[0].name, "exp_avg.encoder.0.weight");
+        assert_eq!(snapshot.moments.len(), 2);
+        assert_ne!(snapshot.moments[0], snapshot.moments[1]);
 
         let mut copy = Route::Ndarray.engine(&EngineSetup {
             model: &config(),
             weights: &snapshot.weights,
+            moments: &snapshot.moments,
             optimizer,
             seed: 4,
         });
         let losses = |engine: &mut dyn Engine, row| {
-            let losses = engine.evaluate(&batch(1), row);
+            let losses = engine.evaluate(&batch(1), None, row);
             losses.expect("a working device")
         };
         let (found, expected) = (losses(engine.as_mut(), 7), losses(copy.as_mut(), 7));
@@ -297,5 +303,135 @@ fn decoded_pixels_are_probabilities_of_bernoullis_and_means_of_gaussians() {
         let means = decode(&gaussian);
         assert!(means[..50].iter().any(|&mean| mean > 1.0));
         assert!(means[50..].iter().all(|&mean| mean == 0.0));
+    }
+}
+
+#[test]
+fn a_snapshot_goes_on_as_if_training_had_never_stopped() {
+    for route in Route::all() {
+        for which in [Optimizer::Adam, Optimizer::Rmsprop, Optimizer::Sgd] {
+            let whole = trained(route, which, 4);
+            let mut losses = Vec::new();
+            let weights = Weights::initial(&config(), 4);
+            let mut snapshot = Snapshot {
+                weights,
+                moments: Vec::new(),
+            };
+            for part in [0..7, 7..31, 31..STEPS] {
+                let mut engine = route.engine(&EngineSetup {
+                    model: &config(),
+                    weights: &snapshot.weights,
+                    moments: &snapshot.moments,
+                    optimizer: optimizer(which),
+                    seed: 4,
+                });
+                let images = TrainingImages {
+                    bytes: bytes().into(),
+                    ..TrainingImages::default()
+                };
+                engine.train_on(images).expect("a working device");
+                for step in part {
+                    engine
+                        .train_step(&rows(step), step, 1.0)
+                        .expect("a working device");
+                }
+                losses.extend(engine.take_losses(Wait::ForAll).expect("a working device"));
+                snapshot = engine.snapshot().expect("a working device");
+            }
+            if route == Route::Wgpu {
+                // burn's kernels on a GPU promise no order of their sums.
+                assert!(curve_distance(&losses, &whole.0) <= 1.0);
+            } else {
+                assert_eq!((losses, snapshot), whole, "{route:?}, {which:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn forgotten_moments_are_told_apart_from_the_curve() {
+    let whole = trained(Route::Cpu, Optimizer::Adam, 4).0;
+    let weights = Weights::initial(&config(), 4);
+    let train = |weights: &Weights, steps: std::ops::Range<u64>| {
+        let mut engine = Route::Cpu.engine(&EngineSetup {
+            model: &config(),
+            weights,
+            moments: &[],
+            optimizer: optimizer(Optimizer::Adam),
+            seed: 4,
+        });
+        let images = TrainingImages {
+            bytes: bytes().into(),
+            ..TrainingImages::default()
+        };
+        engine.train_on(images).expect("a working device");
+        for step in steps {
+            engine
+                .train_step(&rows(step), step, 1.0)
+                .expect("a working device");
+        }
+        let losses = engine.take_losses(Wait::ForAll).expect("a working device");
+        (losses, engine.snapshot().expect("a working device").weights)
+    };
+    let (mut losses, weights) = train(&weights, 0..25);
+    losses.extend(train(&weights, 25..STEPS).0);
+    assert!(curve_distance(&losses, &whole) > 10.0);
+}
+
+#[test]
+fn damaged_images_float_images_and_single_likelihoods_are_the_same_on_every_route() {
+    let floats: Vec<u8> = bytes()
+        .iter()
+        .flat_map(|&byte| (f32::from(byte) / 255.0).to_le_bytes())
+        .collect();
+    let mask = Corruption::Mask {
+        side: 4,
+        height: 5,
+        width: 10,
+    };
+    for (is_float, corruption) in [(false, Some(mask)), (true, None), (true, Some(mask))] {
+        let mut expected: Option<Vec<f32>> = None;
+        for route in Route::all() {
+            let mut engine = engine(route, &config(), optimizer(Optimizer::Adam), 4);
+            let bytes = if is_float { floats.clone() } else { bytes() };
+            let images = TrainingImages {
+                bytes: bytes.into(),
+                is_float,
+                binarize: false,
+                corruption,
+            };
+            engine.train_on(images).expect("a working device");
+            for step in 0..10 {
+                engine
+                    .train_step(&rows(step), step, 1.0)
+                    .expect("a working device");
+            }
+            let mut found = curve(&engine.take_losses(Wait::ForAll).expect("a working device"));
+            let (whole, damaged) = (batch(1), vec![0.5; batch(1).len()]);
+            let plain = engine.evaluate(&whole, None, 0).expect("a working device");
+            let denoised = engine.evaluate(&whole, Some(&damaged), 0);
+            let denoised = denoised.expect("a working device");
+            assert_ne!(plain, denoised);
+            found.extend(curve(&[plain, denoised]));
+            let z: Vec<f32> = (0..BATCH * 3).map(|i| (i % 7) as f32 / 3.0 - 1.0).collect();
+            let nll = engine.nll(&z, &whole).expect("a working device");
+            assert_eq!(nll.len(), BATCH);
+            found.extend(nll);
+            let expected = expected.get_or_insert_with(|| found.clone());
+            let worst = distance(&found, expected, |index| 1e-4 * expected[index].abs() + 1e-5);
+            assert!(worst <= 1.0, "{route:?}: {worst} tolerances");
+        }
+        let grey = trained(Route::Cpu, Optimizer::Adam, 4).0;
+        let same = curve_distance(
+            &expected.expect("routes")[..20]
+                .chunks(2)
+                .map(|pair| Losses {
+                    recon: pair[0].into(),
+                    kl: pair[1].into(),
+                })
+                .collect::<Vec<_>>(),
+            &grey[..10],
+        );
+        assert_eq!(same <= 1.0, corruption.is_none(), "{same} tolerances");
     }
 }

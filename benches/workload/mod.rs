@@ -1,7 +1,5 @@
 //! What the benchmarks of training share: the presets' network, and the built-in digits to train it on.
 
-use std::sync::Arc;
-
 use vae_data::Dataset;
 use vae_model::{Activation, Initialization, Likelihood, ModelConfig, TrainingImages};
 
@@ -24,7 +22,7 @@ pub(crate) fn digits() -> Dataset {
 /// The grey training images of `dataset`.
 pub(crate) fn training_images(dataset: &Dataset) -> TrainingImages {
     TrainingImages {
-        bytes: Arc::clone(&dataset.train.pixels),
-        binarize: false,
+        bytes: dataset.train.array.pixels.clone(),
+        ..TrainingImages::default()
     }
 }

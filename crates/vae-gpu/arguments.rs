@@ -1,15 +1,25 @@
-//! What the user may type.
+//! What the user may type: the commands, and the options that several of them share. Those of one command stand in its
+//! file.
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, de::IntoDeserializer};
-use vae_model::{Activation, Initialization, Optimizer};
-use vae_train::{BackendChoice, Binarize, EngineChoice, LikelihoodName, Preset, RecipePatch};
+use vae_data::fetch::FetchOptions;
+use vae_data::folder::Fit;
+use vae_data::table::Header;
+use vae_data::{Dataset, Images, Layout, Source};
+use vae_train::{BackendChoice, Device, RecipePatch, SavedRun};
 
-/// Train variational autoencoders on any GPU through wgpu, or on the CPU.
+use crate::{
+    data, decode, denoise, encode, export, import, interpolate, latent, manifold, reconstruct,
+    report, sample, score, train, traverse,
+};
+
+/// Train variational autoencoders on any GPU through wgpu, or on the CPU, and use them.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
@@ -19,190 +29,253 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model; without any option, the article's network on the built-in digits.
-    Train(TrainArguments),
+    /// Train a model, or go on with one; without any option, the article's network on the built-in digits.
+    Train(Box<train::TrainArguments>),
     /// List the devices that can train.
     Devices,
-    /// Decode draws of the prior into a picture.
-    Sample(SampleArguments),
-    /// Show test images and what the model makes of them.
-    Reconstruct(ReconstructArguments),
+    /// Look at data, fetch, split or convert them.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Write the posterior of each image: mu, log_var, and a draw z.
+    Encode(encode::EncodeArguments),
+    /// Write the mean images of latent vectors.
+    Decode(decode::DecodeArguments),
+    /// Decode draws of the prior.
+    Sample(sample::SampleArguments),
+    /// Show images and what the model makes of them.
+    Reconstruct(reconstruct::ReconstructArguments),
+    /// Damage images and show what the model makes of that, or clean damaged ones.
+    Denoise(denoise::DenoiseArguments),
+    /// Walk from one image to another through the latent space.
+    Interpolate(interpolate::InterpolateArguments),
+    /// Change one latent dimension at a time.
+    Traverse(traverse::TraverseArguments),
+    /// Decode a grid of quantiles of the prior in a plane of the latent space.
+    Manifold(manifold::ManifoldArguments),
+    /// Show where images lie in a plane of the latent space, one colour per label.
+    Latent(latent::LatentArguments),
+    /// Say how likely each image is, for example to find the odd ones.
+    Score(score::ScoreArguments),
+    /// Write the model for other programs: ONNX, PyTorch.
+    Export(export::ExportArguments),
+    /// Make a model of a PyTorch state dict.
+    Import(import::ImportArguments),
 }
 
-/// A setting is taken from its flag, else from `--config`, else from `--preset`, else from the defaults.
-#[derive(Debug, Args)]
-pub(crate) struct TrainArguments {
-    /// `digits` (built in), or a folder with the four MNIST-layout IDX files, gzipped or not [default: digits].
-    #[arg(long, value_name = "digits|FOLDER")]
-    data: Option<String>,
-    /// Where to compute; `auto` takes a hardware GPU if there is one, else the CPU [default: auto].
-    #[arg(long, value_parser = one_of::<BackendChoice>(BACKENDS))]
-    backend: Option<BackendChoice>,
-    /// What computes: the fused step program wherever it can, or burn's autodiff [default: auto].
-    #[arg(long, value_parser = one_of::<EngineChoice>(ENGINES))]
-    engine: Option<EngineChoice>,
-    /// A published recipe.
-    #[arg(long, value_parser = preset())]
-    preset: Option<Preset>,
-    /// A TOML file of settings; the config.toml of a run folder is one.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Passes over the training images [default: 60].
-    #[arg(long, value_parser = positive())]
-    epochs: Option<usize>,
-    /// Images per step [default: 100].
-    #[arg(long, value_parser = positive())]
-    batch_size: Option<usize>,
-    /// Learning rate [default: 0.001].
-    #[arg(long)]
-    lr: Option<f64>,
-    /// RMSprop as Keras does it, or Adam, AdamW or SGD as PyTorch does them [default: rmsprop].
-    #[arg(long, value_parser = one_of::<Optimizer>(OPTIMIZERS))]
-    optimizer: Option<Optimizer>,
-    /// Decoupled weight decay of AdamW [default: 0.01].
-    #[arg(long)]
-    weight_decay: Option<f64>,
-    /// Momentum of SGD [default: 0.9].
-    #[arg(long)]
-    momentum: Option<f64>,
-    /// Scale gradients down to this norm, all parameters together [default: never].
-    #[arg(long, value_name = "NORM")]
-    clip_norm: Option<f64>,
-    /// Weight of the KL term [default: 1].
-    #[arg(long)]
-    beta: Option<f64>,
-    /// Decides weights, order and noise [default: 0].
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    seed: Option<u64>,
-    /// Latent dimensions [default: 2].
-    #[arg(long, value_parser = positive())]
-    latent: Option<usize>,
-    /// Widths of the encoder's hidden layers; the decoder mirrors them [default: 256].
-    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "WIDTH[,WIDTH..]")]
-    hidden: Option<Vec<usize>>,
-    /// After every hidden layer [default: relu].
-    #[arg(long, value_parser = one_of::<Activation>(ACTIVATIONS))]
-    activation: Option<Activation>,
-    /// What the decoder says of a pixel: its probability of white, or the mean of a normal [default: bernoulli].
-    #[arg(long, value_parser = one_of::<LikelihoodName>(LIKELIHOODS))]
-    likelihood: Option<LikelihoodName>,
-    /// Standard deviation of the Gaussian likelihood, in units of a pixel's range [default: 0.1].
-    #[arg(long)]
-    sigma: Option<f64>,
-    /// Draw pixels as black or white, their brightness the probability of white: once, or at every step anew [default: none].
-    #[arg(long, value_parser = one_of::<Binarize>(BINARIZE))]
-    binarize: Option<Binarize>,
-    /// Initial weights as in Keras (glorot) or PyTorch [default: glorot].
-    #[arg(long, value_parser = one_of::<Initialization>(INITS))]
-    init: Option<Initialization>,
-    /// The run folder [default: runs/<data>-<number>].
+/// Where named data sets are.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct FetchArguments {
+    /// Where named data sets are, or are put [default: the system's cache folder].
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: Option<PathBuf>,
-    /// Show the resolved settings, with shapes and parameter count, and stop.
+    data_dir: Option<PathBuf>,
+    /// Download nothing.
     #[arg(long)]
-    pub(crate) print_config: bool,
+    offline: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct SampleArguments {
-    /// A run folder.
-    pub(crate) run: PathBuf,
-    /// Number of images.
-    #[arg(long, default_value = "100", value_parser = positive())]
-    pub(crate) count: usize,
-    /// The picture to write.
-    #[arg(long, default_value = "samples.png", value_name = "FILE.png")]
-    pub(crate) out: PathBuf,
-    /// Decides the draws.
-    #[arg(long, default_value = "0")]
-    pub(crate) seed: u64,
-    /// Where to compute.
-    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
-    pub(crate) backend: BackendChoice,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReconstructArguments {
-    /// A run folder.
-    pub(crate) run: PathBuf,
-    /// The data whose test images are shown [default: what the run was trained on].
-    #[arg(long, value_name = "digits|FOLDER")]
-    pub(crate) data: Option<String>,
-    /// Number of images.
-    #[arg(long, default_value = "40", value_parser = positive())]
-    pub(crate) count: usize,
-    /// The picture to write.
-    #[arg(long, default_value = "reconstructions.png", value_name = "FILE.png")]
-    pub(crate) out: PathBuf,
-    /// Where to compute.
-    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
-    pub(crate) backend: BackendChoice,
-}
-
-impl TrainArguments {
-    /// The settings that were typed, over those of `config`, over those of the preset.
-    pub(crate) fn patch(&self, config: RecipePatch) -> RecipePatch {
-        let flags = RecipePatch {
-            data: self.data.clone(),
-            image: None,
-            backend: self.backend,
-            engine: self.engine,
-            hidden: self.hidden.clone(),
-            latent: self.latent,
-            activation: self.activation,
-            likelihood: self.likelihood,
-            sigma: self.sigma.map(Some),
-            binarize: self.binarize,
-            init: self.init,
-            optimizer: self.optimizer,
-            lr: self.lr,
-            weight_decay: self.weight_decay.map(Some),
-            momentum: self.momentum.map(Some),
-            clip_norm: self.clip_norm.map(Some),
-            beta: self.beta,
-            batch_size: self.batch_size,
-            epochs: self.epochs,
-            seed: self.seed,
-        };
-        flags
-            .over(config)
-            .over(self.preset.map(Preset::patch).unwrap_or_default())
+impl FetchArguments {
+    pub(crate) fn options(&self) -> FetchOptions {
+        FetchOptions {
+            data_dir: self.data_dir.clone(),
+            offline: self.offline,
+        }
     }
 }
 
-fn positive() -> impl TypedValueParser<Value = usize> {
+/// How data are read, where their files leave a choice.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct ReadArguments {
+    /// Height and width that image files are scaled to, or that flat rows are images of.
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    size: Option<[usize; 2]>,
+    /// Make coloured image files grey.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    grey: Option<bool>,
+    /// What becomes of image files whose shape is not that of --size.
+    #[arg(long, value_parser = one_of::<Fit>(FITS))]
+    fit: Option<Fit>,
+    /// Leave out image files that cannot be decoded, naming them.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    skip_bad: Option<bool>,
+    /// Where the channels of an array of images are [default: where there are one or three].
+    #[arg(long, value_parser = one_of::<Layout>(LAYOUTS))]
+    layout: Option<Layout>,
+    /// A table's column of labels, an NPZ file's array of them, or an NPY or IDX file of them.
+    #[arg(long, value_name = "COLUMN|ARRAY|FILE")]
+    labels: Option<String>,
+    /// Whether a table's first line names its columns [default: auto].
+    #[arg(long, value_parser = one_of::<Header>(HEADERS))]
+    header: Option<Header>,
+    /// The array of an NPZ file [default: x, images or data].
+    #[arg(long, value_name = "NAME")]
+    array: Option<String>,
+    /// Leave samples on disk until they are wanted: for data larger than memory.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    stream: Option<bool>,
+    #[command(flatten)]
+    pub(crate) fetch: FetchArguments,
+}
+
+impl ReadArguments {
+    /// As settings of a recipe.
+    pub(crate) fn patch(&self) -> RecipePatch {
+        RecipePatch {
+            size: self.size.map(Some),
+            grey: self.grey,
+            fit: self.fit.map(Some),
+            skip_bad: self.skip_bad,
+            layout: self.layout.map(Some),
+            labels: self.labels.clone().map(Some),
+            header: self.header,
+            array: self.array.clone().map(Some),
+            stream: self.stream,
+            ..RecipePatch::default()
+        }
+    }
+}
+
+/// A trained model and where it works.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ModelArguments {
+    /// A run folder, or a .safetensors file with its config.toml beside it.
+    pub(crate) run: PathBuf,
+    /// The config of a .safetensors file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
+    backend: BackendChoice,
+}
+
+impl ModelArguments {
+    pub(crate) fn open(&self) -> Result<SavedRun> {
+        Ok(SavedRun::open(&self.run, self.config.as_deref())?)
+    }
+
+    pub(crate) fn device(&self) -> Result<Device> {
+        let device = Device::open(self.backend)?;
+        report::device(&device);
+        Ok(device)
+    }
+}
+
+/// Which images of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Those trained on.
+    Train,
+    /// Those validated on.
+    Validation,
+    /// Those kept from training and validation.
+    Test,
+}
+
+/// The images that a trained model is used on.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct InputArguments {
+    /// A data set, file or folder as `train --data` takes it [default: what the run was validated on].
+    #[arg(long, value_name = "NAME|PATH")]
+    data: Option<String>,
+    /// Which part of it [default: of the run's data those validated on; of other data the test part, else all].
+    #[arg(long)]
+    part: Option<Part>,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+impl InputArguments {
+    /// The images as they are read.
+    fn read(&self, run: &SavedRun) -> Result<Images> {
+        let patch = self.read.patch().over(run.recipe.clone().into());
+        let options = patch.read_options(self.read.fetch.options());
+        let watch = report::watch();
+        let (name, images) = match &self.data {
+            Some(name) => {
+                let source = Source::open(name, &options, &watch)?;
+                let images = match self.part {
+                    Some(Part::Train) => source.train,
+                    _ => source.into_judged(),
+                };
+                (name, images)
+            }
+            None => {
+                let name = &run.recipe.data;
+                let dataset = Dataset::open(name, &options, &patch.validation(), &watch)?;
+                let images = match self.part {
+                    Some(Part::Train) => dataset.train,
+                    None | Some(Part::Validation) => dataset.validation,
+                    Some(Part::Test) => dataset.test.ok_or_else(|| {
+                        anyhow::anyhow!("{name}: no part is left for a test beside training and validation")
+                    })?,
+                };
+                (name, images)
+            }
+        };
+        ensure!(
+            images.shape() == run.recipe.image,
+            "{name}: expected samples of {}, as the model was trained on, found {}; image files can be scaled with --size",
+            run.recipe.image,
+            images.shape()
+        );
+        report::note(&format!("data: {name}: {} samples", images.count()));
+        Ok(images)
+    }
+
+    /// The images as the model sees them.
+    pub(crate) fn open(&self, run: &SavedRun) -> Result<Images> {
+        Ok(run.sight.try_on(&self.read(run)?)?)
+    }
+
+    /// The first `count` of them.
+    pub(crate) fn first(&self, run: &SavedRun, count: usize) -> Result<Images> {
+        let images = self.read(run)?;
+        let places: Vec<u32> = (0..images.count().min(count) as u32).collect();
+        Ok(run.sight.try_on(&images.subset(&places))?)
+    }
+}
+
+/// `28x28`
+pub(crate) fn size(text: &str) -> Result<[usize; 2], String> {
+    let sides = text.split_once(['x', 'X']);
+    let sides = sides.and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
+    sides
+        .filter(|sides| !sides.contains(&0))
+        .ok_or_else(|| "expected height and width, for example 64x64".into())
+}
+
+pub(crate) fn positive() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
-const BACKENDS: &[&str] = &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
-const ENGINES: &[&str] = &["auto", "burn", "fused"];
-const ACTIVATIONS: &[&str] = &["relu", "tanh", "sigmoid", "gelu", "leaky-relu", "softplus"];
-const LIKELIHOODS: &[&str] = &["bernoulli", "gaussian"];
-const BINARIZE: &[&str] = &["none", "static", "dynamic"];
-const OPTIMIZERS: &[&str] = &["rmsprop", "adam", "adamw", "sgd"];
-const INITS: &[&str] = &["glorot", "pytorch"];
+pub(crate) const BACKENDS: &[&str] =
+    &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
+const FITS: &[&str] = &["crop", "pad", "stretch"];
+const LAYOUTS: &[&str] = &["channels-first", "channels-last"];
+const HEADERS: &[&str] = &["auto", "yes", "no"];
 
 /// One of `names`, each of which a config file would call the same.
-fn one_of<T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static>(
+pub(crate) fn one_of<T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static>(
     names: &'static [&'static str],
 ) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(names).try_map(|name| by_name(&name))
 }
 
-fn preset() -> impl TypedValueParser<Value = Preset> {
-    PossibleValuesParser::new(["article", "pytorch"]).map(|name| {
-        if name == "article" {
-            Preset::Article
-        } else {
-            Preset::Pytorch
-        }
-    })
-}
-
 /// The value that a config file would call `name`.
-fn by_name<T: for<'de> Deserialize<'de>>(name: &str) -> Result<T, Error> {
+pub(crate) fn by_name<T: for<'de> Deserialize<'de>>(name: &str) -> Result<T, Error> {
     let name: StrDeserializer<'_, Error> = name.into_deserializer();
     T::deserialize(name)
+}
+
+/// Checks that a config file knows all `names`.
+#[cfg(test)]
+pub(crate) fn check_names<T: for<'de> Deserialize<'de>>(names: &[&str]) {
+    assert!(
+        names.iter().all(|name| by_name::<T>(name).is_ok()),
+        "{names:?}"
+    );
 }
 
 #[cfg(test)]
@@ -217,18 +290,17 @@ mod tests {
 
     #[test]
     fn every_name_on_the_command_line_is_one_of_the_config_file() {
-        fn check<T: for<'de> Deserialize<'de>>(names: &[&str]) {
-            assert!(
-                names.iter().all(|name| by_name::<T>(name).is_ok()),
-                "{names:?}"
-            );
+        check_names::<BackendChoice>(BACKENDS);
+        check_names::<Fit>(FITS);
+        check_names::<Layout>(LAYOUTS);
+        check_names::<Header>(HEADERS);
+    }
+
+    #[test]
+    fn sizes_are_two_numbers() {
+        assert_eq!(size("64x32"), Ok([64, 32]));
+        for wrong in ["64", "64x", "x", "0x8", "64x32x3", "-1x2"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
-        check::<BackendChoice>(BACKENDS);
-        check::<EngineChoice>(ENGINES);
-        check::<Activation>(ACTIVATIONS);
-        check::<LikelihoodName>(LIKELIHOODS);
-        check::<Binarize>(BINARIZE);
-        check::<Optimizer>(OPTIMIZERS);
-        check::<Initialization>(INITS);
     }
 }

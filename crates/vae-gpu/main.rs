@@ -1,11 +1,23 @@
 //! `vae-gpu`: parses what the user typed, calls the libraries, prints, exits. One subcommand per file.
 
 mod arguments;
+mod data;
+mod decode;
+mod denoise;
 mod devices;
+mod encode;
+mod export;
+mod import;
+mod interpolate;
+mod latent;
+mod manifold;
+mod output;
 mod reconstruct;
 mod report;
 mod sample;
+mod score;
 mod train;
+mod traverse;
 
 use std::process::ExitCode;
 
@@ -31,8 +43,19 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Train(arguments) => train::run(&arguments),
         Command::Devices => devices::run(),
+        Command::Data(command) => data::run(&command),
+        Command::Encode(arguments) => encode::run(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
+        Command::Denoise(arguments) => denoise::run(&arguments),
+        Command::Interpolate(arguments) => interpolate::run(&arguments),
+        Command::Traverse(arguments) => traverse::run(&arguments),
+        Command::Manifold(arguments) => manifold::run(&arguments),
+        Command::Latent(arguments) => latent::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         report::error(&error);

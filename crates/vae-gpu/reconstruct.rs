@@ -1,31 +1,48 @@
 //! `vae-gpu reconstruct`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
-use vae_data::Dataset;
-use vae_train::{Device, SavedRun, reconstructions};
+use anyhow::Result;
+use clap::Args;
+use vae_train::{Inference, reconstructions};
 
-use crate::arguments::ReconstructArguments;
-use crate::report;
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconstructArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Number of images [default: 40 in a picture, else all].
+    #[arg(long, value_parser = positive())]
+    count: Option<usize>,
+    /// A picture with each image above what the model makes of it (.png), or what it makes of them alone: an array (.npy), a
+    /// table (.csv), or a folder for a PNG file each.
+    #[arg(long, default_value = "reconstructions.png", value_name = "FILE|FOLDER")]
+    out: PathBuf,
+}
+
+/// Images in a picture if nothing is said.
+const SHOWN: usize = 40;
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
-    let run = SavedRun::open(&arguments.run)?;
-    let dataset = Dataset::open(arguments.data.as_deref().unwrap_or(&run.recipe.data))?;
-    let dataset = run.recipe.see(&dataset);
-    let images = &dataset.test;
-    ensure!(
-        [images.height, images.width] == run.recipe.image,
-        "{}: expected images of {:?}, as the run was trained on, found {:?}",
-        dataset.name,
-        run.recipe.image,
-        [images.height, images.width]
-    );
-    let device = Device::open(arguments.backend)?;
-    report::device(&device);
+    let run = arguments.model.open()?;
+    let is_picture = output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
+    let count = arguments.count.unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let images = arguments.input.first(&run, count)?;
+    let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
-    let shown: Vec<u32> = (0..images.count().min(arguments.count) as u32).collect();
-    reconstructions(engine.as_mut(), images, &shown)?.save(&arguments.out)?;
-    report::result(&arguments.out.display().to_string());
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    if is_picture {
+        let picture = reconstructions(&mut inference, &images)?;
+        output::write(&arguments.out, &picture.png()?)?;
+    } else {
+        let reconstructed = inference.reconstruct(&images)?;
+        output::images(&inference, reconstructed, 1, &arguments.out)?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,14 @@
     reason = "this is the file that prints"
 )]
 
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use vae_train::{Device, EpochReport, Manifest, Outcome, Progress};
+use vae_data::{Dataset, Images};
+use vae_train::{Device, EpochReport, Interrupted, Manifest, Outcome, Progress, Recipe, Sight};
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
@@ -29,6 +32,105 @@ pub(crate) fn error(error: &anyhow::Error) {
 /// Where it is computed, and why there.
 pub(crate) fn device(device: &Device) {
     note(&format!("device: {device}: {}", device.reason()));
+}
+
+/// A file's content instead of a file.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+/// What is trained on, and what was found out about it.
+pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
+    let Dataset {
+        name,
+        format,
+        train,
+        validation,
+        validated_on,
+        ..
+    } = dataset;
+    note(&format!(
+        "data: {name} ({format}): {} training samples of {}{}, {}; validation: {} samples, {validated_on}",
+        train.count(),
+        train.shape(),
+        labels(train),
+        range(train),
+        validation.count(),
+    ));
+    note(&format!("scale: {}; SHA-256 {}", Sight::words(recipe, train), &dataset.fingerprint[..16]));
+    for text in &dataset.notes {
+        note(&format!("left out: {text}"));
+    }
+}
+
+/// ` in 10 classes`
+pub(crate) fn labels(images: &Images) -> String {
+    match images.class_names().len() {
+        0 => String::new(),
+        count => format!(" in {count} classes"),
+    }
+}
+
+/// Lowest and highest value, in words.
+pub(crate) fn range(images: &Images) -> String {
+    match images.range() {
+        Ok([low, high]) if images.array.element == vae_data::Element::U8 => {
+            format!("bytes from {} to {}", low * 255.0, high * 255.0)
+        }
+        Ok([low, high]) => format!("values from {low} to {high}"),
+        Err(_) => "values that are not finite".into(),
+    }
+}
+
+/// Where a run goes on.
+pub(crate) fn resumed(interrupted: &Interrupted, recipe: &Recipe) {
+    let (epoch, step) = interrupted.position();
+    if epoch > recipe.epochs {
+        note(&format!(
+            "resume: all {} epochs are done; --epochs MORE trains on",
+            recipe.epochs
+        ));
+    } else {
+        note(&format!("resume: in epoch {epoch} of {}, after {step} steps of it", recipe.epochs));
+    }
+    if let Some(version) = interrupted.other_version() {
+        note(&format!(
+            "resume: the checkpoint is of vae-gpu {version}; this version may compute other last bits"
+        ));
+    }
+}
+
+/// Whoever draws how far reading, fetching or encoding is: a bar on a terminal, nothing elsewhere.
+pub(crate) fn watch() -> impl Fn(vae_data::Progress<'_>) + Sync {
+    let bars: Mutex<Option<(String, ProgressBar)>> = Mutex::new(None);
+    move |progress| {
+        let vae_data::Progress {
+            what,
+            done,
+            total,
+            bytes,
+        } = progress;
+        let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+        if bars.as_ref().is_none_or(|(shown, _)| shown != what) {
+            let unit = if bytes { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
+            let template = format!("{{prefix}}  {{wide_bar}}  {unit}");
+            let style = ProgressStyle::with_template(&template);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(0).with_style(style).with_prefix(what.to_owned());
+            *bars = Some((what.to_owned(), bar));
+        }
+        if let Some((_, bar)) = &*bars {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(done);
+            if total == Some(done) {
+                bar.finish_and_clear();
+            }
+        }
+    }
 }
 
 /// The progress of a training run: a bar on a terminal, one line per epoch everywhere.
@@ -101,7 +203,8 @@ impl TrainingReport {
         } = manifest;
         if outcome == Outcome::Interrupted {
             note(&format!(
-                "interrupted after {epochs} whole epochs; what was learned is saved"
+                "interrupted after {epochs} whole epochs; what was learned is saved, and --resume {} goes on",
+                folder.display()
             ));
         }
         if let Some(loss) = manifest.best_validation_loss {

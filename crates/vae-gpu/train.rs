@@ -1,5 +1,7 @@
 //! `vae-gpu train`.
 
+mod arguments;
+
 use std::fmt::Write;
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
@@ -7,55 +9,67 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use vae_data::Dataset;
-use vae_train::{Device, Event, Outcome, Recipe, RecipePatch, RunFolder, Training};
+use vae_train::{
+    Device, Event, Interrupted, Outcome, Recipe, RecipePatch, RunFolder, Training,
+};
 
-use crate::arguments::TrainArguments;
+pub(crate) use arguments::TrainArguments;
+
 use crate::report::{self, TrainingReport};
 
 /// What a shell reports for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
-    let config = arguments
-        .config
-        .as_deref()
-        .map(RecipePatch::read)
-        .transpose()?;
-    let patch = arguments.patch(config.unwrap_or_default());
-    let data = patch
-        .data
-        .clone()
-        .or(RecipePatch::defaults().data)
-        .unwrap_or_default();
-    let dataset = Dataset::open(&data)?;
+    let interrupted = arguments.resume.as_deref().map(Interrupted::open).transpose()?;
+    let patch = match &interrupted {
+        Some((_, recipe)) => {
+            let more = arguments.epochs.unwrap_or(0);
+            let patch = arguments.resume_patch().over(recipe.clone().into());
+            RecipePatch {
+                epochs: Some(recipe.epochs + more),
+                ..patch
+            }
+        }
+        None => {
+            let config = arguments.config.as_deref().map(RecipePatch::read).transpose()?;
+            arguments.patch(config.unwrap_or_default())
+        }
+    };
+    let patch = patch.over(RecipePatch::defaults());
+    let options = patch.read_options(arguments.read.fetch.options());
+    let name = patch.data.clone().unwrap_or_default();
+    let dataset = Dataset::open(&name, &options, &patch.validation(), &report::watch())?;
     let recipe = Recipe::resolve(patch, &dataset)?;
     if arguments.print_config {
         report::result(&description(&recipe, &dataset)?);
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some((interrupted, _)) = &interrupted {
+        interrupted.check(&dataset)?;
+    }
 
     let device = Device::open(recipe.backend)?;
     report::device(&device);
-    let model = recipe.model();
-    let route = device.route(recipe.engine, &model, recipe.optimizer)?;
+    let route = device.route(recipe.engine, &recipe.model(), recipe.optimizer)?;
     report::note(&format!("engine: {route}"));
-    report::note(&format!(
-        "data: {}: {} training and {} test images of {} x {}",
-        dataset.name,
-        dataset.train.count(),
-        dataset.test.count(),
-        dataset.train.height,
-        dataset.train.width
-    ));
-    let path = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| RunFolder::next_free(&dataset.name));
-    let training = Training::new(&recipe, &dataset, &device, &path)?;
+    report::dataset(&dataset, &recipe);
+    let (training, path) = match interrupted {
+        Some((interrupted, _)) => {
+            report::resumed(&interrupted, &recipe);
+            let path = interrupted.path().to_owned();
+            (Training::resume(interrupted, &recipe, &dataset, &device)?, path)
+        }
+        None => {
+            let path = arguments.out.clone();
+            let path = path.unwrap_or_else(|| RunFolder::next_free(&dataset.name));
+            (Training::new(&recipe, &dataset, &device, &path)?, path)
+        }
+    };
 
-    let interrupted = stop_on_ctrl_c()?;
+    let stop = stop_on_ctrl_c()?;
     let report = TrainingReport::new(recipe.epochs, recipe.beta as f32)?;
-    let (manifest, outcome) = training.run(&interrupted, |event| match event {
+    let (manifest, outcome) = training.run(&stop, |event| match event {
         Event::Progress(progress) => report.progress(&progress),
         Event::Epoch(epoch) => report.epoch(&epoch),
     })?;
@@ -85,9 +99,9 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
     let mut text = toml::to_string(recipe)?;
     writeln!(
         text,
-        "\n# {} training and {} test images",
+        "\n# {} training and {} validation samples",
         dataset.train.count(),
-        dataset.test.count()
+        dataset.validation.count()
     )?;
     for (layer, inputs, outputs) in model.layers() {
         writeln!(text, "# {layer}: {inputs} x {outputs}")?;

@@ -1,4 +1,5 @@
-// A batch of images by their rows in the data set, bytes scaled to [0, 1], or drawn as 0 or 1 with that probability of 1.
+// A batch of images by their rows in the data set, bytes scaled to [0, 1] or floats as they are, or drawn as 0 or 1 with that
+// probability of 1.
 // One thread = four columns of one row: one block of random numbers.
 
 struct Sizes {
@@ -7,7 +8,7 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> bytes: array<u32>;         // [count, columns], four to a word
+@group(0) @binding(1) var<storage, read> elements: array<u32>;      // [count, columns], four bytes or one float to a word
 @group(0) @binding(2) var<storage, read> rows: array<u32>;          // of several batches
 @group(0) @binding(3) var<storage, read_write> images: array<f32>;  // [batch, columns]
 
@@ -28,9 +29,11 @@ fn main(
     let first = rows[step.rows + row] * sizes.columns;
     for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) {
         let place = first + column;
-        let byte = (bytes[place / 4u] >> (8u * (place % 4u))) & 0xffu;
-        var x = f32(byte) / 255.0;
-        x = select(0.0, 1.0, (words[column % 4u] >> 8u) * 255u < byte << 24u); //? binarize
+        var x = bitcast<f32>(elements[place]); //? floats
+        x = select(0.0, 1.0, f32(words[column % 4u] >> 8u) * 5.9604645e-8 < x); //? binarize_floats
+        let byte = (elements[place / 4u] >> (8u * (place % 4u))) & 0xffu; //? bytes
+        var x = f32(byte) / 255.0; //? bytes
+        x = select(0.0, 1.0, (words[column % 4u] >> 8u) * 255u < byte << 24u); //? binarize_bytes
         images[row * sizes.columns + column] = x;
     }
 }

@@ -3,13 +3,16 @@
 struct Step {
     noise_key: vec2<u32>,
     binarization_key: vec2<u32>,
+    corruption_key: vec2<u32>,
     step: vec2<u32>,          // low and high half
     first_row: u32,           // of the noise
     rows: u32,                // where the batch begins in the list of rows
     slot: u32,                // of the losses
     beta: f32,
     clip_norm: f32,
-    padding: u32,
+    padding_0: u32,
+    padding_1: u32,
+    padding_2: u32,
     rule: array<vec4<f32>, 2> // the optimizer's constants
 }
 

@@ -6,6 +6,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
+use vae_kernels::program::Element;
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise, SampleKl, sample_kl};
 use vae_model::{
     Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior,
@@ -27,6 +28,7 @@ pub struct BurnEngine<B: AutodiffBackend> {
     images: TrainingImages,
     noise: Generator,
     binarization: Generator,
+    corruption: Generator,
     evaluation_noise: Generator,
     /// `[recon, kl]` of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
@@ -47,10 +49,11 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
         Ok(Self {
             config: setup.model.clone(),
             vae: Vae::new(setup.model, setup.weights, &device)?,
-            stepper: Stepper::new(setup.optimizer),
+            stepper: Stepper::new(setup.optimizer, setup.moments, &device),
             images: TrainingImages::default(),
             noise: Generator::new(setup.seed, Stream::Noise),
             binarization: Generator::new(setup.seed, Stream::Binarization),
+            corruption: Generator::new(setup.seed, Stream::Corruption),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
             losses: Vec::new(),
             device,
@@ -74,14 +77,21 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
     }
 
     /// Losses of `images`, `[1]` each, and the gradient of `recon + beta * kl` with respect to each parameter, flattened, in
-    /// the order of [`ModelConfig::parameters`].
-    fn backward(&self, images: &[f32], step: u64, beta: f32) -> ([Inner<B>; 2], Vec<Inner<B>>) {
+    /// the order of [`ModelConfig::parameters`]. The encoder sees `corrupted` instead, if there are such.
+    fn backward(
+        &self,
+        images: &[f32],
+        corrupted: Option<&[f32]>,
+        step: u64,
+        beta: f32,
+    ) -> ([Inner<B>; 2], Vec<Inner<B>>) {
         let noise = Noise {
             generator: self.noise,
             step,
             first_row: 0,
         };
-        let [recon, kl] = losses(&self.vae, self.images(images), noise);
+        let seen = self.images(corrupted.unwrap_or(images));
+        let [recon, kl] = losses(&self.vae, seen, self.images(images), noise);
         let losses = [recon.clone().inner(), kl.clone().inner()];
         let gradients = (recon + kl * beta).backward();
         let parameters = self.vae.layers().flat_map(|Linear { weight, bias }| {
@@ -102,10 +112,22 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
     }
 
     fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
-        let TrainingImages { bytes, binarize } = &self.images;
+        let TrainingImages {
+            bytes,
+            is_float,
+            binarize,
+            corruption,
+        } = &self.images;
+        let element = if *is_float { Element::F32 } else { Element::U8 };
         let binarization = binarize.then_some((self.binarization, step));
-        let images = cpu::gather(bytes, self.config.pixels, rows, binarization);
-        let (losses, mut gradients) = self.backward(&images, step, beta);
+        let pixels = self.config.pixels;
+        let images = cpu::gather(bytes, element, pixels, rows, binarization);
+        let corrupted = corruption.map(|corruption| {
+            let mut images = images.clone();
+            cpu::corrupt(&mut images, pixels, corruption, self.corruption, step, 0);
+            images
+        });
+        let (losses, mut gradients) = self.backward(&images, corrupted.as_deref(), step, beta);
         self.losses.push(Tensor::cat(losses.into(), 0));
         self.stepper.clip(&mut gradients);
 
@@ -138,22 +160,34 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
         step: u64,
         beta: f32,
     ) -> Result<Vec<NamedTensor>, EngineError> {
-        let (_, gradients) = self.backward(images, step, beta);
+        let (_, gradients) = self.backward(images, None, step, beta);
         let values = gradients
             .into_iter()
             .map(|gradient| self.read(gradient))
             .collect::<Result<_, _>>()?;
-        Ok(named(&self.config, "", values))
+        Ok(named(&self.config, values))
     }
 
-    fn evaluate(&mut self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
+    fn evaluate(
+        &mut self,
+        images: &[f32],
+        corrupted: Option<&[f32]>,
+        first_row: u32,
+    ) -> Result<Losses, EngineError> {
         let noise = Noise {
             generator: self.evaluation_noise,
             step: 0,
             first_row,
         };
-        let losses = losses(&self.vae.valid(), self.images(images), noise);
+        let seen = self.images(corrupted.unwrap_or(images));
+        let losses = losses(&self.vae.valid(), seen, self.images(images), noise);
         Ok(pair(&self.read(Tensor::cat(losses.into(), 0))?))
+    }
+
+    fn nll(&mut self, z: &[f32], images: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let vae = self.vae.valid();
+        let output = vae.decode(matrix(z, self.config.latent, &self.device));
+        self.read(vae.nll(output, self.images(images)))
     }
 
     fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
@@ -179,28 +213,23 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
                     .transpose()?,
             );
         }
-        let weights = Weights::from_tensors(&self.config, named(&self.config, "", values))?;
-        let mut optimizer = Vec::new();
-        for (index, moment) in self.stepper.moment_names().iter().enumerate() {
-            let values = self
-                .stepper
-                .moments()
-                .iter()
-                .map(|moments| self.read(moments[index].clone()));
-            optimizer.extend(named(
-                &self.config,
-                &format!("{moment}."),
-                values.collect::<Result<_, _>>()?,
-            ));
-        }
-        Ok(Snapshot { weights, optimizer })
+        let weights = Weights::from_tensors(&self.config, named(&self.config, values))?;
+        let parameters = self.stepper.moments();
+        let kept = parameters.first().map_or(0, Vec::len);
+        let moment = |index: usize| {
+            let values = parameters.iter().map(|moments| self.read(moments[index].clone()));
+            let tensors = named(&self.config, values.collect::<Result<_, _>>()?);
+            Ok(Weights::from_tensors(&self.config, tensors)?)
+        };
+        let moments = (0..kept).map(moment).collect::<Result<_, EngineError>>()?;
+        Ok(Snapshot { weights, moments })
     }
 }
 
-/// One array for each parameter of `config`, with the parameter's name behind `prefix`.
-fn named(config: &ModelConfig, prefix: &str, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
+/// One array for each parameter of `config`, with the parameter's name.
+fn named(config: &ModelConfig, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
     let name = |(spec, values): (ParameterSpec, Vec<f32>)| NamedTensor {
-        name: format!("{prefix}{}", spec.name),
+        name: spec.name,
         shape: spec.shape,
         values,
     };
@@ -241,9 +270,14 @@ fn stepped<B: AutodiffBackend, const D: usize>(
     )
 }
 
-/// Means over the batch of recon and kl, `[1]` each.
-fn losses<B: SampleKl>(vae: &Vae<B>, images: Tensor<B, 2>, noise: Noise) -> [Tensor<B, 1>; 2] {
-    let (mu, log_var) = vae.encode(images.clone());
+/// Means over the batch of recon and kl, `[1]` each, of `images` whose encoder sees `seen`.
+fn losses<B: SampleKl>(
+    vae: &Vae<B>,
+    seen: Tensor<B, 2>,
+    images: Tensor<B, 2>,
+    noise: Noise,
+) -> [Tensor<B, 1>; 2] {
+    let (mu, log_var) = vae.encode(seen);
     let (z, kl) = sample_kl(mu, log_var, noise);
     let recon = vae.nll(vae.decode(z), images);
     [recon.mean(), kl.mean()]

@@ -2,7 +2,7 @@
 //! the root, as PyTorch does).
 
 use burn::tensor::{Tensor, backend::Backend};
-use vae_model::{Optimizer, OptimizerConfig};
+use vae_model::{Optimizer, OptimizerConfig, Weights};
 
 /// An optimizer with its moments, one set per parameter tensor. All tensors are flat.
 #[derive(Debug)]
@@ -13,10 +13,16 @@ pub(crate) struct Stepper<B: Backend> {
 }
 
 impl<B: Backend> Stepper<B> {
-    pub(crate) const fn new(config: OptimizerConfig) -> Self {
+    /// With `moments`, each of all parameters, or none before the first step.
+    pub(crate) fn new(config: OptimizerConfig, moments: &[Weights], device: &B::Device) -> Self {
+        let parameters = moments.first().map_or(0, |moment| moment.tensors().len());
+        let of_parameter = |index: usize| {
+            let values = moments.iter().map(|moment| &moment.tensors()[index].values[..]);
+            values.map(|values| Tensor::from_floats(values, device)).collect()
+        };
         Self {
             config,
-            moments: Vec::new(),
+            moments: (0..parameters).map(of_parameter).collect(),
         }
     }
 
@@ -135,7 +141,7 @@ mod tests {
         let (gradients, expected) = (golden("gradient"), golden(name));
         assert_eq!(gradients.len(), 8);
         assert_eq!(expected.len(), 8);
-        let mut stepper = Stepper::<Cpu>::new(config);
+        let mut stepper = Stepper::<Cpu>::new(config, &[], &device);
         let mut value = tensor(&golden("start")[0]);
         let mut distance = 0f32;
         for (update, (gradient, expected)) in (1..).zip(gradients.iter().zip(expected)) {

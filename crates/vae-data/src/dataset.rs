@@ -1,291 +1,244 @@
-//! A data set: training and test images with their labels, and where they come from.
-
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-use std::sync::Arc;
+//! A data set as a run uses it: what is trained on, what it is validated on, and what is kept for a test.
 
 use sha2::{Digest, Sha256};
-use vae_rng::Generator;
 
-use crate::DataError;
-use crate::idx::{self, IdxArray};
+use crate::{Array, DataError, Images, ReadOptions, Source, Watch, split};
 
-/// Grey images of one size with a label each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// `[count, height, width]`, 0 is black.
-    pub pixels: Arc<[u8]>,
-    /// `[count]`
-    pub labels: Vec<u8>,
-    /// Rows of an image.
-    pub height: usize,
-    /// Columns of an image.
-    pub width: usize,
+/// Which samples a run is validated on. Without either choice: the source's test samples, else a tenth of all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Validation {
+    /// This share of the training samples.
+    pub fraction: Option<f64>,
+    /// Another source.
+    pub data: Option<String>,
+    /// Decides the share.
+    pub seed: u64,
 }
 
-impl Images {
-    /// The number of images.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.labels.len()
-    }
+/// The share validated on if the source has no test samples and nothing is asked for.
+const FRACTION: f64 = 0.1;
 
-    /// Pixels of one image.
-    #[must_use]
-    pub fn image_length(&self) -> usize {
-        self.height * self.width
-    }
-
-    /// The same images in black and white, each pixel drawn once with its brightness as the probability of white.
-    #[must_use]
-    pub fn binarized(&self, generator: Generator) -> Self {
-        let rows = (0..).zip(self.pixels.chunks(self.image_length().max(1)));
-        let pixels =
-            rows.flat_map(|(row, image)| generator.binarize(0, row, image).collect::<Vec<_>>());
-        Self {
-            pixels: pixels.collect(),
-            ..self.clone()
-        }
-    }
-
-    /// The images at `indices`, scaled to `[0, 1]`: `[indices, height * width]`.
-    ///
-    /// # Panics
-    /// If an index is not below [`Images::count`].
-    #[must_use]
-    pub fn gather(&self, indices: &[u32]) -> Vec<f32> {
-        let length = self.image_length();
-        let mut gathered = Vec::with_capacity(indices.len() * length);
-        for &index in indices {
-            let image = &self.pixels[index as usize * length..][..length];
-            gathered.extend(image.iter().map(|&byte| f32::from(byte) / 255.0));
-        }
-        gathered
-    }
-}
-
-/// Training images and test images; the test images are never trained on.
+/// Training and validation samples; those validated on are never trained on.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The name given by the user: `digits` or a path.
+    /// The name given by the user: a known set or a path.
     pub name: String,
+    /// What its files were found to be.
+    pub format: String,
     /// What the model is fitted to.
     pub train: Images,
-    /// What it is judged by.
-    pub test: Images,
+    /// What it is judged by while it is trained.
+    pub validation: Images,
+    /// Where `validation` comes from, in words.
+    pub validated_on: String,
+    /// What nothing is done with while training, where the source has more than training and validation need.
+    pub test: Option<Images>,
+    /// What a user should know of the files.
+    pub notes: Vec<String>,
+    /// SHA-256 over all arrays of the source and its validation data, in hexadecimal: equal if and only if the data are.
+    pub fingerprint: String,
 }
 
-const DIGITS: [(&str, &[u8]); 4] = [
-    (
-        "train-images-idx3-ubyte",
-        include_bytes!("../../../assets/digits/train-images-idx3-ubyte.gz"),
-    ),
-    (
-        "train-labels-idx1-ubyte",
-        include_bytes!("../../../assets/digits/train-labels-idx1-ubyte.gz"),
-    ),
-    (
-        "t10k-images-idx3-ubyte",
-        include_bytes!("../../../assets/digits/t10k-images-idx3-ubyte.gz"),
-    ),
-    (
-        "t10k-labels-idx1-ubyte",
-        include_bytes!("../../../assets/digits/t10k-labels-idx1-ubyte.gz"),
-    ),
-];
-
 impl Dataset {
-    /// The data set that `--data` names: `digits`, or a folder in MNIST's layout.
+    /// Reads `name` and parts it.
     ///
     /// # Errors
-    /// If there is no such folder, or a file of it is missing or wrong.
-    pub fn open(name: &str) -> Result<Self, DataError> {
-        if name == "digits" {
-            Self::digits()
-        } else {
-            Self::folder(Path::new(name))
-        }
+    /// If the data cannot be read, or do not fit each other.
+    pub fn open(
+        name: &str,
+        options: &ReadOptions,
+        validation: &Validation,
+        watch: Watch<'_>,
+    ) -> Result<Self, DataError> {
+        let source = Source::open(name, options, watch)?;
+        let other = validation.data.as_deref();
+        let other = other.map(|other| Source::open(other, options, watch)).transpose()?;
+        Self::new(source, other, validation)
     }
 
-    /// The built-in digits: 9,000 + 1,000 images of MNIST's training set.
+    /// The built-in digits, validated on their 1,000 test images.
     ///
     /// # Errors
     /// Never, unless the program file is damaged.
     pub fn digits() -> Result<Self, DataError> {
-        Self::assemble("digits", |stem| {
-            let built_in = DIGITS
-                .iter()
-                .find(|(name, _)| *name == stem)
-                .map(|(_, bytes)| *bytes);
-            let name = format!("built-in {stem}.gz");
-            built_in
-                .map(|bytes| (bytes, name))
-                .ok_or(DataError::MissingFile {
-                    folder: "built-in digits".into(),
-                    stem,
-                })
-        })
+        let nobody = |_: crate::Progress<'_>| {};
+        Self::open("digits", &ReadOptions::default(), &Validation::default(), &nobody)
     }
 
-    /// A folder that holds the four files of MNIST's layout, each gzipped or not.
-    ///
-    /// # Errors
-    /// If there is no such folder, or a file of it is missing or wrong.
-    pub fn folder(folder: &Path) -> Result<Self, DataError> {
-        if !folder.is_dir() {
-            return Err(DataError::NoSuchData(folder.to_owned()));
-        }
-        Self::assemble(&folder.to_string_lossy(), |stem| {
-            let candidates = [folder.join(stem), folder.join(format!("{stem}.gz"))];
-            let path = candidates.iter().find(|path| path.exists());
-            let path = path.ok_or_else(|| DataError::MissingFile {
-                folder: folder.to_owned(),
-                stem,
-            })?;
-            let source_name = path.display().to_string();
-            match File::open(path) {
-                Ok(file) => Ok((file, source_name)),
-                Err(cause) => Err(DataError::Unreadable { source_name, cause }),
-            }
-        })
+    /// The fingerprint of a source by itself.
+    #[must_use]
+    pub fn fingerprint_of(source: &Source) -> String {
+        fingerprint([Some(&source.train), source.test.as_ref()].into_iter().flatten())
     }
 
-    fn assemble<R: Read>(
-        name: &str,
-        open: impl Fn(&'static str) -> Result<(R, String), DataError>,
+    fn new(
+        source: Source,
+        other: Option<Source>,
+        validation: &Validation,
     ) -> Result<Self, DataError> {
-        let part = |images_stem, labels_stem| {
-            let (input, source_name) = open(images_stem)?;
-            let images: IdxArray<3> = idx::read(input, &source_name)?;
-            let (input, source_name) = open(labels_stem)?;
-            let labels: IdxArray<1> = idx::read(input, &source_name)?;
-            let [count, height, width] = images.shape;
-            same(
-                name,
-                "number of images and of labels",
-                count,
-                labels.shape[0],
-            )?;
-            Ok(Images {
-                pixels: images.bytes.into(),
-                labels: labels.bytes,
-                height,
-                width,
-            })
-        };
-        let train = part("train-images-idx3-ubyte", "train-labels-idx1-ubyte")?;
-        let test = part("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")?;
-        let what = "height and width of training and test images";
-        same(
+        let arrays = [Some(&source.train), source.test.as_ref()];
+        let others = other.iter().flat_map(|other| [Some(&other.train), other.test.as_ref()]);
+        let fingerprint = fingerprint(arrays.into_iter().chain(others).flatten());
+        let Source {
             name,
-            what,
-            (train.height, train.width),
-            (test.height, test.width),
-        )?;
-        Ok(Self {
-            name: name.to_owned(),
+            format,
             train,
             test,
-        })
-    }
-
-    /// SHA-256 over sizes, pixels and labels, in hexadecimal: equal if and only if the data are.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for part in [&self.train, &self.test] {
-            for size in [part.count(), part.height, part.width] {
-                hash.update((size as u64).to_le_bytes());
+            notes,
+        } = source;
+        let (train, judged, validated_on, test) = match (other, validation.fraction, test) {
+            (Some(other), _, test) => {
+                let from = other.name.clone();
+                (train, other.into_judged(), from, test)
             }
-            hash.update(&part.pixels);
-            hash.update(&part.labels);
+            (None, None, Some(test)) => (train, test, "its test samples".into(), None),
+            (None, fraction, test) => {
+                let fraction = fraction.unwrap_or(FRACTION);
+                let [rest, chosen] = split(&train, fraction, validation.seed)?;
+                let stratified = if train.array.labels.is_some() {
+                    ", the same of each class"
+                } else {
+                    ""
+                };
+                let share = format!("{:.4}", 100.0 * fraction);
+                let share = share.trim_end_matches('0').trim_end_matches('.');
+                (rest, chosen, format!("{share} % of them{stratified}"), test)
+            }
+        };
+        for other in [Some(&judged), test.as_ref()].into_iter().flatten() {
+            if other.shape() != train.shape() {
+                let what = format!(
+                    "training samples of {} but validation or test samples of {}; with --size image files become the same",
+                    train.shape(),
+                    other.shape()
+                );
+                return Err(DataError::unfit(&name, what));
+            }
         }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Ok(Self {
+            name,
+            format,
+            train,
+            validation: judged,
+            validated_on,
+            test,
+            notes,
+            fingerprint,
+        })
     }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(
-    name: &str,
-    what: &'static str,
-    left: T,
-    right: T,
-) -> Result<(), DataError> {
-    if left == right {
-        return Ok(());
+/// SHA-256 over shapes, values and labels.
+fn fingerprint<'a>(parts: impl Iterator<Item = &'a Images>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let Array {
+            pixels,
+            element,
+            shape,
+            labels,
+            ..
+        } = &*part.array;
+        let sizes = [shape.channels, shape.height, shape.width, element.size()];
+        for size in [part.array.rows()].into_iter().chain(sizes) {
+            hash.update((size as u64).to_le_bytes());
+        }
+        hash.update(pixels);
+        if let Some(labels) = labels {
+            hash.update(bytemuck::cast_slice::<u32, u8>(&labels.classes));
+            hash.update(labels.names.join("\n"));
+        }
     }
-    Err(DataError::Mismatch {
-        folder: name.into(),
-        what,
-        left: format!("{left:?}"),
-        right: format!("{right:?}"),
-    })
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::{Labels, Shape};
+
+    fn source(name: &str, bytes: Vec<u8>) -> Source {
+        let labels: Vec<i64> = bytes.iter().map(|&byte| i64::from(byte % 2)).collect();
+        let train = Images::from(Array {
+            labels: Some(Labels::of_integers(&labels)),
+            ..Array::bytes(bytes, Shape::grey(1, 1))
+        });
+        Source {
+            name: name.into(),
+            format: "made up".into(),
+            train,
+            test: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn values(images: &Images) -> HashSet<u8> {
+        (0..images.count()).map(|place| images.bytes(place)[0]).collect()
+    }
 
     #[test]
-    fn the_built_in_digits_are_whole_and_balanced() {
-        let digits = Dataset::digits().expect("built in");
-        assert_eq!((digits.train.count(), digits.test.count()), (9000, 1000));
-        for digit in 0..10 {
-            let count = digits
-                .train
-                .labels
-                .iter()
-                .filter(|&&label| label == digit)
-                .count();
-            assert!((750..1100).contains(&count), "{count} of digit {digit}");
+    fn what_is_validated_on_is_never_trained_on() {
+        let all = || source("a", (0..100).collect());
+        let tested = || Source {
+            test: Some(source("b", (100..120).collect()).train),
+            ..all()
+        };
+        let fraction = |fraction| Validation {
+            fraction,
+            ..Validation::default()
+        };
+        let open = |source, validation: Validation| {
+            let other = validation.data.is_some().then(|| self::source("c", (200..240).collect()));
+            Dataset::new(source, other, &validation).expect("fits")
+        };
+        let other = Validation {
+            data: Some("c".into()),
+            ..Validation::default()
+        };
+        for (dataset, sizes, words) in [
+            (open(all(), fraction(None)), [90, 10, 0], "10 % of them, the same of each class"),
+            (open(all(), fraction(Some(0.25))), [74, 26, 0], "25 % of them, the same of each class"),
+            (open(tested(), fraction(None)), [100, 20, 0], "its test samples"),
+            (open(tested(), fraction(Some(0.1))), [90, 10, 20], "10 % of them, the same of each class"),
+            (open(tested(), other.clone()), [100, 40, 20], "c"),
+        ] {
+            let parts = [Some(&dataset.train), Some(&dataset.validation), dataset.test.as_ref()];
+            let parts = parts.map(|part| part.map(values).unwrap_or_default());
+            assert_eq!(parts.each_ref().map(HashSet::len), sizes);
+            assert!(parts[0].is_disjoint(&parts[1]) && parts[0].is_disjoint(&parts[2]));
+            assert!(parts[1].is_disjoint(&parts[2]));
+            assert_eq!(dataset.validated_on, words);
         }
     }
 
     #[test]
-    fn gathering_scales_bytes_to_zero_and_one_in_the_order_asked_for() {
-        let images = Images {
-            pixels: [0, 51, 255, 102].into(),
-            labels: vec![0, 1],
-            height: 1,
-            width: 2,
+    fn the_fingerprint_changes_with_any_byte_label_or_validation_data() {
+        let open = |source, other| {
+            Dataset::new(source, other, &Validation::default()).expect("fits").fingerprint
         };
-        assert_eq!(images.gather(&[1, 0]), [1.0, 0.4, 0.0, 0.2]);
+        let plain = || source("a", (0..100).collect());
+        let mut relabelled = plain();
+        let mut array = (*relabelled.train.array).clone();
+        array.labels.as_mut().expect("labels").classes[99] ^= 1;
+        relabelled.train = Images::from(array);
+        let prints = [
+            open(plain(), None),
+            open(source("a", (1..101).collect()), None),
+            open(relabelled, None),
+            open(plain(), Some(source("b", (0..10).collect()))),
+        ];
+        assert_eq!(open(source("renamed", (0..100).collect()), None), prints[0]);
+        assert_eq!(prints.iter().collect::<HashSet<_>>().len(), prints.len());
+        assert!(prints.iter().all(|print| print.len() == 64));
     }
 
     #[test]
-    fn binarized_images_are_black_and_white_and_as_bright_as_before() {
-        let digits = Dataset::digits().expect("built in").test;
-        let generator = |seed| Generator::new(seed, vae_rng::Stream::Binarization);
-        let binarized = digits.binarized(generator(1));
-        assert!(
-            binarized
-                .pixels
-                .iter()
-                .all(|&pixel| pixel == 0 || pixel == 255)
-        );
-        let mean = |images: &Images| {
-            images
-                .pixels
-                .iter()
-                .map(|&pixel| f64::from(pixel))
-                .sum::<f64>()
-                / images.pixels.len() as f64
-        };
-        // 784,000 draws of a standard deviation below 128: five of their mean's.
-        assert!((mean(&binarized) - mean(&digits)).abs() < 0.75);
-        assert_eq!(binarized, digits.binarized(generator(1)));
-        assert_ne!(binarized, digits.binarized(generator(2)));
-    }
-
-    #[test]
-    fn the_fingerprint_changes_with_any_byte() {
-        let digits = Dataset::digits().expect("built in");
-        let mut changed = digits.clone();
-        changed.test.labels[999] ^= 1;
-        assert_ne!(changed.fingerprint(), digits.fingerprint());
-        assert_eq!(digits.fingerprint().len(), 64);
+    fn parts_of_different_shapes_are_refused() {
+        let mut tested = source("a", (0..100).collect());
+        tested.test = Some(Images::from(Array::bytes(vec![0; 8], Shape::grey(2, 2))));
+        let error = Dataset::new(tested, None, &Validation::default()).expect_err("mixed");
+        assert!(error.to_string().contains("1 columns but validation or test samples of 2 x 2"), "{error}");
     }
 }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 /// Why a data set could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// `--data` names neither a built-in set nor a folder.
+    /// `--data` names neither a known set nor a file or folder.
     #[error(
-        "no data at `{0}`: expected `digits` (built in) or a folder with the four MNIST-layout IDX files"
+        "no data at `{0}`: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images or of the \
+         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, IDX or image file"
     )]
     NoSuchData(PathBuf),
     /// A folder lacks one of its four files, gzipped or not.
@@ -23,7 +24,7 @@ pub enum DataError {
         stem: &'static str,
     },
     /// The operating system refused to read a file, or its gzip stream is damaged.
-    #[error("{source_name}: cannot be read (a damaged download? fetch it again)")]
+    #[error("{source_name}: cannot be read (a damaged or unfinished download? fetch it again)")]
     Unreadable {
         /// The file.
         source_name: String,
@@ -31,13 +32,13 @@ pub enum DataError {
         #[source]
         cause: io::Error,
     },
-    /// A file is not the IDX file it should be.
+    /// A file is not what it should be.
     #[error("{source_name}: {field}: expected {expected}, found {found}")]
-    Idx {
+    Wrong {
         /// The file.
         source_name: String,
-        /// The header field or part that is wrong.
-        field: &'static str,
+        /// The header field, part, row or column that is wrong.
+        field: String,
         /// What a correct file has there.
         expected: String,
         /// What this file has there.
@@ -57,4 +58,61 @@ pub enum DataError {
         /// The second value.
         right: String,
     },
+    /// A file cannot be written.
+    #[error("{path}: cannot be written")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A named data set is not there, and may not be downloaded.
+    #[error(
+        "`{name}` is not whole in {folder}, and offline nothing is downloaded; missing or damaged: {files} (put them there, \
+         each so or as .gz, or go online)"
+    )]
+    Offline {
+        /// The data set.
+        name: &'static str,
+        /// The folder searched.
+        folder: PathBuf,
+        /// The files, one after the other.
+        files: String,
+    },
+    /// No mirror served a file.
+    #[error(
+        "{file} of `{name}` cannot be downloaded:{reasons}\nuse --data-dir FOLDER with the files in it, or set VAE_GPU_MIRROR to a \
+         mirror that has <name>/<file>"
+    )]
+    NoMirror {
+        /// The data set.
+        name: &'static str,
+        /// The file.
+        file: String,
+        /// One line a mirror: its address and what it answered.
+        reasons: String,
+    },
+    /// The operating system names no cache folder.
+    #[error(
+        "no folder to keep downloads in (no home folder?): set VAE_GPU_CACHE or use --data-dir FOLDER"
+    )]
+    NoCacheFolder,
+    /// The data cannot be used as asked.
+    #[error("{name}: {what}")]
+    Unfit {
+        /// The data.
+        name: String,
+        /// What was expected and found, and what to do.
+        what: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn unfit(name: &str, what: impl Into<String>) -> Self {
+        Self::Unfit {
+            name: name.to_owned(),
+            what: what.into(),
+        }
+    }
 }

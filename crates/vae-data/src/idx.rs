@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::DataError;
+use crate::{Array, DataError, Images, Labels, Shape};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -19,6 +19,32 @@ pub struct IdxArray<const D: usize> {
     pub shape: [usize; D],
     /// `shape` elements, last dimension fastest.
     pub bytes: Vec<u8>,
+}
+
+/// Images and their labels out of two files, each with the name that errors carry.
+///
+/// # Errors
+/// If one cannot be read, or there are not as many of the one as of the other.
+pub fn labelled<R: Read>(
+    (images, images_name): (R, String),
+    (labels, labels_name): (R, String),
+) -> Result<Images, DataError> {
+    let images: IdxArray<3> = read(images, &images_name)?;
+    let labels: IdxArray<1> = read(labels, &labels_name)?;
+    let [count, height, width] = images.shape;
+    if count != labels.shape[0] {
+        return Err(DataError::Wrong {
+            source_name: labels_name,
+            field: "number of labels".into(),
+            expected: format!("{count}, as many as there are images in {images_name}"),
+            found: format!("{} (of another data set?)", labels.shape[0]),
+        });
+    }
+    let classes: Vec<i64> = labels.bytes.iter().map(|&byte| byte.into()).collect();
+    Ok(Images::from(Array {
+        labels: Some(Labels::of_integers(&classes)),
+        ..Array::bytes(images.bytes, Shape::grey(height, width))
+    }))
 }
 
 /// Reads a whole IDX file, gzipped or not (told apart by its first two bytes).
@@ -46,18 +72,22 @@ pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxAr
     }
 }
 
-fn read_plain<const D: usize>(
-    mut input: impl Read,
+/// The sizes in the header of an IDX file that is not gzipped: all that comes before its data.
+///
+/// # Errors
+/// If a field is wrong.
+pub fn read_header<const D: usize>(
+    input: &mut impl Read,
     source_name: &str,
-) -> Result<IdxArray<D>, DataError> {
+) -> Result<[usize; D], DataError> {
     let unreadable = |cause| DataError::Unreadable {
         source_name: source_name.to_owned(),
         cause,
     };
-    let wrong = |field, expected: String, found: String| {
-        Err(DataError::Idx {
+    let wrong = |field: &str, expected: String, found: String| {
+        Err(DataError::Wrong {
             source_name: source_name.to_owned(),
-            field,
+            field: field.to_owned(),
             expected,
             found,
         })
@@ -112,15 +142,34 @@ fn read_plain<const D: usize>(
             format!("{shape:?}"),
         );
     }
-    let Some(length) = shape
-        .iter()
-        .try_fold(1usize, |product, &size| product.checked_mul(size))
-    else {
-        return wrong(
+    let length = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    match length {
+        Some(_) => Ok(shape),
+        None => wrong(
             "dimensions",
             "a size that fits in memory".into(),
             format!("{shape:?}"),
-        );
+        ),
+    }
+}
+
+fn read_plain<const D: usize>(
+    mut input: impl Read,
+    source_name: &str,
+) -> Result<IdxArray<D>, DataError> {
+    let shape = read_header(&mut input, source_name)?;
+    let length: usize = shape.iter().product();
+    let unreadable = |cause| DataError::Unreadable {
+        source_name: source_name.to_owned(),
+        cause,
+    };
+    let wrong = |field: &str, expected: String, found: String| {
+        Err(DataError::Wrong {
+            source_name: source_name.to_owned(),
+            field: field.to_owned(),
+            expected,
+            found,
+        })
     };
 
     // `read_to_end` grows with what arrives: a header that promises more than the file holds costs no memory.

@@ -1,10 +1,34 @@
-//! Data sets: the built-in digits and folders in MNIST's layout, checked and kept as bytes.
+//! Data sets: from a name or a path to samples that are checked and kept as they are stored; parts, scaling, binarization.
 //!
-//! Nothing here scales, shuffles or splits: a data set is what its files say.
+//! Nothing here shuffles or trains. What a file promises is checked before memory is asked for.
 
 mod dataset;
+pub mod digits;
 mod error;
+pub mod fetch;
+pub mod folder;
 pub mod idx;
+mod images;
+mod mapped;
+pub mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod prefetch;
+mod progress;
+mod read;
+mod scaling;
+mod shape;
+mod split;
+pub mod table;
+mod write;
 
-pub use dataset::{Dataset, Images};
+pub use dataset::{Dataset, Validation};
 pub use error::DataError;
+pub use images::{Array, Element, Images, Labels};
+pub use prefetch::Prefetch;
+pub use progress::{Progress, Watch};
+pub use read::{Layout, ReadOptions, Source};
+pub use scaling::{Scale, Scaling};
+pub use shape::Shape;
+pub use split::split;
+pub use write::{Format, write};

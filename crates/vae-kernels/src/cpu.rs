@@ -2,6 +2,7 @@
 //! join: a task takes its rows through the product and all that follows while they are in its core's cache. Results do not
 //! depend on the number of threads.
 
+mod corrupt;
 mod elementwise;
 mod gather;
 mod matmul;
@@ -9,12 +10,14 @@ mod optimizer;
 mod pass;
 mod sample_kl;
 
+pub use corrupt::corrupt;
 pub use gather::gather;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
 use crate::executor::{
@@ -33,7 +36,7 @@ pub struct Cpu {
     parameters: Vec<f32>,
     gradients: Vec<f32>,
     moments: Vec<Vec<f32>>,
-    images: Arc<[u8]>,
+    images: Bytes,
     /// Of the training program; kept between steps.
     matrices: Vec<Vec<f32>>,
     losses: Vec<StepLosses>,
@@ -43,17 +46,17 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// An executor whose optimizer remembers `moments` numbers of each parameter, on as many threads as rayon has.
+    /// An executor whose optimizer remembers `moments`, each as long as `parameters`, on as many threads as rayon has.
     #[must_use]
-    pub fn new(parameters: Vec<f32>, moments: usize) -> Self {
-        let arena = vec![0.0; parameters.len()];
+    pub fn new(parameters: Vec<f32>, moments: Vec<Vec<f32>>) -> Self {
+        let gradients = vec![0.0; parameters.len()];
         let threads = rayon::current_num_threads();
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         Self {
             parameters,
-            moments: vec![arena.clone(); moments],
-            gradients: arena,
-            images: Arc::default(),
+            moments,
+            gradients,
+            images: Bytes::new(),
             matrices: Vec::new(),
             losses: Vec::new(),
             pending: Vec::new(),
@@ -116,7 +119,7 @@ impl Cpu {
 }
 
 impl Executor for Cpu {
-    fn set_images(&mut self, images: Arc<[u8]>, _pixels: usize) -> Result<(), ExecutorError> {
+    fn set_images(&mut self, images: Bytes, _row_bytes: usize) -> Result<(), ExecutorError> {
         self.flush();
         self.images = images;
         Ok(())

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use vae_rng::Generator;
 
 use crate::program::{Buffer, Program, Update};
@@ -15,6 +16,8 @@ pub struct Run {
     pub noise: Noise,
     /// The draws of [`crate::program::Pass::Gather`], counted by the step of `noise`.
     pub binarization: Generator,
+    /// The damage of [`crate::program::Pass::Corrupt`], counted alike.
+    pub corruption: Generator,
     /// Weight of the KL term in [`crate::program::Pass::SampleKlBackward`].
     pub beta: f32,
 }
@@ -76,8 +79,8 @@ pub struct ExecutorError(pub String);
 /// # Panics
 /// If a program, its inputs and the arena do not fit each other.
 pub trait Executor: fmt::Debug {
-    /// Hands over the images that [`crate::program::Pass::Gather`] reads: bytes, `[count, pixels]`.
-    fn set_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError>;
+    /// Hands over the images that [`crate::program::Pass::Gather`] reads, `[count, row_bytes]`.
+    fn set_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError>;
 
     /// Queues one training step.
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError>;

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use vae_rng::Corruption;
+
 /// The number of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer(pub usize);
@@ -86,15 +88,46 @@ pub enum Likelihood {
     },
 }
 
+/// One number of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// A byte; 255 stands for 1.
+    U8,
+    /// A single-precision number, little-endian.
+    F32,
+}
+
+impl Element {
+    /// Bytes that it takes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F32 => 4,
+        }
+    }
+}
+
 /// One step of the computation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pass {
-    /// Rows of the executor's images, scaled from bytes to `[0, 1]`.
+    /// Rows of the executor's images: bytes scaled to `[0, 1]`, or floats as they are.
     Gather {
         /// `[batch, pixels]`
         images: Buffer,
+        /// What the executor's images are made of.
+        element: Element,
         /// Whether each pixel is drawn as 0 or 1, its brightness the probability of 1.
         binarize: bool,
+    },
+    /// Damaged copies of images.
+    Corrupt {
+        /// `[batch, pixels]`
+        images: Buffer,
+        /// `[batch, pixels]`
+        corrupted: Buffer,
+        /// How.
+        corruption: Corruption,
     },
     /// `output = activation(input W + b)`
     DenseForward {
@@ -173,6 +206,7 @@ impl Pass {
     pub const fn stem(&self) -> &'static str {
         match self {
             Self::Gather { .. } => "gather",
+            Self::Corrupt { .. } => "corrupt",
             Self::DenseForward { .. } => "dense_forward",
             Self::SampleKlForward { .. } => "sample_kl_forward",
             Self::DenseNll { .. } => "dense_nll",

@@ -1,9 +1,10 @@
 //! What an engine is: something that executes the model. The trainer and every command speak only this language, so that
 //! neither names a burn backend.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use vae_rng::Corruption;
 
 use crate::{ModelConfig, NamedTensor, OptimizerConfig, Weights, WeightsError};
 
@@ -55,8 +56,8 @@ pub struct Posterior {
 pub struct Snapshot {
     /// The model's parameters.
     pub weights: Weights,
-    /// The optimizer's moments, named `<moment>.<parameter>`; empty before the first step.
-    pub optimizer: Vec<NamedTensor>,
+    /// What the optimizer remembers, as [`EngineSetup::moments`].
+    pub moments: Vec<Weights>,
 }
 
 /// What an engine is built from.
@@ -66,6 +67,9 @@ pub struct EngineSetup<'a> {
     pub model: &'a ModelConfig,
     /// Its weights, initial or trained.
     pub weights: &'a Weights,
+    /// What the optimizer remembers of them, one for each of [`crate::Optimizer::moment_names`]; empty before the first
+    /// step.
+    pub moments: &'a [Weights],
     /// How it is trained.
     pub optimizer: OptimizerConfig,
     /// The seed of all noise.
@@ -75,10 +79,14 @@ pub struct EngineSetup<'a> {
 /// The images that an engine trains on, shared with whoever read them.
 #[derive(Clone, Debug, Default)]
 pub struct TrainingImages {
-    /// `[count, pixels]`; 255 stands for 1.
-    pub bytes: Arc<[u8]>,
+    /// `[count, pixels]`: a byte each, 255 for 1, or a little-endian `f32`.
+    pub bytes: Bytes,
+    /// Whether they are `f32`.
+    pub is_float: bool,
     /// Whether each pixel is drawn anew as 0 or 1 at every step, its brightness the probability of 1.
     pub binarize: bool,
+    /// What is done to the images that the encoder sees, anew at every step; the loss is that of the image without it.
+    pub corruption: Option<Corruption>,
 }
 
 /// Whether [`Engine::take_losses`] waits.
@@ -134,8 +142,16 @@ pub trait Engine {
     ) -> Result<Vec<NamedTensor>, EngineError>;
 
     /// The losses of `images` with one sample of `z` each, whose noise depends on the seed and on the images' places
-    /// `first_row ..` in their data set alone.
-    fn evaluate(&mut self, images: &[f32], first_row: u32) -> Result<Losses, EngineError>;
+    /// `first_row ..` in their data set alone. The encoder sees `corrupted` instead, if there are such.
+    fn evaluate(
+        &mut self,
+        images: &[f32],
+        corrupted: Option<&[f32]>,
+        first_row: u32,
+    ) -> Result<Losses, EngineError>;
+
+    /// Negative log-likelihood of each of `images` given its `z`, `[batch, latent]`: `[batch]`, nats.
+    fn nll(&mut self, z: &[f32], images: &[f32]) -> Result<Vec<f32>, EngineError>;
 
     /// The posterior of each image.
     fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError>;

@@ -4,9 +4,11 @@
 //! or how many numbers were drawn before. `shaders/random.wgsl` computes the same function on the GPU, with bit-identical
 //! integers. This crate is not cryptographic and keeps no state.
 
+mod corruption;
 mod normal;
 mod philox;
 
+pub use corruption::Corruption;
 pub use normal::normals_of_block;
 pub use philox::philox4x32_10;
 
@@ -27,6 +29,12 @@ pub enum Stream {
     Binarization,
     /// Black or white for a grey test pixel, drawn once: the row is the image's index.
     EvaluationBinarization,
+    /// Damage to a training image: the step is the training step.
+    Corruption,
+    /// Damage to an image that a model is tried on: the row is the image's index.
+    EvaluationCorruption,
+    /// Which images are validated on: the step is the class.
+    Split,
 }
 
 impl Stream {
@@ -40,6 +48,9 @@ impl Stream {
             Self::Prior => 5,
             Self::Binarization => 6,
             Self::EvaluationBinarization => 7,
+            Self::Corruption => 8,
+            Self::EvaluationCorruption => 9,
+            Self::Split => 10,
         }
     }
 }
@@ -126,6 +137,16 @@ impl Generator {
             let pairs = bytes.iter().zip(words);
             pairs.map(|(&byte, word)| if is_bright(word, byte) { 255 } else { 0 })
         })
+    }
+
+    /// Each of `values`, columns of `row` at `step`, becomes 1 with probability `value` and else 0.
+    pub fn binarize_floats(&self, step: u64, row: u32, values: &mut [f32]) {
+        for (quad, values) in (0..).zip(values.chunks_mut(4)) {
+            let words = self.block(step, row, quad);
+            for (x, u) in values.iter_mut().zip(words.map(uniform)) {
+                *x = if u < *x { 1.0 } else { 0.0 };
+            }
+        }
     }
 
     fn fill(

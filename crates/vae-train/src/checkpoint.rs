@@ -1,4 +1,4 @@
-//! Weights and optimizer state as safetensors files.
+//! Named tensors as safetensors files.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,10 +8,13 @@ use vae_model::NamedTensor;
 
 use crate::TrainError;
 
+/// What a file says of its tensors.
+pub(crate) type Metadata = HashMap<String, String>;
+
 /// `tensors` as the bytes of a safetensors file with `metadata` in its header.
 pub(crate) fn encode(
     tensors: &[NamedTensor],
-    metadata: &[(&str, String)],
+    metadata: Metadata,
 ) -> Result<Vec<u8>, TrainError> {
     let damaged = |error: safetensors::SafeTensorError| TrainError::Damaged {
         path: "safetensors".into(),
@@ -26,24 +29,22 @@ pub(crate) fn encode(
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(damaged)?;
         views.push((tensor.name.as_str(), view));
     }
-    let metadata: HashMap<String, String> = metadata
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), value.clone()))
-        .collect();
     safetensors::serialize(views, Some(metadata)).map_err(damaged)
 }
 
-/// The tensors in the bytes of a safetensors file; `path` is named in errors.
-pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, TrainError> {
+/// The tensors in the bytes of a safetensors file and its metadata; `path` is named in errors.
+pub(crate) fn decode(
+    bytes: &[u8],
+    path: &Path,
+) -> Result<(Vec<NamedTensor>, Metadata), TrainError> {
     let damaged = |what: String| TrainError::Damaged {
         path: path.to_owned(),
         what,
     };
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        damaged(format!(
-            "not a safetensors file, or a truncated one: {error}"
-        ))
-    })?;
+    let broken = |error| damaged(format!("not a safetensors file, or a truncated one: {error}"));
+    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
     let tensor = |(name, view): (String, TensorView<'_>)| {
         if view.dtype() != Dtype::F32 {
             return Err(damaged(format!(
@@ -64,7 +65,8 @@ pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Vec<NamedTensor>, Trai
             values,
         })
     };
-    file.tensors().into_iter().map(tensor).collect()
+    let tensors: Result<Vec<_>, _> = file.tensors().into_iter().map(tensor).collect();
+    Ok((tensors?, metadata))
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use vae_data::DataError;
 use vae_kernels::gpu::GpuError;
 use vae_model::{EngineError, Losses, WeightsError};
 
@@ -15,6 +16,9 @@ pub enum TrainError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The data cannot be read, or do not fit.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// Weights of another network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -67,7 +71,9 @@ pub enum TrainError {
         cause: io::Error,
     },
     /// The output folder holds a run already.
-    #[error("{0}: already holds a run; choose another folder with --out, or delete this one")]
+    #[error(
+        "{0}: already holds a run; go on with it by --resume, choose another folder with --out, or delete this one"
+    )]
     FolderTaken(PathBuf),
     /// Another process trains into the folder.
     #[error(
@@ -76,13 +82,14 @@ pub enum TrainError {
     FolderLocked(PathBuf),
     /// A folder is not a run.
     #[error(
-        "{path}: not a run folder: {missing} is missing; a run folder is what `vae-gpu train` leaves"
+        "{path}: not a trained model: {missing} is missing; expected a folder that `vae-gpu train` leaves, or a .safetensors \
+         file with its config.toml beside it or in --config"
     )]
     NotARun {
         /// The folder.
         path: PathBuf,
         /// The file that should be there.
-        missing: &'static str,
+        missing: PathBuf,
     },
     /// A file of a run is damaged or of an unknown version.
     #[error("{path}: {what}")]
@@ -90,6 +97,14 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
         /// What was expected and found.
+        what: String,
+    },
+    /// A run cannot go on with what it is given.
+    #[error("{run}: cannot be resumed: {what}")]
+    Changed {
+        /// The run.
+        run: PathBuf,
+        /// What is not as it was, and what to do.
         what: String,
     },
     /// The loss is no longer a number.

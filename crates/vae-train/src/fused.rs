@@ -15,7 +15,7 @@ use vae_model::{
 };
 use vae_rng::{Generator, Stream};
 
-use plan::{DecodePlan, EncodePlan, Layers, LossPlan};
+use plan::{DecodePlan, EncodePlan, Layers, LossPlan, NllPlan};
 
 /// A dense model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of
 /// threads.
@@ -23,6 +23,9 @@ use plan::{DecodePlan, EncodePlan, Layers, LossPlan};
 pub struct FusedEngine {
     config: ModelConfig,
     loss: LossPlan,
+    /// The loss where the encoder sees other images.
+    denoising: LossPlan,
+    nll: NllPlan,
     training: Arc<TrainingProgram>,
     encode: EncodePlan,
     decode: DecodePlan,
@@ -31,15 +34,17 @@ pub struct FusedEngine {
     noise: Generator,
     evaluation_noise: Generator,
     binarization: Generator,
-    updates: u64,
+    corruption: Generator,
+    /// Whether the moments mean anything yet.
+    has_moments: bool,
 }
 
 impl FusedEngine {
     /// An engine on the CPU with the weights of `setup`, which are of its model.
     #[must_use]
     pub fn cpu(setup: &EngineSetup<'_>) -> Self {
-        let moments = setup.optimizer.optimizer.moment_names().len();
-        Self::new(setup, Box::new(Cpu::new(arena(setup.weights), moments)))
+        let executor = Cpu::new(arena(setup.weights), moments(setup));
+        Self::new(setup, Box::new(executor))
     }
 
     /// An engine on a GPU with the weights of `setup`, which are of its model.
@@ -47,8 +52,8 @@ impl FusedEngine {
     /// # Errors
     /// If the GPU fails.
     pub fn gpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Result<Self, EngineError> {
-        let moments = setup.optimizer.optimizer.moment_names().len();
-        let executor = GpuExecutor::new(gpu, &arena(setup.weights), moments).map_err(failed)?;
+        let executor =
+            GpuExecutor::new(gpu, &arena(setup.weights), &moments(setup)).map_err(failed)?;
         Ok(Self::new(setup, Box::new(executor)))
     }
 
@@ -69,11 +74,13 @@ impl FusedEngine {
 
     fn new(setup: &EngineSetup<'_>, executor: Box<dyn Executor>) -> Self {
         let layers = Layers::new(setup.model);
-        let loss = plan::loss(&layers);
+        let loss = plan::loss(&layers, false);
         Self {
             config: setup.model.clone(),
-            training: Arc::new(loss.training(false)),
+            training: Arc::new(loss.training(&TrainingImages::default())),
             loss,
+            denoising: plan::loss(&layers, true),
+            nll: plan::nll(&layers),
             encode: plan::encode(&layers),
             decode: plan::decode(&layers),
             executor,
@@ -81,7 +88,8 @@ impl FusedEngine {
             noise: Generator::new(setup.seed, Stream::Noise),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
             binarization: Generator::new(setup.seed, Stream::Binarization),
-            updates: 0,
+            corruption: Generator::new(setup.seed, Stream::Corruption),
+            has_moments: !setup.moments.is_empty(),
         }
     }
 
@@ -94,7 +102,7 @@ impl FusedEngine {
         rows: &[u32],
         step: u64,
     ) -> Result<Vec<(&'static str, f64)>, EngineError> {
-        self.updates += 1;
+        self.has_moments = true;
         let step = self.training_step(rows, step, 1.0);
         self.executor.time_step(step).map_err(failed)
     }
@@ -125,6 +133,7 @@ impl FusedEngine {
                 first_row,
             },
             binarization: self.binarization,
+            corruption: self.corruption,
             beta,
         }
     }
@@ -160,15 +169,15 @@ impl FusedEngine {
         Update { rule, clip_norm }
     }
 
-    /// The tensors of an arena, each named with `prefix` before the parameter's name.
-    fn tensors(&mut self, prefix: &str, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
+    /// The tensors of an arena, named as the parameters.
+    fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
         let mut rest = &values[..];
         let tensor = |spec: ParameterSpec| {
             let (values, after) = rest.split_at(spec.shape.iter().product());
             rest = after;
             NamedTensor {
-                name: format!("{prefix}{}", spec.name),
+                name: spec.name,
                 shape: spec.shape,
                 values: values.to_vec(),
             }
@@ -181,6 +190,15 @@ impl FusedEngine {
 fn arena(weights: &Weights) -> Vec<f32> {
     let values = weights.tensors().iter().flat_map(|tensor| &tensor.values);
     values.copied().collect()
+}
+
+/// The optimizer's moments, zero before the first step.
+fn moments(setup: &EngineSetup<'_>) -> Vec<Vec<f32>> {
+    if setup.moments.is_empty() {
+        let zeros = vec![0.0; setup.model.parameter_count()];
+        return vec![zeros; setup.optimizer.optimizer.moment_names().len()];
+    }
+    setup.moments.iter().map(arena).collect()
 }
 
 fn failed(error: ExecutorError) -> EngineError {
@@ -200,15 +218,19 @@ fn batch(values: &[f32], columns: usize) -> usize {
 
 impl Engine for FusedEngine {
     fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
-        self.training = Arc::new(self.loss.training(images.binarize));
-        let pixels = self.config.pixels;
+        let plan = match images.corruption {
+            Some(_) => &self.denoising,
+            None => &self.loss,
+        };
+        self.training = Arc::new(plan.training(&images));
+        let row_bytes = self.config.pixels * plan::element(&images).size();
         self.executor
-            .set_images(images.bytes, pixels)
+            .set_images(images.bytes, row_bytes)
             .map_err(failed)
     }
 
     fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
-        self.updates += 1;
+        self.has_moments = true;
         let step = self.training_step(rows, step, beta);
         self.executor.train(step).map_err(failed)
     }
@@ -236,17 +258,26 @@ impl Engine for FusedEngine {
         self.executor
             .run(&self.loss.program, run, batch, &inputs, &[])
             .map_err(failed)?;
-        self.tensors("", Arena::Gradients)
+        self.tensors(Arena::Gradients)
     }
 
-    fn evaluate(&mut self, images: &[f32], first_row: u32) -> Result<Losses, EngineError> {
+    fn evaluate(
+        &mut self,
+        images: &[f32],
+        corrupted: Option<&[f32]>,
+        first_row: u32,
+    ) -> Result<Losses, EngineError> {
         let batch = batch(images, self.config.pixels);
         let run = self.run_with(self.evaluation_noise, 0, first_row, 1.0);
-        let LossPlan { recon, kl, .. } = self.loss;
-        let inputs = [(self.loss.images, images)];
+        let plan = match corrupted {
+            Some(_) => &self.denoising,
+            None => &self.loss,
+        };
+        let corrupted = corrupted.map(|corrupted| (plan.seen, corrupted));
+        let inputs: Vec<_> = [(plan.images, images)].into_iter().chain(corrupted).collect();
         let outputs = self
             .executor
-            .run(&self.loss.forward, run, batch, &inputs, &[recon, kl])
+            .run(&plan.forward, run, batch, &inputs, &[plan.recon, plan.kl])
             .map_err(failed)?;
         let mean = |values: &Vec<f32>| {
             values.iter().map(|&value| f64::from(value)).sum::<f64>() / batch as f64
@@ -255,6 +286,25 @@ impl Engine for FusedEngine {
             recon: mean(&outputs[0]),
             kl: mean(&outputs[1]),
         })
+    }
+
+    fn nll(&mut self, z: &[f32], images: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let (run, batch) = (self.plain_run(), batch(z, self.config.latent));
+        let NllPlan {
+            program,
+            z: z_buffer,
+            images: images_buffer,
+            recon,
+        } = &self.nll;
+        let inputs = [(*z_buffer, z), (*images_buffer, images)];
+        let outputs = self
+            .executor
+            .run(program, run, batch, &inputs, &[*recon])
+            .map_err(failed)?;
+        let parts = outputs[0].len() / batch.max(1);
+        let rows = outputs[0].chunks_exact(parts.max(1));
+        let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
+        Ok(rows.map(sum).collect())
     }
 
     fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
@@ -292,15 +342,20 @@ impl Engine for FusedEngine {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
-        let tensors = self.tensors("", Arena::Parameters)?;
-        let weights = Weights::from_tensors(&self.config, tensors)?;
-        let mut optimizer = Vec::new();
-        if self.updates > 0 {
-            let names = self.optimizer.optimizer.moment_names();
-            for (index, name) in names.iter().enumerate() {
-                optimizer.extend(self.tensors(&format!("{name}."), Arena::Moment(index))?);
-            }
-        }
-        Ok(Snapshot { weights, optimizer })
+        let kept = if self.has_moments {
+            self.optimizer.optimizer.moment_names().len()
+        } else {
+            0
+        };
+        let mut weights = |arena| -> Result<Weights, EngineError> {
+            let tensors = self.tensors(arena)?;
+            Ok(Weights::from_tensors(&self.config, tensors)?)
+        };
+        Ok(Snapshot {
+            weights: weights(Arena::Parameters)?,
+            moments: (0..kept)
+                .map(|index| weights(Arena::Moment(index)))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }

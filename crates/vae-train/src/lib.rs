@@ -1,23 +1,44 @@
-//! Training and using a model: recipes, devices, the training loop, the run folder and its pictures.
+//! Training and using a model: recipes, devices, the training loop, the run folder, pictures, and exchange with others.
 //!
 //! Emits events and never prints. Names no burn backend type: engines are trait objects (`vae_model::Engine`).
 
 mod checkpoint;
+mod corrupt;
 mod device;
 mod error;
+mod exchange;
 mod fused;
+mod inference;
+mod latents;
 mod manifest;
+mod onnx;
 mod pictures;
 mod plots;
 mod recipe;
+mod resume;
 mod run_folder;
+mod saved_run;
+mod sight;
+mod state;
 mod trainer;
+mod writer;
 
+pub use corrupt::Corrupt;
 pub use device::{BackendChoice, Device, EngineChoice};
 pub use error::TrainError;
+pub use exchange::{ExportFormat, export, read_pytorch, write_model};
 pub use fused::FusedEngine;
+pub use inference::{Inference, Score};
+pub use latents::{Latents, read_latents, write_scores};
 pub use manifest::{DataSummary, Manifest};
-pub use pictures::{Grid, manifold, reconstructions, samples};
+pub use pictures::{
+    Draw, Grid, Walk, grid, manifold, prior, reconstructions, samples, square_columns, stacked,
+    traversal,
+};
+pub use plots::{Plane, scatter, variances};
 pub use recipe::{Binarize, LikelihoodName, Preset, Recipe, RecipePatch};
-pub use run_folder::{RunFolder, SavedRun};
+pub use resume::Interrupted;
+pub use run_folder::RunFolder;
+pub use saved_run::SavedRun;
+pub use sight::Sight;
 pub use trainer::{EpochReport, Event, Outcome, Progress, Training};

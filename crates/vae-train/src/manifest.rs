@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 
 /// Of the folder's layout; counted up when an older program could not read it.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// What a run was trained on, how, and how far it got.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,13 +34,17 @@ pub struct Manifest {
 /// A data set in a few words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataSummary {
-    /// `digits` or a path.
+    /// A known set or a path.
     pub name: String,
+    /// What its files were found to be.
+    #[serde(default)]
+    pub format: String,
     /// Training images.
     pub train: usize,
-    /// Test images, the ones validated on.
-    pub test: usize,
-    /// SHA-256 of sizes, pixels and labels.
+    /// Images validated on.
+    #[serde(alias = "test")]
+    pub validation: usize,
+    /// SHA-256 of all that was read.
     pub fingerprint: String,
 }
 
@@ -50,9 +54,10 @@ impl DataSummary {
     pub fn of(dataset: &Dataset) -> Self {
         Self {
             name: dataset.name.clone(),
+            format: dataset.format.clone(),
             train: dataset.train.count(),
-            test: dataset.test.count(),
-            fingerprint: dataset.fingerprint(),
+            validation: dataset.validation.count(),
+            fingerprint: dataset.fingerprint.clone(),
         }
     }
 }

@@ -14,6 +14,8 @@ use plotters::style::{
     Color, FontStyle, HSLColor, IntoFont, RGBColor, ShapeStyle, WHITE, register_font,
 };
 
+use vae_data::Images;
+
 use crate::{EpochReport, TrainError};
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
@@ -70,16 +72,138 @@ fn draw(
     Ok(png.into_inner())
 }
 
-/// `latent.png`: each image at its posterior mean `mu`, `[count, 2]`, in the colour of its label, with a colour bar.
-pub(crate) fn latent(mu: &[f32], labels: &[u8]) -> Result<Vec<u8>, TrainError> {
-    let mut classes = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    let class = |label: &u8| classes.partition_point(|known| known < label);
+/// `latent.png`: each image at its posterior mean `mu`, `[count, latent]`, in the plane of the two most active dimensions.
+pub(crate) fn latent(mu: &[f32], latent: usize, images: &Images) -> Result<Vec<u8>, TrainError> {
+    let plane = Plane::most_active(mu, latent);
+    scatter(&plane, images)
+}
+
+/// Points in a plane, and what its axes are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plane {
+    /// `[count, 2]`
+    pub points: Vec<f32>,
+    /// To the right and upwards.
+    pub axes: [String; 2],
+}
+
+impl Plane {
+    /// `mu`, `[count, latent]`, in two of its dimensions, counted from 0; one twice if there is no other.
+    #[must_use]
+    pub fn of_dimensions(mu: &[f32], latent: usize, [right, up]: [usize; 2]) -> Self {
+        let rows = mu.chunks_exact(latent);
+        Self {
+            points: rows.flat_map(|row| [row[right], row[up]]).collect(),
+            axes: [right, up].map(|dimension| format!("mu of latent {}", dimension + 1)),
+        }
+    }
+
+    /// `mu` in the two dimensions, in order, where it varies most.
+    #[must_use]
+    pub fn most_active(mu: &[f32], latent: usize) -> Self {
+        let activity = variances(mu, latent);
+        let mut order: Vec<usize> = (0..latent).collect();
+        order.sort_by(|&a, &b| activity[b].total_cmp(&activity[a]));
+        let mut chosen = [order[0], *order.get(1).unwrap_or(&order[0])];
+        chosen.sort_unstable();
+        Self::of_dimensions(mu, latent, chosen)
+    }
+
+    /// `mu` in the plane of its first two principal components.
+    #[must_use]
+    pub fn principal(mu: &[f32], latent: usize) -> Self {
+        let (means, covariance) = covariance(mu, latent);
+        let total: f64 = (0..latent).map(|i| covariance[i * latent + i]).sum();
+        let mut rest = covariance;
+        let mut components = Vec::new();
+        for _ in 0..2 {
+            let (vector, value) = largest_component(&rest, latent);
+            for i in 0..latent {
+                for j in 0..latent {
+                    rest[i * latent + j] -= value * vector[i] * vector[j];
+                }
+            }
+            components.push((vector, value));
+        }
+        let along = |row: &[f32], vector: &[f64]| {
+            let terms = row.iter().zip(&means).zip(vector);
+            terms.map(|((&x, mean), v)| (f64::from(x) - mean) * v).sum::<f64>() as f32
+        };
+        let rows = mu.chunks_exact(latent);
+        let points = rows.flat_map(|row| [0, 1].map(|index: usize| along(row, &components[index].0)));
+        let axis = |index: usize| {
+            let share = 100.0 * components[index].1 / total.max(f64::MIN_POSITIVE);
+            format!("principal component {} of mu ({share:.0} % of the variance)", index + 1)
+        };
+        Self {
+            points: points.collect(),
+            axes: [axis(0), axis(1)],
+        }
+    }
+}
+
+/// Means and covariances of the columns of `[count, columns]`.
+fn covariance(values: &[f32], columns: usize) -> (Vec<f64>, Vec<f64>) {
+    let count = (values.len() / columns).max(1) as f64;
+    let mut means = vec![0.0; columns];
+    for row in values.chunks_exact(columns) {
+        for (mean, &x) in means.iter_mut().zip(row) {
+            *mean += f64::from(x) / count;
+        }
+    }
+    let mut covariance = vec![0.0; columns * columns];
+    for row in values.chunks_exact(columns) {
+        for i in 0..columns {
+            for j in 0..columns {
+                let product = (f64::from(row[i]) - means[i]) * (f64::from(row[j]) - means[j]);
+                covariance[i * columns + j] += product / count;
+            }
+        }
+    }
+    (means, covariance)
+}
+
+/// The variance of each latent dimension of `mu`, `[count, latent]`, over the data: Burda et al. call a dimension active
+/// if it is above 0.01.
+#[must_use]
+pub fn variances(mu: &[f32], latent: usize) -> Vec<f64> {
+    let (_, covariance) = covariance(mu, latent);
+    (0..latent).map(|i| covariance[i * latent + i]).collect()
+}
+
+/// The eigenvector of the largest eigenvalue of a symmetric matrix, and that value, by power iteration.
+fn largest_component(matrix: &[f64], side: usize) -> (Vec<f64>, f64) {
+    const ITERATIONS: usize = 1000;
+    // Any start that is not orthogonal to the result will do; equal parts could be.
+    let mut vector: Vec<f64> = (0..side).map(|i| 1.0 + i as f64 / 7.0).collect();
+    let mut value = 0.0;
+    for _ in 0..ITERATIONS {
+        let rows = matrix.chunks_exact(side);
+        let product = rows.map(|row| row.iter().zip(&vector).map(|(a, b)| a * b).sum::<f64>());
+        let product: Vec<f64> = product.collect();
+        value = product.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if value == 0.0 {
+            break;
+        }
+        vector = product.iter().map(|x| x / value).collect();
+    }
+    let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
+    (vector.iter().map(|x| x / norm).collect(), value)
+}
+
+/// The points of a plane as a PNG file, each in the colour of its image's label, with a colour bar.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn scatter(plane: &Plane, images: &Images) -> Result<Vec<u8>, TrainError> {
+    let mu = &plane.points;
+    let names = images.class_names();
+    let classes = images.classes().unwrap_or_else(|| vec![0; images.count()]);
+    let count = names.len().max(1);
     let reach = mu.iter().fold(1f32, |reach, value| reach.max(value.abs())) * 1.05;
     draw([900, 800], |area| {
-        let (plane, bar) = area.split_horizontally(800);
-        let mut chart = ChartBuilder::on(&plane)
+        let (left, bar) = area.split_horizontally(800);
+        let mut chart = ChartBuilder::on(&left)
             .margin(15)
             .set_label_area_size(LabelAreaPosition::Left, 55)
             .set_label_area_size(LabelAreaPosition::Bottom, 50)
@@ -87,24 +211,24 @@ pub(crate) fn latent(mu: &[f32], labels: &[u8]) -> Result<Vec<u8>, TrainError> {
         chart
             .configure_mesh()
             .disable_mesh()
-            .x_desc("mu of latent 1")
-            .y_desc("mu of latent 2")
+            .x_desc(&plane.axes[0])
+            .y_desc(&plane.axes[1])
             .label_style((FAMILY, 18))
             .draw()?;
-        let point = |(mu, label): (&[f32], &u8)| {
+        let point = |(mu, &class): (&[f32], &u32)| {
             Circle::new(
                 (mu[0], mu[1]),
                 2,
-                colour(class(label), classes.len()).mix(0.6).filled(),
+                colour(class as usize, count).mix(0.6).filled(),
             )
         };
-        chart.draw_series(mu.chunks_exact(2).zip(labels).map(point))?;
-        colour_bar(&bar, &classes)
+        chart.draw_series(mu.chunks_exact(2).zip(&classes).map(point))?;
+        colour_bar(&bar, names)
     })
 }
 
 /// One block of colour per class, the first at the bottom, with the class beside it.
-fn colour_bar(bar: &Area<'_>, classes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+fn colour_bar(bar: &Area<'_>, classes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let (top, bottom) = (15, bar.dim_in_pixel().1 as i32 - 65);
     let edge = |index: usize| bottom - (bottom - top) * index as i32 / classes.len() as i32;
     for (index, label) in classes.iter().enumerate() {
@@ -114,7 +238,7 @@ fn colour_bar(bar: &Area<'_>, classes: &[u8]) -> Result<(), Box<dyn std::error::
             colour(index, classes.len()).filled(),
         ))?;
         let text = Text::new(
-            label.to_string(),
+            label.chars().take(6).collect::<String>(),
             (45, (low + high) / 2 - 9),
             (FAMILY, 20).into_font(),
         );

@@ -1,26 +1,32 @@
 //! The run folder: what a run leaves, and how it is read back. Every file is written whole under a temporary name, synced
 //! and renamed, so that a kill at any moment leaves a loadable run; only `metrics.jsonl` grows by lines.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vae_model::{Engine, NamedTensor, Weights};
+use vae_data::Scaling;
+use vae_model::Weights;
 
+use crate::checkpoint::{self, Metadata};
 use crate::manifest::FORMAT_VERSION;
-use crate::trainer::EVALUATION_BATCH;
-use crate::{Device, EngineChoice, Manifest, Recipe, RecipePatch, TrainError, checkpoint};
+use crate::saved_run::{self, SCALING};
+use crate::state::State;
+use crate::{EpochReport, Manifest, Recipe, TrainError};
 
-const CONFIG: &str = "config.toml";
-const MANIFEST: &str = "manifest.json";
+/// Written last when a run begins: a folder that has one is a run.
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const MANIFEST: &str = "manifest.json";
 /// The weights of the epoch with the lowest validation loss.
-const BEST_WEIGHTS: &str = "model.safetensors";
-/// The weights of the latest epoch.
+pub(crate) const BEST_WEIGHTS: &str = "model.safetensors";
+/// The weights of the latest checkpoint.
 const LAST_WEIGHTS: &str = "last.safetensors";
-const OPTIMIZER_STATE: &str = "state.safetensors";
+/// All that the run needs to go on.
+const STATE: &str = "state.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
+
 /// A run folder that this process writes; no other process can while it lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -43,42 +49,62 @@ impl RunFolder {
             .unwrap_or_else(|| path(0))
     }
 
-    /// Makes the folder, locks it, and writes the recipe: an output that cannot be written is found before training.
+    /// Makes the folder and locks it: an output that cannot be written is found before training. It is no run before
+    /// [`Self::write_recipe`].
     ///
     /// # Errors
     /// If it holds a run already, another process writes it, or it cannot be written.
-    pub fn create(path: &Path, recipe: &Recipe) -> Result<Self, TrainError> {
-        let written = |path: PathBuf| {
-            move |cause| TrainError::File {
-                action: "written",
-                path,
-                cause,
-            }
-        };
+    pub fn create(path: &Path) -> Result<Self, TrainError> {
         if path.join(CONFIG).exists() {
             return Err(TrainError::FolderTaken(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(written(path.to_owned()))?;
-        let lock = File::create(path.join(LOCK)).map_err(written(path.join(LOCK)))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(TrainError::FolderLocked(path.to_owned()));
-            }
-            Err(fs::TryLockError::Error(cause)) => return Err(written(path.join(LOCK))(cause)),
-        }
-        let metrics = File::create(path.join(METRICS)).map_err(written(path.join(METRICS)))?;
+        fs::create_dir_all(path).map_err(unwritable(path))?;
+        let lock = lock(path)?;
+        let metrics = path.join(METRICS);
+        Ok(Self {
+            path: path.to_owned(),
+            metrics: File::create(&metrics).map_err(unwritable(&metrics))?,
+            _lock: lock,
+        })
+    }
+
+    /// Locks the folder of a run that goes on, whose metrics are cut to `metrics_bytes`, and gives the epochs in them.
+    ///
+    /// # Errors
+    /// If another process writes it, or it cannot be written.
+    pub(crate) fn reopen(
+        path: &Path,
+        metrics_bytes: u64,
+    ) -> Result<(Self, Vec<EpochReport>), TrainError> {
+        let lock = lock(path)?;
+        let name = path.join(METRICS);
+        let all = saved_run::read(path, &name)?;
+        let known = usize::try_from(metrics_bytes).ok().and_then(|length| all.get(..length));
+        let known = known.ok_or_else(|| TrainError::Damaged {
+            path: name.clone(),
+            what: format!(
+                "expected at least {metrics_bytes} bytes, as there were at the last checkpoint, found {}",
+                all.len()
+            ),
+        })?;
+        let metrics = OpenOptions::new().append(true).open(&name).map_err(unwritable(&name))?;
+        metrics.set_len(metrics_bytes).map_err(unwritable(&name))?;
+        let lines = known.split(|&byte| byte == b'\n');
+        let epochs = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let folder = Self {
             path: path.to_owned(),
             metrics,
             _lock: lock,
         };
-        let config = toml::to_string(recipe).map_err(|error| TrainError::Damaged {
-            path: path.join(CONFIG),
-            what: format!("cannot be encoded: {error}"),
-        })?;
-        folder.write(CONFIG, config.as_bytes())?;
-        Ok(folder)
+        Ok((folder, epochs))
+    }
+
+    /// Reads the recipe of the run in `path` and where it is.
+    pub(crate) fn read_state(path: &Path) -> Result<(Recipe, State), TrainError> {
+        let recipe = saved_run::recipe(path, &path.join(CONFIG))?;
+        let file = path.join(STATE);
+        let state = State::decode(&saved_run::read(path, &file)?, &file)?;
+        Ok((recipe, state))
     }
 
     /// Where it is.
@@ -115,39 +141,48 @@ impl RunFolder {
         self.write(MANIFEST, &json(manifest, MANIFEST)?)
     }
 
-    pub(crate) fn write_best(&self, weights: &Weights) -> Result<(), TrainError> {
-        self.write(BEST_WEIGHTS, &weights_file(weights)?)
+    /// Writes the recipe: from here on the folder is a run.
+    pub(crate) fn write_recipe(&self, recipe: &Recipe) -> Result<(), TrainError> {
+        let config = toml::to_string(recipe).map_err(|error| TrainError::Damaged {
+            path: self.path.join(CONFIG),
+            what: format!("cannot be encoded: {error}"),
+        })?;
+        self.write(CONFIG, config.as_bytes())
     }
 
-    pub(crate) fn write_last(&self, weights: &Weights) -> Result<(), TrainError> {
-        self.write(LAST_WEIGHTS, &weights_file(weights)?)
-    }
-
-    /// The optimizer's moments, with the manifest in the header: it says which step they are of.
-    pub(crate) fn write_optimizer(
+    pub(crate) fn write_best(
         &self,
-        moments: &[NamedTensor],
-        manifest: &Manifest,
+        weights: &Weights,
+        scaling: Option<&Scaling>,
     ) -> Result<(), TrainError> {
-        let header = String::from_utf8_lossy(&json(manifest, OPTIMIZER_STATE)?).into_owned();
-        self.write(
-            OPTIMIZER_STATE,
-            &checkpoint::encode(moments, &[("manifest", header)])?,
-        )
+        self.write(BEST_WEIGHTS, &weights_file(weights, scaling)?)
+    }
+
+    /// A checkpoint: the state first, which all else follows from.
+    pub(crate) fn write_state(
+        &self,
+        state: &State,
+        scaling: Option<&Scaling>,
+    ) -> Result<(), TrainError> {
+        // What the state counts on is on the disk before it.
+        self.metrics.sync_data().map_err(unwritable(&self.path.join(METRICS)))?;
+        self.write(STATE, &state.encode()?)?;
+        self.write(LAST_WEIGHTS, &weights_file(&state.snapshot.weights, scaling)?)?;
+        self.write_manifest(&state.position.manifest)
     }
 
     /// Appends one line of metrics.
-    pub(crate) fn log(&mut self, metrics: &impl Serialize) -> Result<(), TrainError> {
+    pub(crate) fn log(&self, metrics: &impl Serialize) -> Result<(), TrainError> {
         let mut line = json(metrics, METRICS)?;
         line.push(b'\n');
-        let path = self.path.join(METRICS);
-        self.metrics
-            .write_all(&line)
-            .map_err(|cause| TrainError::File {
-                action: "written",
-                path,
-                cause,
-            })
+        (&self.metrics).write_all(&line).map_err(unwritable(&self.path.join(METRICS)))
+    }
+
+    /// Length of the metrics.
+    pub(crate) fn metrics_bytes(&self) -> Result<u64, TrainError> {
+        let metadata = self.metrics.metadata();
+        let metadata = metadata.map_err(unwritable(&self.path.join(METRICS)))?;
+        Ok(metadata.len())
     }
 }
 
@@ -158,11 +193,36 @@ impl Drop for RunFolder {
     }
 }
 
-fn weights_file(weights: &Weights) -> Result<Vec<u8>, TrainError> {
-    checkpoint::encode(
-        weights.tensors(),
-        &[("format", format!("vae-gpu {FORMAT_VERSION}"))],
-    )
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> TrainError {
+    let path = path.to_owned();
+    move |cause| TrainError::File {
+        action: "written",
+        path,
+        cause,
+    }
+}
+
+fn lock(path: &Path) -> Result<File, TrainError> {
+    let name = path.join(LOCK);
+    let lock = File::create(&name).map_err(unwritable(&name))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(TrainError::FolderLocked(path.to_owned())),
+        Err(fs::TryLockError::Error(cause)) => Err(unwritable(&name)(cause)),
+    }
+}
+
+/// Weights with all that is needed to use them beside the config.
+pub(crate) fn weights_file(
+    weights: &Weights,
+    scaling: Option<&Scaling>,
+) -> Result<Vec<u8>, TrainError> {
+    let mut metadata = Metadata::from([("format".into(), format!("vae-gpu {FORMAT_VERSION}"))]);
+    if let Some(scaling) = scaling {
+        let text = String::from_utf8_lossy(&json(scaling, BEST_WEIGHTS)?).into_owned();
+        metadata.insert(SCALING.into(), text);
+    }
+    checkpoint::encode(weights.tensors(), metadata)
 }
 
 fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, TrainError> {
@@ -172,87 +232,14 @@ fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, TrainErro
     })
 }
 
-/// A run read back from its folder.
-#[derive(Clone, Debug)]
-pub struct SavedRun {
-    /// How it was trained.
-    pub recipe: Recipe,
-    /// On what, and how far.
-    pub manifest: Manifest,
-    /// The best weights.
-    pub weights: Weights,
-}
-
-impl SavedRun {
-    /// Reads the run in `path`.
-    ///
-    /// # Errors
-    /// If it is no run folder, or a file of it is damaged or of a newer version.
-    pub fn open(path: &Path) -> Result<Self, TrainError> {
-        let read = |name: &'static str| {
-            let file = path.join(name);
-            fs::read(&file).map_err(|cause| match cause.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => TrainError::NotARun {
-                    path: path.to_owned(),
-                    missing: name,
-                },
-                _ => TrainError::File {
-                    action: "read",
-                    path: file,
-                    cause,
-                },
-            })
-        };
-        let damaged = |name, what| TrainError::Damaged {
-            path: path.join(name),
-            what,
-        };
-        let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?)
-            .map_err(|error| damaged(MANIFEST, error.to_string()))?;
-        if manifest.format_version > FORMAT_VERSION {
-            let found = manifest.format_version;
-            let what = format!(
-                "format version {found}, but this vae-gpu knows up to {FORMAT_VERSION}; update it"
-            );
-            return Err(damaged(MANIFEST, what));
-        }
-        let config = String::from_utf8_lossy(&read(CONFIG)?).into_owned();
-        let patch: RecipePatch =
-            toml::from_str(&config).map_err(|error| damaged(CONFIG, error.to_string()))?;
-        // Settings that the run's version did not know yet have their defaults.
-        let recipe = patch
-            .over(RecipePatch::defaults())
-            .complete()
-            .ok_or_else(|| damaged(CONFIG, "a setting without a default is missing".into()))?;
-        let tensors = checkpoint::decode(&read(BEST_WEIGHTS)?, &path.join(BEST_WEIGHTS))?;
-        let weights = Weights::from_tensors(&recipe.model(), tensors)
-            .map_err(|error| damaged(BEST_WEIGHTS, error.to_string()))?;
-        Ok(Self {
-            recipe,
-            manifest,
-            weights,
-        })
-    }
-
-    /// The trained model on `device`.
-    ///
-    /// # Errors
-    /// If the model does not fit the device.
-    pub fn engine(&self, device: &Device) -> Result<Box<dyn Engine>, TrainError> {
-        device.engine(
-            &self.recipe.setup(&self.recipe.model(), &self.weights),
-            EngineChoice::Auto,
-            EVALUATION_BATCH,
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use vae_data::Dataset;
+    use vae_model::Snapshot;
 
     use super::*;
-    use crate::{DataSummary, RecipePatch};
+    use crate::state::Position;
+    use crate::{DataSummary, RecipePatch, SavedRun};
 
     fn recipe() -> Recipe {
         let patch = RecipePatch {
@@ -262,38 +249,81 @@ mod tests {
         Recipe::resolve(patch, &Dataset::digits().expect("built in")).expect("valid")
     }
 
+    fn state() -> State {
+        let weights = |seed| Weights::initial(&recipe().model(), seed);
+        State {
+            position: Position {
+                format_version: FORMAT_VERSION,
+                recipe: recipe(),
+                manifest: Manifest::new(
+                    "cpu".into(),
+                    DataSummary::of(&Dataset::digits().expect("built in")),
+                    3,
+                ),
+                epoch: 7,
+                metrics_bytes: 5,
+            },
+            losses: vec![vae_model::Losses { recon: 0.5, kl: 1.25 }; 3],
+            snapshot: Snapshot {
+                weights: weights(1),
+                moments: vec![weights(2)],
+            },
+        }
+    }
+
+    /// A complete run.
+    fn run(path: &Path) -> RunFolder {
+        let folder = RunFolder::create(path).expect("writable");
+        folder.write_best(&state().snapshot.weights, None).expect("writable");
+        folder.log(&1234).expect("writable");
+        folder.write_state(&state(), None).expect("writable");
+        folder.write_recipe(&recipe()).expect("writable");
+        folder
+    }
+
     #[test]
     fn what_was_written_reads_back() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("run");
-        let folder = RunFolder::create(&path, &recipe()).expect("writable");
-        let dataset = Dataset::digits().expect("built in");
-        let manifest = Manifest::new("cpu".into(), DataSummary::of(&dataset), 3);
-        let weights = Weights::initial(&recipe().model(), 1);
-        folder.write_manifest(&manifest).expect("writable");
-        folder.write_best(&weights).expect("writable");
+        drop(run(&path));
+        for name in ["", BEST_WEIGHTS, LAST_WEIGHTS] {
+            let saved = SavedRun::open(&path.join(name), None).expect("complete");
+            assert_eq!((saved.recipe, saved.weights), (recipe(), state().snapshot.weights));
+            assert_eq!(saved.manifest.is_some(), name.is_empty());
+        }
+        let (found, read) = RunFolder::read_state(&path).expect("complete");
+        assert_eq!((found, read), (recipe(), state()));
+    }
 
-        let saved = SavedRun::open(&path).expect("complete");
-        assert_eq!(
-            (saved.recipe, saved.manifest, saved.weights),
-            (recipe(), manifest, weights)
-        );
+    #[test]
+    fn metrics_are_cut_to_what_the_state_knows() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("run");
+        run(&path).log(&5678).expect("writable");
+        drop(RunFolder::reopen(&path, 5).expect("a run"));
+        assert_eq!(fs::read_to_string(path.join(METRICS)).expect("there"), "1234\n");
+        let error = RunFolder::reopen(&path, 6).expect_err("too short");
+        assert!(error.to_string().contains("expected at least 6 bytes"), "{error}");
     }
 
     #[test]
     fn a_second_writer_is_refused_while_the_first_lives_and_afterwards() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("run");
-        let folder = RunFolder::create(&path, &recipe()).expect("writable");
-        fs::remove_file(path.join(CONFIG)).expect("written");
+        let folder = RunFolder::create(&path).expect("writable");
         assert!(matches!(
-            RunFolder::create(&path, &recipe()),
+            RunFolder::create(&path),
             Err(TrainError::FolderLocked(_))
         ));
-        folder.write(CONFIG, b"").expect("writable");
+        drop(folder);
+        let folder = run(&path);
+        assert!(matches!(
+            RunFolder::reopen(&path, 0),
+            Err(TrainError::FolderLocked(_))
+        ));
         drop(folder);
         assert!(matches!(
-            RunFolder::create(&path, &recipe()),
+            RunFolder::create(&path),
             Err(TrainError::FolderTaken(_))
         ));
     }
@@ -303,8 +333,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let file = parent.path().join("file");
         fs::write(&file, "").expect("writable");
-        let error =
-            RunFolder::create(&file.join("run"), &recipe()).expect_err("a file is no folder");
+        let error = RunFolder::create(&file.join("run")).expect_err("a file is no folder");
         assert!(error.to_string().contains("cannot be written"), "{error}");
     }
 
@@ -312,29 +341,30 @@ mod tests {
     fn missing_and_damaged_files_are_named() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("run");
-        let message = |path: &Path| SavedRun::open(path).expect_err("not whole").to_string();
-        assert!(message(&path).contains("manifest.json is missing"));
+        let message = || SavedRun::open(&path, None).expect_err("not whole").to_string();
+        assert!(message().contains("manifest.json is missing"), "{}", message());
 
-        let folder = RunFolder::create(&path, &recipe()).expect("writable");
-        let dataset = Dataset::digits().expect("built in");
-        let manifest = Manifest::new("cpu".into(), DataSummary::of(&dataset), 3);
-        folder.write_manifest(&manifest).expect("writable");
-        assert!(message(&path).contains("model.safetensors is missing"));
-        let whole = weights_file(&Weights::initial(&recipe().model(), 1)).expect("encodable");
-        folder
-            .write(BEST_WEIGHTS, &whole[..whole.len() - 1])
-            .expect("writable");
-        assert!(message(&path).contains("truncated"), "{}", message(&path));
-        folder
-            .write_manifest(&Manifest {
-                format_version: 2,
-                ..manifest
-            })
-            .expect("writable");
-        assert!(
-            message(&path).contains("format version 2"),
-            "{}",
-            message(&path)
-        );
+        let folder = run(&path);
+        fs::remove_file(path.join(BEST_WEIGHTS)).expect("written");
+        assert!(message().contains("model.safetensors is missing"), "{}", message());
+        let whole = weights_file(&state().snapshot.weights, None).expect("encodable");
+        folder.write(BEST_WEIGHTS, &whole[..whole.len() - 1]).expect("writable");
+        assert!(message().contains("truncated"), "{}", message());
+        let newer = Manifest {
+            format_version: FORMAT_VERSION + 1,
+            ..state().position.manifest
+        };
+        folder.write_manifest(&newer).expect("writable");
+        assert!(message().contains("format version 3"), "{}", message());
+        folder.write(MANIFEST, b"{").expect("writable");
+        assert!(message().contains("not a manifest"), "{}", message());
+
+        let state = fs::read(path.join(STATE)).expect("written");
+        folder.write(STATE, &state[..100]).expect("writable");
+        let error = RunFolder::read_state(&path).expect_err("truncated").to_string();
+        assert!(error.contains("truncated"), "{error}");
+        folder.write(STATE, &whole).expect("writable");
+        let error = RunFolder::read_state(&path).expect_err("weights alone").to_string();
+        assert!(error.contains("no state to go on from"), "{error}");
     }
 }

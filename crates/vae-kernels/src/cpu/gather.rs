@@ -4,29 +4,33 @@ use pulp::Arch;
 use rayon::prelude::*;
 use vae_rng::Generator;
 
+use crate::program::Element;
+
 /// Rows of a task: fewer would cost more to hand out than to read.
 const TASK_ROWS: usize = 16;
 
-/// The images at `rows` of `bytes`, `[count, columns]`, scaled to `[0, 1]`: `[rows, columns]`. With a `binarization` and
-/// its step each pixel is drawn as 0 or 1.
+/// The images at `rows` of `bytes`, `[count, columns]` elements, bytes scaled to `[0, 1]`: `[rows, columns]`. With a
+/// `binarization` and its step each pixel is drawn as 0 or 1.
 ///
 /// # Panics
 /// If a row is not below the count.
 #[must_use]
 pub fn gather(
     bytes: &[u8],
+    element: Element,
     columns: usize,
     rows: &[u32],
     binarization: Option<(Generator, u64)>,
 ) -> Vec<f32> {
     let mut images = vec![0.0; rows.len() * columns];
-    gather_into(&mut images, bytes, columns, rows, binarization);
+    gather_into(&mut images, bytes, element, columns, rows, binarization);
     images
 }
 
 pub(super) fn gather_into(
     images: &mut [f32],
     bytes: &[u8],
+    element: Element,
     columns: usize,
     rows: &[u32],
     binarization: Option<(Generator, u64)>,
@@ -35,8 +39,16 @@ pub(super) fn gather_into(
     let batch = images.par_chunks_exact_mut(columns).zip(rows);
     let batch = batch.with_min_len(TASK_ROWS);
     batch.enumerate().for_each(|(row, (image, &index))| {
-        let bytes = &bytes[index as usize * columns..][..columns];
-        if let Some((generator, step)) = binarization {
+        let length = columns * element.size();
+        let bytes = &bytes[index as usize * length..][..length];
+        if element == Element::F32 {
+            for (x, bytes) in image.iter_mut().zip(bytes.as_chunks().0) {
+                *x = f32::from_le_bytes(*bytes);
+            }
+            if let Some((generator, step)) = binarization {
+                generator.binarize_floats(step, row as u32, image);
+            }
+        } else if let Some((generator, step)) = binarization {
             let pixels = generator.binarize(step, row as u32, bytes);
             for (x, pixel) in image.iter_mut().zip(pixels) {
                 *x = f32::from(pixel) / 255.0;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::matmul::{Matrix, matmul};
-use super::{Cpu, elementwise, gather, sample_kl};
+use super::{Cpu, corrupt, elementwise, gather, sample_kl};
 use crate::executor::Run;
 use crate::program::{Buffer, Layer, Pass};
 
@@ -12,11 +12,27 @@ impl Cpu {
     pub(super) fn pass(&mut self, pass: &Pass, run: &Run, batch: usize, rows: &[u32]) {
         let matrices = &mut self.matrices;
         match *pass {
-            Pass::Gather { images, binarize } => {
+            Pass::Gather {
+                images,
+                element,
+                binarize,
+            } => {
                 let columns = matrices[images.0].len() / batch;
                 let binarization = binarize.then_some((run.binarization, run.noise.step));
                 let images = &mut matrices[images.0];
-                gather::gather_into(images, &self.images, columns, rows, binarization);
+                gather::gather_into(images, &self.images, element, columns, rows, binarization);
+            }
+            Pass::Corrupt {
+                images,
+                corrupted,
+                corruption,
+            } => {
+                let [mut out] = take(matrices, [corrupted]);
+                out.copy_from_slice(&matrices[images.0]);
+                let columns = out.len() / batch;
+                let step = run.noise.step;
+                corrupt::corrupt(&mut out, columns, corruption, run.corruption, step, 0);
+                put(matrices, [corrupted], [out]);
             }
             Pass::DenseForward {
                 layer,

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 
+use bytes::Bytes;
 use wgpu::{BindGroup, Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::adapter::Gpu;
@@ -60,12 +60,12 @@ pub struct GpuExecutor {
 /// Where [`program::Pass::Gather`] finds the images.
 #[derive(Debug)]
 struct Images {
-    /// `[count, pixels]`, four to a word: all of them, or those of one submission.
+    /// `[count, row_bytes]`, four to a word: all of them, or those of one submission.
     buffer: Buffer,
     count: usize,
-    pixels: usize,
+    row_bytes: usize,
     /// The data set, where it is too large to stay on the GPU.
-    streamed: Option<Arc<[u8]>>,
+    streamed: Option<Bytes>,
 }
 
 /// A program at some batch, with its matrices and kernels.
@@ -87,11 +87,12 @@ struct Submitted {
 }
 
 impl GpuExecutor {
-    /// An executor whose optimizer remembers `moments` numbers of each parameter.
+    /// An executor whose optimizer remembers `moments`, each as long as `parameters`.
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn new(gpu: &Gpu, parameters: &[f32], moments: usize) -> Result<Self, ExecutorError> {
+    pub fn new(gpu: &Gpu, parameters: &[f32], moments: &[Vec<f32>]) -> Result<Self, ExecutorError> {
+        let moments = moments.concat();
         let link = Link::new(gpu);
         let length = parameters.len();
         let arena = size_of_val(parameters);
@@ -103,12 +104,12 @@ impl GpuExecutor {
             length,
             parameters: link.storage(arena),
             gradients: link.storage(arena),
-            moments: link.storage(moments * arena),
+            moments: link.storage(size_of_val(&moments[..])),
             square_sums: link.storage(SQUARE_SUMS * size_of::<f32>()),
             images: Images {
                 buffer: link.storage(0),
                 count: 0,
-                pixels: 0,
+                row_bytes: 0,
                 streamed: None,
             },
             rows: link.storage(ROWS * size_of::<u32>()),
@@ -124,6 +125,9 @@ impl GpuExecutor {
         executor
             .link
             .upload(&executor.parameters, bytemuck::cast_slice(parameters));
+        executor
+            .link
+            .upload(&executor.moments, bytemuck::cast_slice(&moments));
         executor.link.check()?;
         Ok(executor)
     }
@@ -133,13 +137,13 @@ impl GpuExecutor {
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn stream_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError> {
+    pub fn stream_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError> {
         self.flush()?;
         self.prepared.clear();
         self.images = Images {
             buffer: self.link.storage(STREAM),
-            count: images.len() / pixels,
-            pixels,
+            count: images.len() / row_bytes,
+            row_bytes,
             streamed: Some(images),
         };
         self.link.check()
@@ -234,7 +238,7 @@ impl GpuExecutor {
         let rows = self.rows.size() as usize / size_of::<u32>();
         let rows = rows.min(WORK / (3 * self.length.max(1)));
         match self.images.streamed {
-            Some(_) => rows.min(self.images.buffer.size() as usize / self.images.pixels),
+            Some(_) => rows.min(self.images.buffer.size() as usize / self.images.row_bytes),
             None => rows,
         }
     }
@@ -246,7 +250,7 @@ impl GpuExecutor {
             self.rows = self.link.storage(rows * size_of::<u32>());
             self.prepared.clear();
         }
-        let bytes = rows * self.images.pixels;
+        let bytes = rows * self.images.row_bytes;
         if self.images.streamed.is_some() && is_too_small(&self.images.buffer, bytes) {
             self.images.buffer = self.link.storage(bytes);
             self.prepared.clear();
@@ -268,10 +272,10 @@ impl GpuExecutor {
         }
         self.link.queue.write_buffer(&self.steps, 0, &constants);
         if let Some(bytes) = &self.images.streamed {
-            let pixels = self.images.pixels;
-            let mut images = Vec::with_capacity(rows.len() * pixels);
+            let length = self.images.row_bytes;
+            let mut images = Vec::with_capacity(rows.len() * length);
             for &row in &rows {
-                images.extend_from_slice(&bytes[row as usize * pixels..][..pixels]);
+                images.extend_from_slice(&bytes[row as usize * length..][..length]);
             }
             self.link.upload(&self.images.buffer, &images);
             rows = (0..rows.len() as u32).collect();
@@ -336,7 +340,7 @@ impl GpuExecutor {
 }
 
 impl Executor for GpuExecutor {
-    fn set_images(&mut self, images: Arc<[u8]>, pixels: usize) -> Result<(), ExecutorError> {
+    fn set_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError> {
         self.flush()?;
         self.prepared.clear();
         let bytes = images.len().next_multiple_of(size_of::<u32>());
@@ -350,13 +354,13 @@ impl Executor for GpuExecutor {
         let resident = fits.then(|| self.link.storage(bytes));
         let refused = pollster::block_on(scope.pop());
         let (Some(buffer), None) = (resident, refused) else {
-            return self.stream_images(images, pixels);
+            return self.stream_images(images, row_bytes);
         };
         self.link.upload(&buffer, &images);
         self.images = Images {
             buffer,
-            count: images.len() / pixels,
-            pixels,
+            count: images.len() / row_bytes,
+            row_bytes,
             streamed: None,
         };
         self.link.check()

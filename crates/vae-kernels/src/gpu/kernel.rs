@@ -3,9 +3,10 @@
 use super::source::{self, Source};
 use super::tile::Tile;
 use crate::program::{
-    Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
+    Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
 use crate::sample_kl::lanes_per_row;
+use vae_rng::Corruption;
 
 /// WebGPU's limit in each dimension.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -110,14 +111,53 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
     let columns = |buffer: Buffer| program.columns[buffer.0];
     let stem = pass.stem();
     match *pass {
-        Pass::Gather { images, binarize } => {
+        Pass::Gather {
+            images,
+            element,
+            binarize,
+        } => {
             let quads = batch * columns(images).div_ceil(4);
             let bindings = vec![(Read, Images), (Read, Rows), (Write, Matrix(images))];
+            let [bytes, floats] = [Element::U8, Element::F32].map(|which| element == which);
             Choice::plain(&source::GATHER)
+                .flag("bytes", bytes)
+                .flag("floats", floats)
                 .flag("binarize", binarize)
+                .flag("binarize_bytes", binarize && bytes)
+                .flag("binarize_floats", binarize && floats)
                 .kernel(
                     stem,
                     [batch, columns(images), 0, 0],
+                    bindings,
+                    linear(quads),
+                )
+        }
+        Pass::Corrupt {
+            images,
+            corrupted,
+            corruption,
+        } => {
+            let quads = batch * columns(images).div_ceil(4);
+            let (function, amount, [height, width]) = match corruption {
+                Corruption::Gaussian { sigma, clamp: true } => ("gaussian_clamped", sigma, [0, 0]),
+                Corruption::Gaussian { sigma, .. } => ("gaussian", sigma, [0, 0]),
+                Corruption::SaltPepper { probability } => ("salt_pepper", probability, [0, 0]),
+                Corruption::Mask {
+                    side,
+                    height,
+                    width,
+                } => ("mask", side as f32, [height as usize, width as usize]),
+            };
+            let is_mask = function == "mask";
+            let bindings = vec![(Read, Matrix(images)), (Write, Matrix(corrupted))];
+            Choice::plain(&source::CORRUPT)
+                .with("corruption", function.into())
+                .with("amount", format!("{amount:e}"))
+                // A mask's place is the same for all columns of a row.
+                .with("block", if is_mask { "0u" } else { "quad" }.into())
+                .kernel(
+                    stem,
+                    [batch, columns(images), height, width],
                     bindings,
                     linear(quads),
                 )
@@ -389,14 +429,38 @@ mod tests {
                     add(&columns, input);
                 }
             }
-            for binarize in [false, true] {
-                add(
-                    &[inputs],
-                    Pass::Gather {
+            for element in [Element::U8, Element::F32] {
+                for binarize in [false, true] {
+                    let gather = Pass::Gather {
                         images: x,
+                        element,
                         binarize,
-                    },
-                );
+                    };
+                    add(&[inputs], gather);
+                }
+            }
+            for corruption in [
+                Corruption::Gaussian {
+                    sigma: 1.0,
+                    clamp: false,
+                },
+                Corruption::Gaussian {
+                    sigma: 0.3,
+                    clamp: true,
+                },
+                Corruption::SaltPepper { probability: 0.5 },
+                Corruption::Mask {
+                    side: 1,
+                    height: 1,
+                    width: 3,
+                },
+            ] {
+                let corrupt = Pass::Corrupt {
+                    images: x,
+                    corrupted: y,
+                    corruption,
+                };
+                add(&[inputs, inputs], corrupt);
             }
             let latent = [2 * outputs, outputs, outputs, 2 * outputs];
             let forward = Pass::SampleKlForward {

@@ -27,6 +27,10 @@ pub(super) const GATHER: Source = Source {
     libraries: &[RANDOM, STEP, LINEAR],
     kernel: shader!("step/gather.wgsl"),
 };
+pub(super) const CORRUPT: Source = Source {
+    libraries: &[RANDOM, STEP, LINEAR],
+    kernel: shader!("step/corrupt.wgsl"),
+};
 pub(super) const DENSE_FORWARD: Source = Source {
     libraries: &[MATH, ACTIVATION, LAYER, MATMUL, AFFINE, STORE],
     kernel: shader!("step/dense_forward.wgsl"),

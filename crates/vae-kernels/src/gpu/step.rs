@@ -11,6 +11,7 @@ use crate::program::{Rule, Update};
 pub(super) struct StepConstants {
     noise_key: [u32; 2],
     binarization_key: [u32; 2],
+    corruption_key: [u32; 2],
     step: [u32; 2],
     first_row: u32,
     /// Where the batch begins in the list of rows.
@@ -19,7 +20,7 @@ pub(super) struct StepConstants {
     pub(super) slot: u32,
     beta: f32,
     clip_norm: f32,
-    padding: u32,
+    padding: [u32; 3],
     rule: [[f32; 4]; 2],
 }
 
@@ -45,13 +46,14 @@ impl StepConstants {
         Self {
             noise_key: run.noise.generator.key(),
             binarization_key: run.binarization.key(),
+            corruption_key: run.corruption.key(),
             step: [step as u32, (step >> 32) as u32],
             first_row: run.noise.first_row,
             rows: 0,
             slot: 0,
             beta: run.beta,
             clip_norm: update.and_then(|update| update.clip_norm).unwrap_or(0.0),
-            padding: 0,
+            padding: [0; 3],
             rule,
         }
     }

@@ -1,8 +1,8 @@
 //! Plans the step programs of a dense model from its configuration.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program};
-use vae_model::ModelConfig;
+use vae_kernels::program::{Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program};
+use vae_model::{ModelConfig, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of [`ModelConfig::layers`].
 #[derive(Clone, Debug)]
@@ -100,8 +100,28 @@ pub(super) struct LossPlan {
     /// The passes before the backward ones: all that an evaluation needs.
     pub(super) forward: Program,
     pub(super) images: Buffer,
+    /// What the encoder sees; the images themselves unless they are corrupted.
+    pub(super) seen: Buffer,
     pub(super) recon: Buffer,
     pub(super) kl: Buffer,
+}
+
+/// Latents and images to the images' likelihoods.
+#[derive(Debug)]
+pub(super) struct NllPlan {
+    pub(super) program: Program,
+    pub(super) z: Buffer,
+    pub(super) images: Buffer,
+    pub(super) recon: Buffer,
+}
+
+/// What the training images are made of.
+pub(super) const fn element(images: &TrainingImages) -> Element {
+    if images.is_float {
+        Element::F32
+    } else {
+        Element::U8
+    }
 }
 
 pub(super) fn encode(layers: &Layers) -> EncodePlan {
@@ -134,26 +154,38 @@ pub(super) fn decode(layers: &Layers) -> DecodePlan {
     DecodePlan { program, z, means }
 }
 
-pub(super) fn loss(layers: &Layers) -> LossPlan {
+pub(super) fn nll(layers: &Layers) -> NllPlan {
     let mut program = Program::default();
-    let images = program.buffer(inputs(&layers.encoder, layers.posterior));
-    let encoded = hidden(&mut program, layers, &layers.encoder, images, true);
+    let z = program.buffer(inputs(&layers.decoder, layers.output));
+    let images = program.buffer(layers.output.width());
+    let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
+    let [recon, _] = dense_nll(&mut program, layers, decoded.features(), images);
+    NllPlan {
+        program,
+        z,
+        images,
+        recon,
+    }
+}
+
+/// With `corrupts`, the encoder sees other images than those that it is to explain.
+pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
+    let mut program = Program::default();
+    let pixels = inputs(&layers.encoder, layers.posterior);
+    let images = program.buffer(pixels);
+    let seen = if corrupts {
+        program.buffer(pixels)
+    } else {
+        images
+    };
+    let encoded = hidden(&mut program, layers, &layers.encoder, seen, true);
     let posterior = posterior(&mut program, layers, &encoded);
     let (z, kl) = (program.buffer(layers.posterior.outputs), program.buffer(1));
     program
         .passes
         .push(Pass::SampleKlForward { posterior, z, kl });
     let decoded = hidden(&mut program, layers, &layers.decoder, z, true);
-    let parts = layers.output.width().div_ceil(NLL_COLUMNS);
-    let (recon, d_output) = (program.buffer(parts), program.buffer(layers.output.width()));
-    program.passes.push(Pass::DenseNll {
-        layer: layers.output,
-        input: decoded.features(),
-        images,
-        likelihood: layers.likelihood,
-        recon,
-        d_output,
-    });
+    let [recon, d_output] = dense_nll(&mut program, layers, decoded.features(), images);
     let forward = program.clone();
 
     backward_parameters(&mut program, layers.output, decoded.features(), d_output);
@@ -181,6 +213,7 @@ pub(super) fn loss(layers: &Layers) -> LossPlan {
         program,
         forward,
         images,
+        seen,
         recon,
         kl,
     }
@@ -188,10 +221,21 @@ pub(super) fn loss(layers: &Layers) -> LossPlan {
 
 impl LossPlan {
     /// The program of a training step, whose images come out of the data set.
-    pub(super) fn training(&self, binarize: bool) -> TrainingProgram {
+    pub(super) fn training(&self, from: &TrainingImages) -> TrainingProgram {
         let mut program = self.program.clone();
         let images = self.images;
-        program.passes.insert(0, Pass::Gather { images, binarize });
+        let gather = Pass::Gather {
+            images,
+            element: element(from),
+            binarize: from.binarize,
+        };
+        let corrupt = from.corruption.map(|corruption| Pass::Corrupt {
+            images,
+            corrupted: self.seen,
+            corruption,
+        });
+        let first = [gather].into_iter().chain(corrupt);
+        program.passes.splice(0..0, first);
         TrainingProgram {
             program,
             recon: self.recon,
@@ -262,6 +306,27 @@ fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer
         slope: None,
     });
     output
+}
+
+/// `[recon, d_output]` of `images` under the output layer.
+fn dense_nll(
+    program: &mut Program,
+    layers: &Layers,
+    input: Buffer,
+    images: Buffer,
+) -> [Buffer; 2] {
+    let width = layers.output.width();
+    let recon = program.buffer(width.div_ceil(NLL_COLUMNS));
+    let d_output = program.buffer(width);
+    program.passes.push(Pass::DenseNll {
+        layer: layers.output,
+        input,
+        images,
+        likelihood: layers.likelihood,
+        recon,
+        d_output,
+    });
+    [recon, d_output]
 }
 
 fn backward_parameters(program: &mut Program, layer: Layer, input: Buffer, d_output: Buffer) {

@@ -1,0 +1,228 @@
+//! Named data sets: found in a folder or the cache, else downloaded, and never used without their check sums being right.
+
+mod download;
+mod sets;
+
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+use self::download::{Failure, download};
+pub use self::sets::NamedSet;
+use self::sets::Sum;
+use crate::{DataError, Progress, Watch};
+
+/// Where data sets are kept and whether they may be downloaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchOptions {
+    /// Has the files, itself or in a folder of the set's name; without it they are in the cache.
+    pub data_dir: Option<PathBuf>,
+    /// Download nothing.
+    pub offline: bool,
+}
+
+/// The folder with the four files of `set`, each plain or as `.gz`; those that are not there are downloaded.
+///
+/// The folder is `data_dir/<name>`, `data_dir` if that has one of the files, or without a `data_dir` `<name>` in
+/// [`cache_folder`]. The variable `VAE_GPU_MIRROR` replaces the built-in mirrors by one address that has
+/// `<name>/<stem>.gz` below it.
+///
+/// # Errors
+/// If a file is missing and cannot or may not be downloaded, or one in `data_dir` is wrong: that one is never overwritten.
+pub fn fetch(
+    set: &NamedSet,
+    options: &FetchOptions,
+    watch: Watch<'_>,
+) -> Result<PathBuf, DataError> {
+    let mirrors = match env::var("VAE_GPU_MIRROR") {
+        Ok(base) if !base.is_empty() => {
+            vec![format!("{}/{}", base.trim_end_matches('/'), set.name)]
+        }
+        _ => set.mirrors.iter().map(ToString::to_string).collect(),
+    };
+    let place = match &options.data_dir {
+        Some(data_dir) => Place::of_the_user(set, data_dir),
+        None => Place::cache(cache_folder()?.join(set.name)),
+    };
+    place.complete(set, &mirrors, options.offline, watch)?;
+    Ok(place.folder)
+}
+
+/// The folder of the downloads: `data` in the folder that the variable `VAE_GPU_CACHE` names, or else in the one that the
+/// operating system keeps for `vae-gpu` (`~/.cache/vae-gpu` on Linux).
+///
+/// # Errors
+/// If neither is known.
+pub fn cache_folder() -> Result<PathBuf, DataError> {
+    let cache = match env::var_os("VAE_GPU_CACHE") {
+        Some(folder) if !folder.is_empty() => folder.into(),
+        _ => ProjectDirs::from("", "", "vae-gpu")
+            .ok_or(DataError::NoCacheFolder)?
+            .cache_dir()
+            .to_owned(),
+    };
+    Ok(cache.join("data"))
+}
+
+/// Where the files of one set are or will be.
+struct Place {
+    folder: PathBuf,
+    /// Whether wrong files may be replaced.
+    ours: bool,
+}
+
+impl Place {
+    fn cache(folder: PathBuf) -> Self {
+        Self { folder, ours: true }
+    }
+
+    fn of_the_user(set: &NamedSet, data_dir: &Path) -> Self {
+        let named = data_dir.join(set.name);
+        let holds_some =
+            |folder: &Path| (set.files.iter()).any(|(stem, _)| stored(folder, stem).is_some());
+        let folder = if !holds_some(&named) && holds_some(data_dir) {
+            data_dir.to_owned()
+        } else {
+            named
+        };
+        Self {
+            folder,
+            ours: false,
+        }
+    }
+
+    /// Downloads what is not there.
+    fn complete(
+        &self,
+        set: &NamedSet,
+        mirrors: &[String],
+        offline: bool,
+        watch: Watch<'_>,
+    ) -> Result<(), DataError> {
+        let absent = self.absent(set)?;
+        if absent.is_empty() {
+            return Ok(());
+        }
+        if offline {
+            let files: Vec<_> = (absent.iter())
+                .map(|(stem, sum)| match sum {
+                    Sum::Plain(_) => (*stem).to_owned(),
+                    Sum::Gzip(_) => format!("{stem}.gz"),
+                })
+                .collect();
+            return Err(DataError::Offline {
+                name: set.name,
+                folder: self.folder.clone(),
+                files: files.join(", "),
+            });
+        }
+        fs::create_dir_all(&self.folder).map_err(unwritable(&self.folder))?;
+        let _lock = lock(&self.folder, watch)?;
+        // Looked for again: whoever held the lock was downloading them.
+        for (stem, sum) in self.absent(set)? {
+            let file = format!("{stem}.gz");
+            let part = self.folder.join(format!("{file}.part"));
+            let mut reasons = String::new();
+            let arrived = mirrors.iter().try_fold(false, |arrived, mirror| {
+                if arrived {
+                    return Ok(true);
+                }
+                let url = format!("{mirror}/{file}");
+                match download(&url, &part, sum, watch) {
+                    Ok(()) => Ok(true),
+                    Err(Failure::Mirror(reason)) => {
+                        reasons += &format!("\n  {url}: {reason}");
+                        Ok(false)
+                    }
+                    Err(Failure::Disk(error)) => Err(error),
+                }
+            })?;
+            if !arrived {
+                return Err(DataError::NoMirror {
+                    name: set.name,
+                    file,
+                    reasons,
+                });
+            }
+            let whole = self.folder.join(file);
+            fs::rename(&part, &whole).map_err(unwritable(&whole))?;
+            // A wrong plain file would be read before the right packed one.
+            remove(&self.folder.join(stem))?;
+        }
+        Ok(())
+    }
+
+    /// The files that are to be downloaded.
+    fn absent(&self, set: &NamedSet) -> Result<Vec<(&'static str, Sum)>, DataError> {
+        let mut absent = Vec::new();
+        for &(stem, sum) in &set.files {
+            let Some(path) = stored(&self.folder, stem) else {
+                absent.push((stem, sum));
+                continue;
+            };
+            match sum.mismatch(&path) {
+                None => {}
+                Some(_) if self.ours => absent.push((stem, sum)),
+                Some(found) => {
+                    return Err(DataError::Wrong {
+                        source_name: path.display().to_string(),
+                        field: sum.of_what().to_owned(),
+                        expected: format!("{} for `{}`", sum.hex(), set.name),
+                        found: format!(
+                            "{found} (your file is left as it is: move it away, or use another folder)"
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(absent)
+    }
+}
+
+/// The file of that stem, in the order in which they are read.
+fn stored(folder: &Path, stem: &str) -> Option<PathBuf> {
+    [folder.join(stem), folder.join(format!("{stem}.gz"))]
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// Keeps other processes from downloading into `folder` until it is dropped.
+fn lock(folder: &Path, watch: Watch<'_>) -> Result<File, DataError> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).map_err(unwritable(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            watch(Progress {
+                what: "waiting for another download",
+                done: 0,
+                total: None,
+                bytes: true,
+            });
+            file.lock().map_err(unwritable(&path))?;
+        }
+        Err(TryLockError::Error(cause)) => return Err(unwritable(&path)(cause)),
+    }
+    Ok(file)
+}
+
+fn remove(path: &Path) -> Result<(), DataError> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(unwritable(path)(cause)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path) -> impl Fn(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |cause| DataError::Unwritable {
+        path: path.clone(),
+        cause,
+    }
+}
+
+#[cfg(test)]
+mod tests;

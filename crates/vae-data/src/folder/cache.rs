@@ -1,0 +1,37 @@
+//! Decoded folders on disk, for data larger than memory and for the next run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{DecodedFile, FolderOptions, Listing, cache_key, decode_to_file};
+use crate::{DataError, Watch};
+
+/// The NPY file in the folder `cache` that [`decode_to_file`] makes of `listing`, made now unless it is there.
+///
+/// # Errors
+/// As [`decode_to_file`].
+pub fn decode_to_cache(
+    listing: &Listing,
+    options: &FolderOptions,
+    cache: &Path,
+    watch: Watch<'_>,
+) -> Result<(PathBuf, DecodedFile), DataError> {
+    let key = cache_key(listing, options)?;
+    let npy = cache.join(format!("{key}.npy"));
+    // Written after the pixels: where it is, they are.
+    let summary = cache.join(format!("{key}.json"));
+    let known = fs::read(&summary).ok();
+    let known = known.and_then(|bytes| serde_json::from_slice::<DecodedFile>(&bytes).ok());
+    if let Some(decoded) = known.filter(|_| npy.is_file()) {
+        return Ok((npy, decoded));
+    }
+    let unwritable = |cause| DataError::Unwritable {
+        path: summary.clone(),
+        cause,
+    };
+    fs::create_dir_all(cache).map_err(unwritable)?;
+    let decoded = decode_to_file(listing, options, &npy, watch)?;
+    let bytes = serde_json::to_vec(&decoded).map_err(|error| unwritable(error.into()))?;
+    fs::write(&summary, bytes).map_err(unwritable)?;
+    Ok((npy, decoded))
+}

@@ -1,0 +1,164 @@
+//! One image file: what its header says, and its pixels fitted into a height and a width.
+//!
+//! The format is told by content. 16-bit samples become 8-bit ones, alpha is composited on black, the orientation that a
+//! camera noted (EXIF, TIFF) is applied; colour profiles are not.
+
+use std::io;
+use std::path::Path;
+
+use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, ImageResult, Limits, Pixel,
+};
+
+use super::Fit;
+
+/// The longest side that is decoded or scaled to: JPEG's limit.
+pub(super) const MAX_SIDE: u32 = 65_535;
+
+/// The most memory one image may take while it is decoded: no photograph needs it, a decompression bomb does.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// A linear filter, widened for downscaling so that it averages: what torchvision's `Resize` does with images. Unlike
+/// Lanczos it cannot overshoot, and so keeps black and white strokes free of rings.
+const FILTER: FilterType = FilterType::Triangle;
+
+/// What an image is before its pixels are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Height and width as seen, that is after orientation.
+    pub(super) size: [usize; 2],
+    /// Whether the file can only hold grey; palettes and WebP count as coloured.
+    pub(super) is_grey: bool,
+}
+
+impl Header {
+    pub(super) fn read(path: &Path) -> ImageResult<Self> {
+        let (decoder, orientation) = open(path)?;
+        let (width, height) = decoder.dimensions();
+        let is_turned = matches!(
+            orientation,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        );
+        let (height, width) = (height as usize, width as usize);
+        Ok(Self {
+            size: if is_turned {
+                [width, height]
+            } else {
+                [height, width]
+            },
+            is_grey: !decoder.color_type().has_color(),
+        })
+    }
+}
+
+fn open(path: &Path) -> ImageResult<(impl ImageDecoder, Orientation)> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    if decoder.total_bytes() == 0 {
+        return Err(refused("the image has no pixels"));
+    }
+    let orientation = decoder.orientation()?;
+    Ok((decoder, orientation))
+}
+
+fn refused(why: &str) -> ImageError {
+    ImageError::IoError(io::Error::other(why))
+}
+
+/// Decodes the image at `path`, whose header was `header`, into `target`: `[channels, height, width]`.
+pub(super) fn decode_into(
+    path: &Path,
+    header: Header,
+    [channels, height, width]: [usize; 3],
+    fit: Option<Fit>,
+    target: &mut [u8],
+) -> ImageResult<()> {
+    let (decoder, orientation) = open(path)?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    if [image.height() as usize, image.width() as usize] != header.size {
+        return Err(refused("the file changed while it was being read"));
+    }
+    if image.color().has_alpha() {
+        image = over_black(image);
+    }
+    // Both are at most `MAX_SIDE`.
+    let size = (width as u32, height as u32);
+    if channels == 1 {
+        target.copy_from_slice(&fitted(image.into_luma8(), size, fit));
+        return Ok(());
+    }
+    let image = fitted(image.into_rgb8(), size, fit);
+    for (channel, plane) in target.chunks_exact_mut(height * width).enumerate() {
+        for (byte, pixel) in plane.iter_mut().zip(image.chunks_exact(channels)) {
+            *byte = pixel[channel];
+        }
+    }
+    Ok(())
+}
+
+fn over_black(image: DynamicImage) -> DynamicImage {
+    let mut image = image.into_rgba8();
+    for pixel in image.pixels_mut() {
+        let [.., alpha] = pixel.0;
+        for byte in &mut pixel.0[..3] {
+            *byte = ((u16::from(*byte) * u16::from(alpha) + 127) / 255) as u8;
+        }
+        pixel.0[3] = 255;
+    }
+    DynamicImage::ImageRgba8(image)
+}
+
+type Bytes<P> = ImageBuffer<P, Vec<u8>>;
+
+fn fitted<P>(image: Bytes<P>, (width, height): (u32, u32), fit: Option<Fit>) -> Bytes<P>
+where
+    P: Pixel<Subpixel = u8> + 'static,
+{
+    let size = image.dimensions();
+    if size == (width, height) {
+        return image;
+    }
+    match fit {
+        Some(Fit::Crop) => {
+            let (w, h) = largest_inside(size, (width, height));
+            let middle = imageops::crop_imm(&image, (size.0 - w) / 2, (size.1 - h) / 2, w, h);
+            imageops::resize(&*middle, width, height, FILTER)
+        }
+        Some(Fit::Pad) => {
+            let (w, h) = largest_inside((width, height), size);
+            let mut padded = Bytes::new(width, height);
+            let (left, top) = ((width - w) / 2, (height - h) / 2);
+            let scaled = imageops::resize(&image, w, h, FILTER);
+            imageops::replace(&mut padded, &scaled, left.into(), top.into());
+            padded
+        }
+        Some(Fit::Stretch) | None => imageops::resize(&image, width, height, FILTER),
+    }
+}
+
+/// Width and height of the largest rectangle of `shape`'s aspect ratio inside `frame`, rounded to whole pixels.
+fn largest_inside(frame: (u32, u32), shape: (u32, u32)) -> (u32, u32) {
+    // At least 1, and at most the frame's side because `numerator <= denominator`.
+    let part = |side: u32, numerator: u64, denominator: u64| {
+        ((u64::from(side) * numerator + denominator / 2) / denominator).max(1) as u32
+    };
+    let wide = u64::from(shape.0) * u64::from(frame.1);
+    let tall = u64::from(shape.1) * u64::from(frame.0);
+    if wide >= tall {
+        (frame.0, part(frame.1, tall, wide))
+    } else {
+        (part(frame.0, wide, tall), frame.1)
+    }
+}

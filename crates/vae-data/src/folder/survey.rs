@@ -1,0 +1,235 @@
+//! What a folder's images will be decoded to, and the decoding.
+//!
+//! A first pass reads only headers, to settle channels and size before any pixel is decoded; a second one decodes, a chunk
+//! of files at a time on all cores, in the order of the listing.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use image::ImageResult;
+use rayon::prelude::*;
+
+use super::file::{self, Header, MAX_SIDE};
+use super::{FORMATS, FolderOptions, Listing};
+use crate::{DataError, Progress, Watch};
+
+/// What the decoded images of a chunk may take together, unless one for each core takes more.
+/// Tests have small images, and want several chunks of them.
+const CHUNK_BYTES: usize = if cfg!(test) { 64 } else { 64 << 20 };
+
+/// Which files will be decoded, and to what.
+pub(super) struct Survey<'a> {
+    listing: &'a Listing,
+    options: &'a FolderOptions,
+    /// Those with a good header: the index in the listing, and the header.
+    pub(super) files: Vec<(usize, Header)>,
+    /// Those left out: the index in the listing, and why.
+    bad: Vec<(usize, String)>,
+    /// Channels, height and width of every decoded image.
+    pub(super) shape: [usize; 3],
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(
+        listing: &'a Listing,
+        options: &'a FolderOptions,
+        watch: Watch<'_>,
+    ) -> Result<Self, DataError> {
+        let counter = Counter::new("reading image headers", listing.files.len(), watch);
+        let headers: Vec<_> = listing
+            .files
+            .par_iter()
+            .map(|file| {
+                let header = Header::read(&listing.root.join(file));
+                counter.step();
+                header
+            })
+            .collect();
+        let mut survey = Self {
+            listing,
+            options,
+            files: Vec::with_capacity(headers.len()),
+            bad: Vec::new(),
+            shape: [0; 3],
+        };
+        for (index, header) in headers.into_iter().enumerate() {
+            if let Some(header) = survey.good(index, header)? {
+                survey.files.push((index, header));
+            }
+        }
+        let is_grey = options.grey || survey.files.iter().all(|(_, header)| header.is_grey);
+        let [height, width] = survey.size()?;
+        survey.shape = [if is_grey { 1 } else { 3 }, height, width];
+        Ok(survey)
+    }
+
+    /// The height and width that all images will have.
+    fn size(&self) -> Result<[usize; 2], DataError> {
+        let Some(&(first, Header { size, .. })) = self.files.first() else {
+            return Err(self.nothing_left());
+        };
+        let path = |index: usize| self.listing.root.join(&self.listing.files[index]);
+        let Some([height, width]) = self.options.size else {
+            let other = self.files.iter().find(|(_, header)| header.size != size);
+            return other.map_or(Ok(size), |&(index, other)| {
+                Err(wrong(
+                    &path(index),
+                    "size",
+                    format!("{}, as {} has", shown(size), path(first).display()),
+                    format!("{} (`--size HxW` scales all images)", shown(other.size)),
+                ))
+            });
+        };
+        if [height, width]
+            .iter()
+            .any(|&side| side == 0 || side > MAX_SIDE as usize)
+        {
+            return Err(wrong(
+                &self.listing.root,
+                "--size",
+                format!("a height and a width from 1 to {MAX_SIDE}"),
+                shown([height, width]),
+            ));
+        }
+        let is_other = |[h, w]: [usize; 2]| h as u64 * width as u64 != w as u64 * height as u64;
+        let mut files = self.files.iter();
+        match files.find(|(_, header)| self.options.fit.is_none() && is_other(header.size)) {
+            Some(&(index, header)) => Err(wrong(
+                &path(index),
+                "size",
+                format!("the aspect ratio of {}", shown([height, width])),
+                format!(
+                    "{} (choose `--fit crop`, `pad` or `stretch`)",
+                    shown(header.size)
+                ),
+            )),
+            None => Ok([height, width]),
+        }
+    }
+
+    /// Decodes the files chunk by chunk and hands each image to `sink` in order; returns the indices of those decoded.
+    pub(super) fn decode(
+        &mut self,
+        watch: Watch<'_>,
+        mut sink: impl FnMut(&[u8]) -> Result<(), DataError>,
+    ) -> Result<Vec<usize>, DataError> {
+        let length = self.image_length();
+        let files = std::mem::take(&mut self.files);
+        let counter = Counter::new("decoding images", files.len(), watch);
+        let chunk_images = (CHUNK_BYTES / length).max(rayon::current_num_threads());
+        let chunk_images = chunk_images.min(files.len());
+        let mut pixels = vec![0; chunk_images * length];
+        let mut kept = Vec::with_capacity(files.len());
+        for chunk in files.chunks(chunk_images) {
+            let results: Vec<_> = pixels
+                .par_chunks_exact_mut(length)
+                .zip(chunk)
+                .map(|(image, &(index, header))| {
+                    let path = self.listing.root.join(&self.listing.files[index]);
+                    let result =
+                        file::decode_into(&path, header, self.shape, self.options.fit, image);
+                    counter.step();
+                    result
+                })
+                .collect();
+            for ((image, result), &(index, _)) in
+                pixels.chunks_exact(length).zip(results).zip(chunk)
+            {
+                if self.good(index, result)?.is_some() {
+                    sink(image)?;
+                    kept.push(index);
+                }
+            }
+        }
+        if kept.is_empty() {
+            return Err(self.nothing_left());
+        }
+        Ok(kept)
+    }
+
+    /// Bytes of a decoded image.
+    pub(super) fn image_length(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// What was read of a file, or `None` if it is bad and bad ones are skipped.
+    fn good<T>(&mut self, index: usize, result: ImageResult<T>) -> Result<Option<T>, DataError> {
+        match result {
+            Ok(good) => Ok(Some(good)),
+            Err(reason) if self.options.skip_bad => {
+                self.bad.push((index, reason.to_string()));
+                Ok(None)
+            }
+            Err(reason) => Err(wrong(
+                &self.listing.root.join(&self.listing.files[index]),
+                "image",
+                format!("a {FORMATS} file that can be decoded"),
+                format!("`{reason}` (`--skip-bad` leaves such files out)"),
+            )),
+        }
+    }
+
+    fn nothing_left(&self) -> DataError {
+        let found = match self.skipped().first() {
+            Some(first) => format!("{} bad ones, the first {first}", self.bad.len()),
+            None => "none".into(),
+        };
+        let expected = format!("{FORMATS} files, at least one that can be decoded");
+        wrong(&self.listing.root, "images", expected, found)
+    }
+
+    /// A line for each file left out, in the order of the listing.
+    pub(super) fn skipped(&self) -> Vec<String> {
+        let mut bad: Vec<_> = self.bad.iter().collect();
+        bad.sort();
+        bad.iter()
+            .map(|(index, reason)| format!("{}: {reason}", self.listing.files[*index].display()))
+            .collect()
+    }
+}
+
+/// Tells the watch of each file done, from whichever thread did it.
+struct Counter<'a> {
+    what: &'static str,
+    done: AtomicU64,
+    total: u64,
+    watch: Watch<'a>,
+}
+
+impl<'a> Counter<'a> {
+    fn new(what: &'static str, total: usize, watch: Watch<'a>) -> Self {
+        Self {
+            what,
+            done: AtomicU64::new(0),
+            total: total as u64,
+            watch,
+        }
+    }
+
+    fn step(&self) {
+        (self.watch)(Progress {
+            what: self.what,
+            done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
+            total: Some(self.total),
+            bytes: false,
+        });
+    }
+}
+
+fn shown([height, width]: [usize; 2]) -> String {
+    format!("{height} x {width}")
+}
+
+pub(super) fn wrong(
+    path: &Path,
+    field: &str,
+    expected: impl Into<String>,
+    found: String,
+) -> DataError {
+    DataError::Wrong {
+        source_name: path.display().to_string(),
+        field: field.into(),
+        expected: expected.into(),
+        found,
+    }
+}

@@ -1,0 +1,410 @@
+//! Samples of one shape, in memory or mapped from a file, and views of some of their rows.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vae_rng::Generator;
+
+use crate::Shape;
+
+/// One number of a sample as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// A byte; 255 stands for 1.
+    U8,
+    /// A little-endian `f32`.
+    F32,
+}
+
+impl Element {
+    /// Bytes that it takes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// A class for each row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// `[rows]`, each a place in `names`.
+    pub classes: Vec<u32>,
+    /// What the classes are called.
+    pub names: Vec<String>,
+}
+
+impl Labels {
+    /// Classes of the distinct names in `labels`, numbers in the order of numbers, other names in that of the alphabet.
+    #[must_use]
+    pub fn of(labels: &[String]) -> Self {
+        let mut names = labels.to_vec();
+        names.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
+            (Ok(x), Ok(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
+            (x, y) => x.is_err().cmp(&y.is_err()).then_with(|| a.cmp(b)),
+        });
+        names.dedup();
+        let places: std::collections::HashMap<&str, u32> =
+            names.iter().map(String::as_str).zip(0..).collect();
+        let classes = labels.iter().map(|label| places[label.as_str()]).collect();
+        Self { classes, names }
+    }
+
+    /// Classes that are integers.
+    #[must_use]
+    pub fn of_integers(labels: &[i64]) -> Self {
+        let mut values = labels.to_vec();
+        values.sort_unstable();
+        values.dedup();
+        let class = |label: &i64| values.partition_point(|known| known < label) as u32;
+        Self {
+            classes: labels.iter().map(class).collect(),
+            names: values.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// All rows of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// `[rows, channels, height, width]`
+    pub pixels: Bytes,
+    /// What `pixels` is made of.
+    pub element: Element,
+    /// Of one row.
+    pub shape: Shape,
+    /// Of the rows, if they have any.
+    pub labels: Option<Labels>,
+    /// What the rows are called, if they are files.
+    pub names: Option<Vec<String>>,
+    /// What a table's columns are called.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Array {
+    /// Bytes without labels or names.
+    #[must_use]
+    pub fn bytes(pixels: impl Into<Bytes>, shape: Shape) -> Self {
+        Self {
+            pixels: pixels.into(),
+            element: Element::U8,
+            shape,
+            labels: None,
+            names: None,
+            columns: None,
+        }
+    }
+
+    /// Numbers without labels or names.
+    #[must_use]
+    pub fn floats(values: Vec<f32>, shape: Shape) -> Self {
+        Self {
+            pixels: float_bytes(values),
+            element: Element::F32,
+            ..Self::bytes(Bytes::new(), shape)
+        }
+    }
+
+    /// Its number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.pixels.len() / self.row_bytes().max(1)
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.shape.length() * self.element.size()
+    }
+}
+
+/// `values` as bytes, without a copy where the machine is little-endian.
+#[cfg(target_endian = "little")]
+fn float_bytes(values: Vec<f32>) -> Bytes {
+    struct Floats(Vec<f32>);
+    impl AsRef<[u8]> for Floats {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+    Bytes::from_owner(Floats(values))
+}
+
+#[cfg(target_endian = "big")]
+fn float_bytes(values: Vec<f32>) -> Bytes {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+}
+
+/// Some rows of an [`Array`], in an order: the training part of a data set, for example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Whose rows.
+    pub array: Arc<Array>,
+    /// Which.
+    pub rows: Arc<[u32]>,
+}
+
+impl From<Array> for Images {
+    fn from(array: Array) -> Self {
+        Self {
+            rows: (0..array.rows() as u32).collect(),
+            array: Arc::new(array),
+        }
+    }
+}
+
+impl Images {
+    /// The number of images.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Of each image.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.array.shape
+    }
+
+    /// Numbers of one image.
+    #[must_use]
+    pub fn image_length(&self) -> usize {
+        self.shape().length()
+    }
+
+    /// The images at `places` of this view.
+    #[must_use]
+    pub fn subset(&self, places: &[u32]) -> Self {
+        Self {
+            array: Arc::clone(&self.array),
+            rows: places.iter().map(|&place| self.rows[place as usize]).collect(),
+        }
+    }
+
+    /// The classes of the images: `[count]`.
+    #[must_use]
+    pub fn classes(&self) -> Option<Vec<u32>> {
+        let labels = self.array.labels.as_ref()?;
+        let class = |&row: &u32| labels.classes[row as usize];
+        Some(self.rows.iter().map(class).collect())
+    }
+
+    /// What the classes are called; empty without labels.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        let labels = self.array.labels.as_ref();
+        labels.map_or(&[], |labels| &labels.names)
+    }
+
+    /// The label of the image at `place`.
+    #[must_use]
+    pub fn label(&self, place: usize) -> Option<&str> {
+        let labels = self.array.labels.as_ref()?;
+        let class = labels.classes[self.rows[place] as usize];
+        labels.names.get(class as usize).map(String::as_str)
+    }
+
+    /// What the image at `place` is called in its source: its file's name, else its row, counted from 0.
+    #[must_use]
+    pub fn id(&self, place: usize) -> Cow<'_, str> {
+        let row = self.rows[place] as usize;
+        match &self.array.names {
+            Some(names) => Cow::Borrowed(&names[row]),
+            None => Cow::Owned(row.to_string()),
+        }
+    }
+
+    /// The stored bytes of the image at `place`.
+    #[must_use]
+    pub fn bytes(&self, place: usize) -> &[u8] {
+        let length = self.array.row_bytes();
+        &self.array.pixels[self.rows[place] as usize * length..][..length]
+    }
+
+    /// The images at `places`, bytes scaled to `[0, 1]`: `[places, channels * height * width]`.
+    ///
+    /// # Panics
+    /// If a place is not below [`Images::count`].
+    #[must_use]
+    pub fn gather(&self, places: &[u32]) -> Vec<f32> {
+        let mut gathered = Vec::with_capacity(places.len() * self.image_length());
+        for &place in places {
+            self.append(place as usize, &mut gathered);
+        }
+        gathered
+    }
+
+    fn append(&self, place: usize, values: &mut Vec<f32>) {
+        let bytes = self.bytes(place);
+        match self.array.element {
+            Element::U8 => values.extend(bytes.iter().map(|&byte| f32::from(byte) / 255.0)),
+            Element::F32 => {
+                let floats = bytes.as_chunks().0.iter();
+                values.extend(floats.map(|&bytes| f32::from_le_bytes(bytes)));
+            }
+        }
+    }
+
+    /// Calls `visit` with each place and its values as [`Self::gather`] gives them.
+    pub fn each(&self, mut visit: impl FnMut(usize, &[f32])) {
+        let mut values = Vec::new();
+        for place in 0..self.count() {
+            values.clear();
+            self.append(place, &mut values);
+            visit(place, &values);
+        }
+    }
+
+    /// The same labels and names with other values, `[count, channels * height * width]`.
+    #[must_use]
+    pub fn with_values(&self, values: Vec<f32>) -> Self {
+        self.replaced(Array::floats(values, self.shape()))
+    }
+
+    /// These images alone, in a new array with the values of `array`.
+    fn replaced(&self, array: Array) -> Self {
+        let source = &self.array;
+        let labels = source.labels.as_ref().map(|labels| Labels {
+            classes: self.classes().unwrap_or_default(),
+            names: labels.names.clone(),
+        });
+        let names = source.names.as_ref();
+        let named = |names: &Vec<String>| -> Vec<String> {
+            let rows = self.rows.iter();
+            rows.map(|&row| names[row as usize].clone()).collect()
+        };
+        Self::from(Array {
+            labels,
+            names: names.map(named),
+            columns: source.columns.clone(),
+            ..array
+        })
+    }
+
+    /// Lowest and highest value, bytes scaled to `[0, 1]`.
+    ///
+    /// # Errors
+    /// With place and column of the first value that is not finite.
+    pub fn range(&self) -> Result<[f32; 2], (usize, usize)> {
+        if self.array.element == Element::U8 {
+            let mut range = [u8::MAX, 0];
+            for place in 0..self.count() {
+                let bytes = self.bytes(place).iter();
+                range = bytes.fold(range, |[low, high], &byte| [low.min(byte), high.max(byte)]);
+            }
+            return Ok(range.map(|byte| f32::from(byte) / 255.0));
+        }
+        let (mut range, mut bad) = ([f32::INFINITY, f32::NEG_INFINITY], None);
+        self.each(|place, values| {
+            for (column, &value) in values.iter().enumerate() {
+                range = [range[0].min(value), range[1].max(value)];
+                if !value.is_finite() {
+                    bad = bad.or(Some((place, column)));
+                }
+            }
+        });
+        bad.map_or(Ok(range), Err)
+    }
+
+    /// The same images in black and white, each pixel drawn once with its brightness as the probability of white.
+    #[must_use]
+    pub fn binarized(&self, generator: Generator) -> Self {
+        self.map(
+            |place, bytes| generator.binarize(0, place, bytes).collect(),
+            |place, values| generator.binarize_floats(0, place, values),
+        )
+    }
+
+    /// The same images in black and white: white is what is brighter than one half.
+    #[must_use]
+    pub fn thresholded(&self) -> Self {
+        self.map(
+            |_, bytes| bytes.iter().map(|&byte| if byte > 127 { 255 } else { 0 }).collect(),
+            |_, values| {
+                for value in values {
+                    *value = f32::from(u8::from(*value > 0.5));
+                }
+            },
+        )
+    }
+
+    fn map(
+        &self,
+        bytes: impl Fn(u32, &[u8]) -> Vec<u8>,
+        floats: impl Fn(u32, &mut [f32]),
+    ) -> Self {
+        if self.array.element == Element::U8 {
+            let images = (0..self.count()).flat_map(|place| bytes(place as u32, self.bytes(place)));
+            let pixels: Vec<u8> = images.collect();
+            return self.replaced(Array::bytes(pixels, self.shape()));
+        }
+        let places: Vec<u32> = (0..self.count() as u32).collect();
+        let mut values = self.gather(&places);
+        for (place, image) in (0..).zip(values.chunks_mut(self.image_length().max(1))) {
+            floats(place, image);
+        }
+        self.with_values(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digits;
+
+    #[test]
+    fn gathering_scales_bytes_and_follows_the_rows_of_the_view() {
+        let array = Array::bytes(vec![0, 51, 255, 102, 1, 2], Shape::grey(1, 2));
+        let images = Images::from(array);
+        assert_eq!(images.gather(&[1, 0]), [1.0, 0.4, 0.0, 0.2]);
+        let view = images.subset(&[1]);
+        assert_eq!((view.count(), view.gather(&[0])), (1, vec![1.0, 0.4]));
+        assert_eq!(view.id(0), "1");
+    }
+
+    #[test]
+    fn floats_stay_what_they_are() {
+        let values = vec![0.5, -3.0, f32::MIN_POSITIVE, 7.25];
+        let images = Images::from(Array::floats(values.clone(), Shape::grey(1, 2)));
+        assert_eq!(images.gather(&[0, 1]), values);
+        assert_eq!(images.range(), Ok([-3.0, 7.25]));
+        let bad = images.with_values(vec![0.0, 1.0, 2.0, f32::NAN]);
+        assert_eq!(bad.range(), Err((1, 1)));
+    }
+
+    #[test]
+    fn labels_are_in_the_order_of_numbers_and_of_the_alphabet() {
+        let labels = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            Labels::of(&names)
+        };
+        let numbers = labels(&["10", "9", "10", "-1"]);
+        assert_eq!((numbers.names, numbers.classes), (vec!["-1".into(), "9".into(), "10".into()], vec![2, 1, 2, 0]));
+        assert_eq!(labels(&["dog", "cat", "2"]).names, ["2", "cat", "dog"]);
+        assert_eq!(Labels::of_integers(&[7, 3, 7]).names, ["3", "7"]);
+    }
+
+    #[test]
+    fn binarized_images_are_black_and_white_and_as_bright_as_before() {
+        let (_, digits) = digits::read().expect("built in");
+        let generator = |seed| Generator::new(seed, vae_rng::Stream::Binarization);
+        let mean = |images: &Images| {
+            let mut sum = 0.0;
+            images.each(|_, values| sum += values.iter().map(|&x| f64::from(x)).sum::<f64>());
+            sum / (images.count() * images.image_length()) as f64
+        };
+        let floats = digits.with_values(digits.gather(&(0..1000).collect::<Vec<_>>()));
+        for images in [&digits, &floats] {
+            let binarized = images.binarized(generator(1));
+            binarized.each(|_, values| assert!(values.iter().all(|&x| x == 0.0 || x == 1.0)));
+            // 784,000 draws of a standard deviation below one half: five of their mean's.
+            assert!((mean(&binarized) - mean(images)).abs() < 0.003);
+            assert_eq!(binarized, images.binarized(generator(1)));
+            assert_ne!(binarized, images.binarized(generator(2)));
+            assert_eq!(binarized.classes(), images.classes());
+            let white = images.thresholded();
+            white.each(|_, values| assert!(values.iter().all(|&x| x == 0.0 || x == 1.0)));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Files whose samples are mapped into memory and read when they are wanted: data larger than memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bytes::Bytes;
+use memmap2::Mmap;
+
+use crate::{Array, DataError, Element, Layout, Shape, idx, npy};
+
+/// The samples of an NPY or IDX file, left on disk. The file must not be changed or cut while it is used: the system would
+/// end the program.
+///
+/// # Errors
+/// If the file cannot be mapped as it is.
+pub(crate) fn open(
+    path: &Path,
+    size: Option<[usize; 2]>,
+    layout: Option<Layout>,
+) -> Result<Array, DataError> {
+    let name = path.display().to_string();
+    let unreadable = |cause| DataError::Unreadable {
+        source_name: name.clone(),
+        cause,
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).map_err(unreadable)?;
+    let mut file = File::open(path).map_err(unreadable)?;
+    let (element, shape, rows, offset) = if magic == [0, 0, 8, 3] {
+        let [rows, height, width] = idx::read_header(&mut file, &name)?;
+        (Element::U8, Shape::grey(height, width), rows, 16)
+    } else {
+        let header = npy::read_header(&mut file, &name)?;
+        let element = match header.element {
+            npy::NpyElement::U8 => Element::U8,
+            npy::NpyElement::F32 if !header.big_endian => Element::F32,
+            other => return Err(convert(&name, &format!("elements of {other:?}"))),
+        };
+        let (rows, shape, is_channels_last) = npy_shape(&name, &header.shape, size, layout)?;
+        if header.fortran_order || is_channels_last {
+            return Err(convert(&name, "Fortran order or channels last"));
+        }
+        (element, shape, rows, header.data_offset)
+    };
+    #[expect(unsafe_code, reason = "no safe way to map a file; see the function's docs")]
+    // SAFETY: the mapping is read-only, and the docs forbid changing the file meanwhile.
+    let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+    let length = rows.checked_mul(shape.length() * element.size());
+    let end = length.and_then(|length| offset.checked_add(length));
+    if end != Some(map.len()) {
+        return Err(DataError::Wrong {
+            source_name: name,
+            field: "data".into(),
+            expected: format!("a file of {} bytes for {rows} x {shape}", end.unwrap_or(usize::MAX)),
+            found: format!("{} bytes (truncated?)", map.len()),
+        });
+    }
+    Ok(Array {
+        element,
+        ..Array::bytes(Bytes::from_owner(map).slice(offset..), shape)
+    })
+}
+
+fn convert(name: &str, what: &str) -> DataError {
+    DataError::unfit(
+        name,
+        format!(
+            "{what} cannot be streamed as they lie; write them anew with `vae-gpu data convert {name} --out FILE.npy`, or load \
+             them without --stream"
+        ),
+    )
+}
+
+/// Rows, shape of a row, and whether channels come last, of an array of samples.
+pub(crate) fn npy_shape(
+    name: &str,
+    sizes: &[usize],
+    size: Option<[usize; 2]>,
+    layout: Option<Layout>,
+) -> Result<(usize, Shape, bool), DataError> {
+    let wrong = |expected: &str| {
+        Err(DataError::Wrong {
+            source_name: name.to_owned(),
+            field: "shape".into(),
+            expected: expected.to_owned(),
+            found: format!("{sizes:?}"),
+        })
+    };
+    let (rows, shape, last) = match *sizes {
+        [rows, length] => (rows, flat(name, length, size)?, false),
+        [rows, height, width] => (rows, Shape::grey(height, width), false),
+        [rows, a, height_or_width, b] => {
+            let is_count = |channels| channels == 1 || channels == 3;
+            let layout = match (layout, is_count(a), is_count(b)) {
+                (Some(layout), ..) => layout,
+                (None, true, false) => Layout::ChannelsFirst,
+                (None, false, true) => Layout::ChannelsLast,
+                _ => return wrong("--layout channels-first or channels-last, for this could be either"),
+            };
+            let (channels, height, width) = match layout {
+                Layout::ChannelsFirst => (a, height_or_width, b),
+                Layout::ChannelsLast => (b, a, height_or_width),
+            };
+            let shape = Shape {
+                channels,
+                height,
+                width,
+            };
+            (rows, shape, layout == Layout::ChannelsLast && channels > 1)
+        }
+        _ => {
+            return wrong(
+                "[samples, values], [samples, height, width] or [samples, channels, height, width]",
+            );
+        }
+    };
+    if sizes.len() > 2 && size.is_some_and(|size| size != [shape.height, shape.width]) {
+        return wrong("images of --size, which resizes image files and shapes flat rows only");
+    }
+    Ok((rows, shape, last))
+}
+
+/// The shape of a row of `length` values: an image of `size` if one is asked for, grey or in three channels.
+pub(crate) fn flat(
+    name: &str,
+    length: usize,
+    size: Option<[usize; 2]>,
+) -> Result<Shape, DataError> {
+    let Some([height, width]) = size else {
+        return Ok(Shape::grey(1, length));
+    };
+    let channels = length / (height * width).max(1);
+    if channels * height * width != length || !(channels == 1 || channels == 3) {
+        return Err(DataError::Wrong {
+            source_name: name.to_owned(),
+            field: "values of a sample".into(),
+            expected: format!("{height} x {width} of --size, once or three times"),
+            found: length.to_string(),
+        });
+    }
+    Ok(Shape {
+        channels,
+        height,
+        width,
+    })
+}

@@ -1,0 +1,17 @@
+//! How far a long reading is.
+
+/// How far something that takes its time is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// For example `decoding images` or a file's name.
+    pub what: &'a str,
+    /// Done so far.
+    pub done: u64,
+    /// Of how many, where that is known.
+    pub total: Option<u64>,
+    /// Whether they are bytes; else they are items.
+    pub bytes: bool,
+}
+
+/// Whoever wants to know; called from any thread.
+pub type Watch<'a> = &'a (dyn Fn(Progress<'_>) + Sync);

@@ -1,0 +1,215 @@
+//! What is done to values before a model sees them, and undone when it gives them back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Element, Images};
+
+/// How values are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Bytes from 0..255 to 0..1, floats not at all.
+    Auto,
+    /// Not at all: a byte of 255 is 255.
+    None,
+    /// From 0..255 to 0..1.
+    Bytes,
+    /// Each column of a table, or each channel of images, to 0..1.
+    MinMax,
+    /// Each to a mean of 0 and a standard deviation of 1.
+    Standardize,
+}
+
+/// `(x - offset) / range` of each column of a table, or each channel of images: fitted to training data, saved with the
+/// model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    offset: Vec<f64>,
+    range: Vec<f64>,
+}
+
+impl Scaling {
+    /// What `scale` means for `train`, in units of its source; `None` if nothing is to be done that
+    /// [`Images::gather`] does not do.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn fit(scale: Scale, train: &Images) -> Result<Option<Self>, DataError> {
+        let is_byte = train.array.element == Element::U8;
+        let columns = columns(train);
+        let same = |offset: f64, range: f64| {
+            Some(Self {
+                offset: vec![offset; columns],
+                range: vec![range; columns],
+            })
+        };
+        Ok(match scale {
+            Scale::Auto => None,
+            Scale::Bytes if is_byte => None,
+            Scale::Bytes => same(0.0, 255.0),
+            Scale::None if is_byte => same(0.0, 1.0),
+            Scale::None => None,
+            Scale::MinMax | Scale::Standardize => {
+                if let Err((place, column)) = train.range() {
+                    return Err(not_finite("training data", place, column));
+                }
+                Some(Self::measure(scale, train, columns))
+            }
+        })
+    }
+
+    fn measure(scale: Scale, train: &Images, columns: usize) -> Self {
+        let unit = unit(train);
+        let group = train.image_length() / columns;
+        let mut low = vec![f64::INFINITY; columns];
+        let mut high = vec![f64::NEG_INFINITY; columns];
+        // Welford's means and sums of squares: stable for a column of large numbers that differ little.
+        let (mut mean, mut squares) = (vec![0.0; columns], vec![0.0; columns]);
+        let mut seen = vec![0.0; columns];
+        train.each(|_, values| {
+            for (place, &value) in values.iter().enumerate() {
+                let (column, x) = (place / group, f64::from(value) * unit);
+                low[column] = x.min(low[column]);
+                high[column] = x.max(high[column]);
+                seen[column] += 1.0;
+                let off = x - mean[column];
+                mean[column] += off / seen[column];
+                squares[column] += off * (x - mean[column]);
+            }
+        });
+        let (offset, range): (Vec<f64>, Vec<f64>) = if scale == Scale::MinMax {
+            let range = low.iter().zip(&high).map(|(low, high)| high - low);
+            (low.clone(), range.collect())
+        } else {
+            let deviation = squares.iter().zip(&seen).map(|(sum, count)| (sum / count).sqrt());
+            (mean, deviation.collect())
+        };
+        // A column that never changes becomes 0.
+        let range = range.into_iter().map(|x| if x > 0.0 { x } else { 1.0 });
+        Self {
+            offset,
+            range: range.collect(),
+        }
+    }
+
+    /// `images`, in units of their source, as the model sees them.
+    ///
+    /// # Errors
+    /// If they have another number of columns or channels.
+    pub fn apply(&self, images: &Images) -> Result<Images, DataError> {
+        let columns = columns(images);
+        if columns != self.offset.len() {
+            let what = format!(
+                "expected {} columns, as the model was trained on, found {columns}",
+                self.offset.len()
+            );
+            return Err(DataError::unfit("scaling", what));
+        }
+        let unit = unit(images);
+        let places: Vec<u32> = (0..images.count() as u32).collect();
+        let mut values = images.gather(&places);
+        self.each(&mut values, images.image_length(), |x, offset, range| {
+            (x * unit - offset) / range
+        });
+        Ok(images.with_values(values))
+    }
+
+    /// `values`, `[count, length]`, of the model in units of the source.
+    pub fn undo(&self, values: &mut [f32], length: usize) {
+        self.each(values, length, |x, offset, range| x * range + offset);
+    }
+
+    fn each(&self, values: &mut [f32], length: usize, change: impl Fn(f64, f64, f64) -> f64) {
+        let group = length / self.offset.len();
+        for row in values.chunks_mut(length) {
+            for (values, (&offset, &range)) in
+                row.chunks_mut(group).zip(self.offset.iter().zip(&self.range))
+            {
+                for x in values {
+                    *x = change(f64::from(*x), offset, range) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Columns of a table, or channels of images: what has a scale of its own.
+fn columns(images: &Images) -> usize {
+    let shape = images.shape();
+    if shape.is_table() {
+        shape.width
+    } else {
+        shape.channels
+    }
+}
+
+/// What a stored byte of 255, which is gathered as 1, is in units of its source.
+fn unit(images: &Images) -> f64 {
+    match images.array.element {
+        Element::U8 => 255.0,
+        Element::F32 => 1.0,
+    }
+}
+
+pub(crate) fn not_finite(name: &str, place: usize, column: usize) -> DataError {
+    let what = format!(
+        "sample {place}, value {column} (both counted from 0): not a finite number; a model cannot be trained on NaN or \
+         infinity: remove or fill them"
+    );
+    DataError::unfit(name, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Array, Shape};
+
+    fn table() -> Images {
+        let values = vec![1e6, 5.0, -2.0, 1e6 + 1.0, 5.0, 2.0, 1e6 + 2.0, 5.0, 6.0];
+        Images::from(Array::floats(values, Shape::grey(1, 3)))
+    }
+
+    #[test]
+    fn min_max_takes_each_column_to_zero_and_one_and_back() {
+        let scaling = Scaling::fit(Scale::MinMax, &table()).expect("finite").expect("a scaling");
+        let mut values = scaling.apply(&table()).expect("columns").gather(&[0, 1, 2]);
+        assert_eq!(values, [0.0, 0.0, 0.0, 0.5, 0.0, 0.5, 1.0, 0.0, 1.0]);
+        scaling.undo(&mut values, 3);
+        assert_eq!(values, table().gather(&[0, 1, 2]));
+    }
+
+    #[test]
+    fn standardized_columns_have_mean_zero_and_deviation_one() {
+        let scaling = Scaling::fit(Scale::Standardize, &table()).expect("finite").expect("a scaling");
+        let values = scaling.apply(&table()).expect("columns").gather(&[0, 1, 2]);
+        let root = 1.5f32.sqrt();
+        let expected = [-root, 0.0, -root, 0.0, 0.0, 0.0, root, 0.0, root];
+        for (found, expected) in values.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn channels_of_images_are_scaled_whole_and_bytes_in_units_of_bytes() {
+        let shape = Shape {
+            channels: 3,
+            height: 1,
+            width: 2,
+        };
+        let images = Images::from(Array::bytes(vec![10, 20, 0, 0, 7, 255], shape));
+        let scaled = |scale| {
+            let scaling = Scaling::fit(scale, &images).expect("finite");
+            scaling.map(|scaling| scaling.apply(&images).expect("channels").gather(&[0]))
+        };
+        assert_eq!(scaled(Scale::MinMax), Some(vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
+        assert_eq!(scaled(Scale::None), Some(vec![10.0, 20.0, 0.0, 0.0, 7.0, 255.0]));
+        assert_eq!((scaled(Scale::Auto), scaled(Scale::Bytes)), (None, None));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_named() {
+        let bad = table().with_values(vec![0.0, 1.0, 2.0, 3.0, f32::INFINITY, 5.0, 6.0, 7.0, 8.0]);
+        let error = Scaling::fit(Scale::MinMax, &bad).expect_err("infinity");
+        assert!(error.to_string().contains("sample 1, value 1"), "{error}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Samples written to files that [`crate::Source::open`] reads again.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::npy::NpyArrayRef;
+use crate::{DataError, Element, Images, Progress, Shape, Watch, npy, table};
+
+/// What samples are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One array, `[samples, values]`, `[samples, height, width]` or `[samples, channels, height, width]`; labels in a
+    /// second file.
+    Npy,
+    /// Arrays `x` and `y`.
+    Npz,
+    /// A line each, with a header.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// An image each, in a folder for each class.
+    Png,
+    /// A file of grey images and one of labels.
+    Idx,
+}
+
+impl Format {
+    /// The format that the end of a path's name stands for; a name without one is a folder of PNG files.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let Some(extension) = path.extension() else {
+            return Some(Self::Png);
+        };
+        match extension.to_string_lossy().to_ascii_lowercase().as_str() {
+            "npy" => Some(Self::Npy),
+            "npz" => Some(Self::Npz),
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "idx" => Some(Self::Idx),
+            _ => None,
+        }
+    }
+}
+
+/// Writes `images` to `path` and gives the files and folders that were made.
+///
+/// # Errors
+/// If `path` is taken or cannot be written, or the format cannot hold such samples.
+pub fn write(
+    images: &Images,
+    path: &Path,
+    format: Format,
+    watch: Watch<'_>,
+) -> Result<Vec<PathBuf>, DataError> {
+    let name = path.display().to_string();
+    if path.exists() {
+        return Err(DataError::unfit(&name, "is there already; choose another --out, or delete it"));
+    }
+    let is_byte = images.array.element == Element::U8;
+    let shape = images.shape();
+    match format {
+        Format::Png | Format::Idx if !is_byte => {
+            let what = "expected samples of bytes for this format, found floats; write .npy, .npz or .csv";
+            return Err(DataError::unfit(&name, what));
+        }
+        Format::Png if !(shape.channels == 1 || shape.channels == 3) => {
+            let what = format!("expected 1 or 3 channels for PNG files, found {}", shape.channels);
+            return Err(DataError::unfit(&name, what));
+        }
+        Format::Idx if shape.channels != 1 => {
+            return Err(DataError::unfit(&name, "expected grey images for IDX, found coloured ones"));
+        }
+        _ => {}
+    }
+    let mut made = vec![path.to_owned()];
+    let written = match format {
+        Format::Npy => {
+            let labels = path.with_extension("labels.npy");
+            array_file(path, |out| npy_samples(out, images, watch)).and_then(|()| {
+                let Some(classes) = integers(images) else {
+                    return Ok(());
+                };
+                made.push(labels.clone());
+                array_file(&labels, |out| npy::write_i64(out, &[classes.len()], &classes))
+            })
+        }
+        Format::Npz => npz(path, images),
+        Format::Csv => array_file(path, |out| csv(out, b',', images)),
+        Format::Tsv => array_file(path, |out| csv(out, b'\t', images)),
+        Format::Idx => {
+            let labels = path.with_extension("labels.idx");
+            array_file(path, |out| idx(out, images)).and_then(|()| {
+                let Some(classes) = integers(images) else {
+                    return Ok(());
+                };
+                made.push(labels.clone());
+                array_file(&labels, |out| idx_labels(out, &classes))
+            })
+        }
+        Format::Png => png_folder(path, images, watch),
+    };
+    written.map_err(|cause| DataError::Unwritable {
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(made)
+}
+
+/// A file that is complete or not there.
+fn array_file(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let replace = || -> io::Result<()> {
+        let mut out = BufWriter::new(File::create(&temporary)?);
+        content(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    replace().inspect_err(|_| {
+        // The error that matters is the first.
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// `[samples, ..]` as arrays are shaped.
+fn sizes(images: &Images) -> Vec<usize> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = images.shape();
+    let count = images.count();
+    match (channels, height) {
+        (1, 1) => vec![count, width],
+        (1, _) => vec![count, height, width],
+        _ => vec![count, channels, height, width],
+    }
+}
+
+fn npy_samples(out: &mut impl Write, images: &Images, watch: Watch<'_>) -> io::Result<()> {
+    let descr = match images.array.element {
+        Element::U8 => "|u1",
+        Element::F32 => "<f4",
+    };
+    out.write_all(&npy::header_bytes(descr, &sizes(images)))?;
+    for place in 0..images.count() {
+        out.write_all(images.bytes(place))?;
+        watch(Progress {
+            what: "writing samples",
+            done: place as u64 + 1,
+            total: Some(images.count() as u64),
+            bytes: false,
+        });
+    }
+    Ok(())
+}
+
+fn npz(path: &Path, images: &Images) -> io::Result<()> {
+    let (sizes, places) = (sizes(images), 0..images.count());
+    let bytes: Vec<u8> = places.clone().flat_map(|place| images.bytes(place).to_vec()).collect();
+    let floats: Vec<f32>;
+    let x = match images.array.element {
+        Element::U8 => NpyArrayRef::U8(&sizes, &bytes),
+        Element::F32 => {
+            floats = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            NpyArrayRef::F32(&sizes, &floats)
+        }
+    };
+    let classes = integers(images);
+    let count = [images.count()];
+    let y = classes.as_ref().map(|classes| ("y", NpyArrayRef::I64(&count, classes)));
+    let arrays: Vec<_> = [("x", x)].into_iter().chain(y).collect();
+    array_file(path, |out| npy::write_npz(out, &arrays))
+}
+
+/// Labels as integers: what they are called if all are numbers, else the places of their names in the alphabet.
+fn integers(images: &Images) -> Option<Vec<i64>> {
+    let classes = images.classes()?;
+    let names = images.class_names().iter();
+    let values: Result<Vec<i64>, _> = names.map(|name| name.parse()).collect();
+    let value = |class: u32| match &values {
+        Ok(values) => values[class as usize],
+        Err(_) => class.into(),
+    };
+    Some(classes.into_iter().map(value).collect())
+}
+
+/// In units of the source: bytes as 0 to 255.
+fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
+    let columns = images.array.columns.clone();
+    let columns = columns.unwrap_or_else(|| (1..=images.image_length()).map(|i| i.to_string()).collect());
+    let places: Vec<u32> = (0..images.count() as u32).collect();
+    let mut values = images.gather(&places);
+    if images.array.element == Element::U8 {
+        for value in &mut values {
+            *value = (*value * 255.0).round();
+        }
+    }
+    let labels: Option<Vec<String>> = (0..images.count())
+        .map(|place| images.label(place).map(str::to_owned))
+        .collect();
+    // Without columns that have names, the label's name makes no header.
+    table::write(out, delimiter, &columns, &values, labels.as_deref())
+}
+
+fn idx(out: &mut impl Write, images: &Images) -> io::Result<()> {
+    let Shape { height, width, .. } = images.shape();
+    out.write_all(&[0, 0, 8, 3])?;
+    for size in [images.count(), height, width] {
+        let size = u32::try_from(size).map_err(io::Error::other)?;
+        out.write_all(&size.to_be_bytes())?;
+    }
+    (0..images.count()).try_for_each(|place| out.write_all(images.bytes(place)))
+}
+
+fn idx_labels(out: &mut impl Write, classes: &[i64]) -> io::Result<()> {
+    out.write_all(&[0, 0, 8, 1])?;
+    out.write_all(&(classes.len() as u32).to_be_bytes())?;
+    let bytes: Result<Vec<u8>, _> = classes.iter().map(|&class| u8::try_from(class)).collect();
+    out.write_all(&bytes.map_err(io::Error::other)?)
+}
+
+/// `<class>/<place>.png` of each, or without labels `<place>.png`.
+fn png_folder(path: &Path, images: &Images, watch: Watch<'_>) -> io::Result<()> {
+    let folder = |place: usize| match images.label(place) {
+        Some(label) => path.join(label.replace(['/', '\\'], "_")),
+        None => path.to_owned(),
+    };
+    fs::create_dir_all(path)?;
+    for name in images.class_names() {
+        fs::create_dir_all(path.join(name.replace(['/', '\\'], "_")))?;
+    }
+    let done = std::sync::atomic::AtomicU64::new(0);
+    (0..images.count()).into_par_iter().try_for_each(|place| {
+        let png = png(images.bytes(place), images.shape())?;
+        fs::write(folder(place).join(format!("{place:06}.png")), png)?;
+        watch(Progress {
+            what: "writing images",
+            done: done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
+            total: Some(images.count() as u64),
+            bytes: false,
+        });
+        Ok(())
+    })
+}
+
+/// An image, `[channels, height, width]`, as a PNG file.
+fn png(bytes: &[u8], shape: Shape) -> io::Result<Vec<u8>> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = shape;
+    let (pixels, colour) = if channels == 3 {
+        let pixel = |pixel| (0..3).map(move |channel| bytes[channel * height * width + pixel]);
+        ((0..height * width).flat_map(pixel).collect(), ExtendedColorType::Rgb8)
+    } else {
+        (bytes.to_vec(), ExtendedColorType::L8)
+    };
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png)
+        .write_image(&pixels, width as u32, height as u32, colour)
+        .map_err(io::Error::other)?;
+    Ok(png)
+}

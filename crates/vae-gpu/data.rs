@@ -1,0 +1,228 @@
+//! `vae-gpu data`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use vae_data::fetch::{NamedSet, fetch};
+use vae_data::{Dataset, Format, Images, Source, split, write};
+
+use crate::arguments::{FetchArguments, ReadArguments};
+use crate::report;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Say what data are: format, shape, count, values, labels, fingerprint.
+    Info(InfoArguments),
+    /// Download named data sets.
+    Fetch(FetchSetArguments),
+    /// Part data in two by chance, as many of each label.
+    Split(SplitArguments),
+    /// Write data in another format.
+    Convert(ConvertArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArguments {
+    /// As `train --data` takes it.
+    data: String,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchSetArguments {
+    /// mnist, fashion-mnist or kmnist.
+    #[arg(required = true)]
+    names: Vec<String>,
+    #[command(flatten)]
+    fetch: FetchArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SplitArguments {
+    /// As `train --data` takes it.
+    data: String,
+    /// The share of the second part.
+    #[arg(long, default_value = "0.1", value_name = "SHARE")]
+    fraction: f64,
+    /// Decides the choice: that of `train --val-fraction`.
+    #[arg(long, default_value = "0")]
+    seed: u64,
+    /// The format of both parts.
+    #[arg(long, default_value = "npz")]
+    format: FormatName,
+    /// The folder to write `train` and `validation` into.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// As `train --data` takes it.
+    data: String,
+    /// Where to: the end of its name says which format; a folder takes PNG files. Test samples, if there are such, go beside it
+    /// with `-test` in their name.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    out: PathBuf,
+    /// The format, if the name does not say.
+    #[arg(long)]
+    format: Option<FormatName>,
+    #[command(flatten)]
+    read: ReadArguments,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    Npy,
+    Npz,
+    Csv,
+    Tsv,
+    Png,
+    Idx,
+}
+
+impl FormatName {
+    const fn format(self) -> Format {
+        match self {
+            Self::Npy => Format::Npy,
+            Self::Npz => Format::Npz,
+            Self::Csv => Format::Csv,
+            Self::Tsv => Format::Tsv,
+            Self::Png => Format::Png,
+            Self::Idx => Format::Idx,
+        }
+    }
+
+    /// What the names of such files end in.
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Png => "",
+            Self::Idx => "idx",
+        }
+    }
+}
+
+pub(crate) fn run(command: &DataCommand) -> Result<ExitCode> {
+    match command {
+        DataCommand::Info(arguments) => info(arguments),
+        DataCommand::Fetch(arguments) => fetch_sets(arguments),
+        DataCommand::Split(arguments) => split_in_two(arguments),
+        DataCommand::Convert(arguments) => convert(arguments),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn open(name: &str, read: &ReadArguments) -> Result<Source> {
+    let options = read.patch().read_options(read.fetch.options());
+    let source = Source::open(name, &options, &report::watch())?;
+    for text in &source.notes {
+        report::note(&format!("left out: {text}"));
+    }
+    Ok(source)
+}
+
+fn info(arguments: &InfoArguments) -> Result<()> {
+    let source = open(&arguments.data, &arguments.read)?;
+    report::result(&format!("{}: {}", source.name, source.format));
+    let part = |name: &str, images: &Images| {
+        report::result(&format!(
+            "{name}: {} of {}{}, {}",
+            images.count(),
+            images.shape(),
+            report::labels(images),
+            report::range(images)
+        ));
+        if let Some(classes) = images.classes() {
+            let names = images.class_names().iter().zip(0..);
+            let counts = names.map(|(name, class)| {
+                let count = classes.iter().filter(|&&found| found == class).count();
+                format!("{name}: {count}")
+            });
+            report::result(&format!("  {}", counts.collect::<Vec<_>>().join(", ")));
+        }
+    };
+    part("samples", &source.train);
+    if let Some(test) = &source.test {
+        part("test samples", test);
+    }
+    if let Some(columns) = &source.train.array.columns {
+        report::result(&format!("columns: {}", columns.join(", ")));
+    }
+    report::result(&format!("SHA-256: {}", Dataset::fingerprint_of(&source)));
+    Ok(())
+}
+
+fn fetch_sets(arguments: &FetchSetArguments) -> Result<()> {
+    for name in &arguments.names {
+        let set = NamedSet::find(name).with_context(|| {
+            let known = NamedSet::names().collect::<Vec<_>>().join(", ");
+            format!("`{name}` cannot be fetched: expected one of {known}")
+        })?;
+        let folder = fetch(set, &arguments.fetch.options(), &report::watch())?;
+        report::result(&folder.display().to_string());
+    }
+    Ok(())
+}
+
+fn split_in_two(arguments: &SplitArguments) -> Result<()> {
+    let is_share = arguments.fraction > 0.0 && arguments.fraction < 1.0;
+    anyhow::ensure!(is_share, "fraction: expected a number above 0 and below 1, found {}", arguments.fraction);
+    let source = open(&arguments.data, &arguments.read)?;
+    let parts = split(&source.train, arguments.fraction, arguments.seed)?;
+    std::fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{}: cannot be written", arguments.out.display()))?;
+    for (name, part) in ["train", "validation"].into_iter().zip(&parts) {
+        let path = arguments.out.join(name).with_extension(arguments.format.extension());
+        write_part(part, &path, arguments.format.format())?;
+    }
+    Ok(())
+}
+
+fn convert(arguments: &ConvertArguments) -> Result<()> {
+    let out = &arguments.out;
+    let format = arguments.format.map(FormatName::format).or_else(|| Format::of(out));
+    let Some(format) = format else {
+        bail!(
+            "{}: expected a name that ends in .npy, .npz, .csv, .tsv or .idx, a folder for PNG files, or --format",
+            out.display()
+        );
+    };
+    let source = open(&arguments.data, &arguments.read)?;
+    write_part(&source.train, out, format)?;
+    if let Some(test) = &source.test {
+        let stem = out.file_stem().unwrap_or_default().to_string_lossy();
+        let beside = out.with_file_name(format!("{stem}-test"));
+        let extension = out.extension().unwrap_or_default();
+        write_part(test, &beside.with_extension(extension), format)?;
+    }
+    Ok(())
+}
+
+/// Writes samples and says where.
+fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
+    for made in write(images, path, format, &report::watch())? {
+        report::result(&format!("{}: {} samples", made.display(), images.count()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_the_end_of_name_that_stands_for_it() {
+        for name in FormatName::value_variants() {
+            let path = PathBuf::from("x").with_extension(name.extension());
+            assert_eq!(Format::of(&path), Some(name.format()));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `vae-gpu decode`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use vae_train::{Inference, read_latents, square_columns};
+
+use crate::arguments::ModelArguments;
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// Latent vectors: a .npy of [count, latent], or what `encode` writes, of which z is taken if it is there, else mu.
+    #[arg(value_name = "LATENTS")]
+    latents: PathBuf,
+    /// A grid (.png), an array (.npy), a table (.csv), or a folder for a PNG file each.
+    #[arg(long, default_value = "decoded.png", value_name = "FILE|FOLDER")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let z = read_latents(&arguments.latents, run.recipe.latent)?;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let images = inference.decode(&z)?;
+    let columns = square_columns(z.len() / run.recipe.latent);
+    output::images(&inference, images, columns, &arguments.out)?;
+    Ok(ExitCode::SUCCESS)
+}

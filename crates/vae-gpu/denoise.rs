@@ -1,0 +1,102 @@
+//! `vae-gpu denoise`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use vae_train::{Corrupt, Inference, Sight, stacked};
+
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct DenoiseArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// How to damage the images first: gaussian:SIGMA, salt-pepper:SHARE or mask:SIDE [default: as in training].
+    #[arg(long, value_name = "KIND:AMOUNT", conflicts_with = "damaged")]
+    corrupt: Option<Corrupt>,
+    /// The images are damaged already: clean them.
+    #[arg(long)]
+    damaged: bool,
+    /// Number of images [default: 40 in a picture, else all].
+    #[arg(long, value_parser = positive())]
+    count: Option<usize>,
+    /// A picture with the image, what was damaged and what was made of it, one below the other (.png), or what was made alone:
+    /// an array (.npy), a table (.csv), or a folder for a PNG file each.
+    #[arg(long, default_value = "denoised.png", value_name = "FILE|FOLDER")]
+    out: PathBuf,
+}
+
+/// Images in a picture if nothing is said.
+const SHOWN: usize = 40;
+
+pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let corrupt = arguments.corrupt.or(run.recipe.corrupt);
+    if corrupt.is_none() && !arguments.damaged {
+        bail!(
+            "the run was not trained with --corrupt: choose --corrupt KIND:AMOUNT, for example gaussian:0.3, or --damaged for \
+             images that are damaged already"
+        );
+    }
+    let is_picture = output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
+    let count = arguments.count.unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let images = arguments.input.first(&run, count)?;
+    let places: Vec<u32> = (0..images.count() as u32).collect();
+    let recipe = vae_train::Recipe {
+        corrupt: corrupt.filter(|_| !arguments.damaged),
+        ..run.recipe.clone()
+    };
+    let sight = Sight::saved(&recipe, run.sight.scaling().cloned());
+    let (values, damaged) = sight.damaged(&images, &places)?;
+
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let seen = damaged.as_ref().unwrap_or(&values);
+    let cleaned = inference.reconstruct(&images.with_values(seen.clone()))?;
+    if let Some(damaged) = &damaged {
+        let length = run.recipe.image.length();
+        let before = psnr(damaged, &values, length).context("no images")?;
+        let after = psnr(&cleaned, &values, length).context("no images")?;
+        report::note(&format!("PSNR, mean of {} samples: damaged {before:.2} dB, cleaned {after:.2} dB", places.len()));
+    }
+    if is_picture {
+        let kinds = [Some(&values[..]), damaged.as_deref(), Some(&cleaned)];
+        let kinds: Vec<&[f32]> = kinds.into_iter().flatten().collect();
+        output::write(&arguments.out, &stacked(&inference, &kinds).png()?)?;
+    } else {
+        output::images(&inference, cleaned, 1, &arguments.out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Peak signal-to-noise ratio of images, `[count, length]`, with a peak of 1: the mean over images of `-10 log10(mean squared
+/// error)`, dB.
+fn psnr(found: &[f32], expected: &[f32], length: usize) -> Option<f64> {
+    let images = found.chunks_exact(length).zip(expected.chunks_exact(length));
+    let decibels = images.map(|(found, expected)| {
+        let pairs = found.iter().zip(expected);
+        let squares: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        -10.0 * (squares / length as f64).log10()
+    });
+    let decibels: Vec<f64> = decibels.collect();
+    (!decibels.is_empty()).then(|| decibels.iter().sum::<f64>() / decibels.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::psnr;
+
+    #[test]
+    fn a_tenth_of_the_peak_everywhere_is_twenty_decibels() {
+        let found = psnr(&[0.1, 0.6, 0.0, 0.5], &[0.0, 0.5, 0.1, 0.4], 2).expect("two images");
+        assert!((found - 20.0).abs() < 1e-5, "{found}");
+        assert_eq!(psnr(&[], &[], 2), None);
+    }
+}

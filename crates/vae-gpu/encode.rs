@@ -1,0 +1,53 @@
+//! `vae-gpu encode`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use vae_train::{Inference, Latents};
+
+use crate::arguments::{InputArguments, ModelArguments};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Write a draw z of each posterior, too; the same whenever it is asked for.
+    #[arg(long)]
+    with_z: bool,
+    /// A .csv with ids and labels, a .npz with an array of each kind, or a .npy with mu, log_var and z side by side; - is a
+    /// table to the standard output.
+    #[arg(long, default_value = "latents.csv", value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
+    let kind = output::extension(&arguments.out, "csv");
+    if !["csv", "npz", "npy"].contains(&kind.as_str()) {
+        bail!("{}: expected a name that ends in .csv, .npz or .npy", arguments.out.display());
+    }
+    let run = arguments.model.open()?;
+    let images = arguments.input.open(&run)?;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let posteriors = inference.encode(&images)?;
+    let latents = Latents {
+        z: arguments.with_z.then(|| inference.draw(&posteriors)),
+        images: &images,
+        posteriors,
+        latent: run.recipe.latent,
+    };
+    let bytes = match kind.as_str() {
+        "csv" => output::seekable(|out| latents.write_csv(out))?,
+        "npz" => output::seekable(|out| latents.write_npz(out))?,
+        _ => output::seekable(|out| latents.write_npy(out))?,
+    };
+    output::write(&arguments.out, &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}

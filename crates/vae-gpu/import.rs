@@ -1,0 +1,46 @@
+//! `vae-gpu import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use vae_train::{RecipePatch, read_pytorch, write_model};
+
+use crate::report;
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// A PyTorch state dict of linear layers, saved with safetensors.torch.save_file.
+    weights: PathBuf,
+    /// The network: a config.toml with at least image, hidden, latent and activation.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Which of our layers (encoder.0, .., mu, log_var, decoder.0, .., output) one of theirs is; may be given again
+    /// [default: the same name].
+    #[arg(long, value_name = "THEIRS=OURS", value_parser = pair)]
+    map: Vec<(String, String)>,
+    /// The folder to make: every command but `train --resume` takes it.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let (theirs, ours) = pair.ok_or("expected THEIRS=OURS, for example fc1=encoder.0")?;
+    Ok((theirs.to_owned(), ours.to_owned()))
+}
+
+pub(crate) fn run(arguments: &ImportArguments) -> Result<ExitCode> {
+    let recipe = RecipePatch::read(&arguments.config)?.over(RecipePatch::defaults()).complete();
+    let recipe = recipe.with_context(|| {
+        format!(
+            "{}: expected `image`, for example [28, 28], found none",
+            arguments.config.display()
+        )
+    })?;
+    let weights = read_pytorch(&arguments.weights, &recipe, &arguments.map)?;
+    write_model(&arguments.out, &recipe, &weights)?;
+    report::result(&arguments.out.display().to_string());
+    Ok(ExitCode::SUCCESS)
+}

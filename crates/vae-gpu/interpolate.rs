@@ -1,0 +1,85 @@
+//! `vae-gpu interpolate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use vae_train::{Inference, Walk, grid, read_latents};
+
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct InterpolateArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// The image to start from, counted from 0.
+    #[arg(long, default_value = "0", value_name = "PLACE")]
+    from: usize,
+    /// The image to end with.
+    #[arg(long, default_value = "1", value_name = "PLACE")]
+    to: usize,
+    /// Start and end are vectors of this file, as `decode` takes it, not images.
+    #[arg(long, value_name = "FILE")]
+    latents: Option<PathBuf>,
+    /// Images on the way, both ends included.
+    #[arg(long, default_value = "10", value_parser = positive())]
+    steps: usize,
+    /// Straight, or round the middle, where high-dimensional draws of the prior lie.
+    #[arg(long, default_value = "linear")]
+    walk: WalkName,
+    /// A strip (.png), an animation there and back (.gif), an array (.npy), or a folder for a PNG file each.
+    #[arg(long, default_value = "interpolation.png", value_name = "FILE|FOLDER")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WalkName {
+    Linear,
+    Spherical,
+}
+
+pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let latent = run.recipe.latent;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let ends = [arguments.from, arguments.to];
+    let largest = ends[0].max(ends[1]);
+    let vectors = match &arguments.latents {
+        Some(file) => {
+            let all = read_latents(file, latent)?;
+            let count = all.len() / latent;
+            ensure!(largest < count, "--from and --to: expected places below {count}, found {largest}");
+            ends.map(|place| all[place * latent..][..latent].to_vec())
+        }
+        None => {
+            let images = arguments.input.first(&run, largest + 1)?;
+            let count = images.count();
+            ensure!(largest < count, "--from and --to: expected places below {count}, found {largest}");
+            let mu = inference.encode(&images.subset(&ends.map(|place| place as u32)))?.mu;
+            [mu[..latent].to_vec(), mu[latent..].to_vec()]
+        }
+    };
+    let walk = match arguments.walk {
+        WalkName::Linear => Walk::Linear,
+        WalkName::Spherical => Walk::Spherical,
+    };
+    let z = walk.points(&vectors[0], &vectors[1], arguments.steps);
+    let images = inference.decode(&z)?;
+    if output::extension(&arguments.out, "png") == "gif" {
+        if run.recipe.image.is_table() {
+            bail!("{}: the model is of tables, of which no picture can be drawn", arguments.out.display());
+        }
+        let strip = grid(&inference, images, arguments.steps);
+        output::write(&arguments.out, &strip.gif()?)?;
+    } else {
+        output::images(&inference, images, arguments.steps, &arguments.out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

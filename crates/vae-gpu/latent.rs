@@ -1,0 +1,54 @@
+//! `vae-gpu latent`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use vae_train::{Inference, Plane, scatter, variances};
+
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::traverse::dimensions_of;
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct LatentArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// The latent dimensions to the right and upwards, counted from 1 [default: the two in which mu varies most].
+    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM,DIM", conflicts_with = "pca")]
+    dims: Option<Vec<usize>>,
+    /// The plane of the first two principal components of mu.
+    #[arg(long)]
+    pca: bool,
+    /// The picture.
+    #[arg(long, default_value = "latent.png", value_name = "FILE.png")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let latent = run.recipe.latent;
+    let dimensions = arguments.dims.as_deref().map(|dims| dimensions_of(dims, latent));
+    let dimensions = dimensions.transpose()?;
+    let images = arguments.input.open(&run)?;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mu = inference.encode(&images)?.mu;
+    let plane = match dimensions.as_deref() {
+        Some(&[right, up]) => Plane::of_dimensions(&mu, latent, [right, up]),
+        Some(dims) => bail!("--dims: expected two dimensions, found {}", dims.len()),
+        None if arguments.pca => Plane::principal(&mu, latent),
+        None => Plane::most_active(&mu, latent),
+    };
+    let variances = variances(&mu, latent);
+    let active = variances.iter().filter(|&&variance| variance > 0.01).count();
+    report::note(&format!("active latent dimensions (variance of mu above 0.01): {active} of {latent}"));
+    report::note(&format!("axes: {} and {}", plane.axes[0], plane.axes[1]));
+    output::write(&arguments.out, &scatter(&plane, &images)?)?;
+    Ok(ExitCode::SUCCESS)
+}

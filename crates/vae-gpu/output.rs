@@ -1,0 +1,108 @@
+//! Where results go: a file that is replaced whole, a folder, or with `-` the standard output.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use vae_data::npy;
+use vae_train::{Inference, grid};
+
+use crate::report;
+
+/// Writes `bytes` to `out` and says where.
+pub(crate) fn write(out: &Path, bytes: &[u8]) -> Result<()> {
+    if out.as_os_str() == "-" {
+        return report::bytes(bytes);
+    }
+    let unwritable = || format!("{}: cannot be written", out.display());
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder).with_context(unwritable)?;
+    }
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = out.with_file_name(name);
+    let replace = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, out)
+    };
+    replace()
+        .inspect_err(|_| {
+            // The error that matters is the first.
+            let _ = fs::remove_file(&temporary);
+        })
+        .with_context(unwritable)?;
+    report::result(&out.display().to_string());
+    Ok(())
+}
+
+/// The end of `out`'s name, in small letters; of `-` what goes to the standard output.
+pub(crate) fn extension(out: &Path, standard: &str) -> String {
+    if out.as_os_str() == "-" {
+        return standard.to_owned();
+    }
+    let extension = out.extension().unwrap_or_default();
+    extension.to_string_lossy().to_ascii_lowercase()
+}
+
+/// `images`, `[count, pixels]` in units of the model: as a grid (.png), an array or table in units of the data (.npy, .csv),
+/// or in a folder as a PNG file each.
+pub(crate) fn images(
+    inference: &Inference<'_>,
+    mut images: Vec<f32>,
+    columns: usize,
+    out: &Path,
+) -> Result<()> {
+    let shape = inference.shape();
+    let length = shape.length();
+    let count = images.len() / length;
+    let kind = extension(out, if shape.is_table() { "csv" } else { "png" });
+    if shape.is_table() && (kind == "png" || kind.is_empty()) {
+        bail!(
+            "{}: the model is of tables, of which no picture can be drawn; choose .csv or .npy",
+            out.display()
+        );
+    }
+    match kind.as_str() {
+        "png" => write(out, &grid(inference, images, columns).png()?),
+        "" => {
+            grid(inference, images, columns).save_each(out)?;
+            report::result(&out.display().to_string());
+            Ok(())
+        }
+        "npy" => {
+            inference.sight().undo(&mut images, length);
+            let sizes = [count, shape.channels, shape.height, shape.width];
+            let sizes = match (shape.channels, shape.height) {
+                (1, 1) => &[count, shape.width][..],
+                (1, _) => &[count, shape.height, shape.width],
+                _ => &sizes,
+            };
+            let mut bytes = Vec::new();
+            npy::write_f32(&mut bytes, sizes, &images)?;
+            write(out, &bytes)
+        }
+        "csv" => {
+            inference.sight().undo(&mut images, length);
+            let columns: Vec<String> = (1..=length).map(|column| format!("x_{column}")).collect();
+            let mut bytes = Vec::new();
+            vae_data::table::write(&mut bytes, b',', &columns, &images, None)?;
+            write(out, &bytes)
+        }
+        _ => bail!(
+            "{}: expected a name that ends in .png (a grid), .npy or .csv, or a folder for single images",
+            out.display()
+        ),
+    }
+}
+
+/// Bytes that `content` writes with a cursor.
+pub(crate) fn seekable(
+    content: impl FnOnce(&mut Cursor<Vec<u8>>) -> std::io::Result<()>,
+) -> Result<Vec<u8>> {
+    let mut out = Cursor::new(Vec::new());
+    content(&mut out)?;
+    Ok(out.into_inner())
+}

@@ -1,0 +1,46 @@
+//! `vae-gpu score`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use vae_train::{Inference, write_scores};
+
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Estimate each log-likelihood with so many importance samples, too.
+    #[arg(long, value_name = "K", value_parser = positive())]
+    importance_samples: Option<usize>,
+    /// A table: id, label, recon, kl, elbo, nll if it was estimated (nats), and rank, 1 for the least likely; - is the standard
+    /// output.
+    #[arg(long, default_value = "scores.csv", value_name = "FILE.csv")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let images = arguments.input.open(&run)?;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let scores = inference.score(&images, arguments.importance_samples)?;
+    let count = scores.len() as f64;
+    let mean = scores.iter().map(|score| score.elbo()).sum::<f64>() / count;
+    report::note(&format!("mean ELBO {mean:.2} nats per sample"));
+    if let Some(samples) = arguments.importance_samples {
+        let nll = scores.iter().filter_map(|score| score.nll).sum::<f64>() / count;
+        report::note(&format!("mean NLL {nll:.2} nats per sample, {samples} importance samples"));
+    }
+    let bytes = output::seekable(|out| write_scores(out, &images, &scores))?;
+    output::write(&arguments.out, &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}

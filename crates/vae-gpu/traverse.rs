@@ -1,0 +1,76 @@
+//! `vae-gpu traverse`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use vae_train::{Inference, traversal};
+
+use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::{output, report};
+
+#[derive(Debug, Args)]
+pub(crate) struct TraverseArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: InputArguments,
+    /// Start from the posterior mean of this image, counted from 0 [default: from the middle of the prior].
+    #[arg(long, value_name = "PLACE")]
+    image: Option<usize>,
+    /// The latent dimensions, counted from 1, a row each [default: all].
+    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM[,DIM..]")]
+    dims: Option<Vec<usize>>,
+    /// Quantiles of the prior from 0.05 to 0.95, a column each.
+    #[arg(long, default_value = "11", value_parser = positive())]
+    steps: usize,
+    /// A picture (.png), or an animation there and back (.gif).
+    #[arg(long, default_value = "traversal.png", value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
+    let run = arguments.model.open()?;
+    let latent = run.recipe.latent;
+    let kind = output::extension(&arguments.out, "png");
+    ensure!(
+        kind == "png" || kind == "gif",
+        "{}: expected a name that ends in .png or .gif",
+        arguments.out.display()
+    );
+    ensure!(
+        !run.recipe.image.is_table(),
+        "the model is of tables, of which no picture can be drawn; `decode` writes tables"
+    );
+    let dimensions = arguments.dims.clone().unwrap_or_else(|| (1..=latent).collect());
+    let dimensions = dimensions_of(&dimensions, latent)?;
+    let device = arguments.model.device()?;
+    let mut engine = run.engine(&device)?;
+    let watch = report::watch();
+    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let base = match arguments.image {
+        None => vec![0.0; latent],
+        Some(place) => {
+            let images = arguments.input.first(&run, place + 1)?;
+            let count = images.count();
+            ensure!(place < count, "--image: expected a place below {count}, found {place}");
+            inference.encode(&images.subset(&[place as u32]))?.mu
+        }
+    };
+    let picture = traversal(&mut inference, &base, &dimensions, arguments.steps)?;
+    let bytes = if kind == "gif" { picture.gif()? } else { picture.png()? };
+    output::write(&arguments.out, &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Latent dimensions counted from 0 of those that were typed, counted from 1.
+pub(crate) fn dimensions_of(typed: &[usize], latent: usize) -> Result<Vec<usize>> {
+    for &dimension in typed {
+        ensure!(
+            dimension <= latent,
+            "--dims: expected dimensions from 1 to {latent}, as many as the model has, found {dimension}"
+        );
+    }
+    Ok(typed.iter().map(|dimension| dimension - 1).collect())
+}

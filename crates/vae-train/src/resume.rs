@@ -1,0 +1,116 @@
+//! Going on with a run: what must be as it was, and what may change.
+
+use std::path::{Path, PathBuf};
+
+use vae_data::Dataset;
+use vae_model::Weights;
+
+use crate::state::State;
+use crate::{Recipe, RunFolder, SavedRun, TrainError};
+
+/// Settings that do not change what is computed, or only how long.
+const FREE: [&str; 8] = [
+    "backend",
+    "engine",
+    "epochs",
+    "data",
+    "val_data",
+    "stream",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+];
+
+/// A run at its last checkpoint.
+#[derive(Clone, Debug)]
+pub struct Interrupted {
+    pub(crate) path: PathBuf,
+    pub(crate) state: State,
+    pub(crate) best: Weights,
+}
+
+impl Interrupted {
+    /// Reads the run in the folder `path` and its recipe.
+    ///
+    /// # Errors
+    /// If it is no run, a file of it is damaged or of a newer version, or a setting of its `config.toml` was changed that
+    /// its checkpoint depends on.
+    pub fn open(path: &Path) -> Result<(Self, Recipe), TrainError> {
+        let (recipe, state) = RunFolder::read_state(path)?;
+        let changed = changed(&state.position.recipe, &recipe);
+        if !changed.is_empty() {
+            return Err(TrainError::Changed {
+                run: path.to_owned(),
+                what: format!(
+                    "config.toml was changed since the checkpoint: {}; undo that, or start a new run with --config",
+                    changed.join(", ")
+                ),
+            });
+        }
+        let best = SavedRun::open(path, None)?.weights;
+        let interrupted = Self {
+            path: path.to_owned(),
+            state,
+            best,
+        };
+        Ok((interrupted, recipe))
+    }
+
+    /// Where the run is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it will go on: the epoch, counted from 1, and the steps of it that are done.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        (self.state.position.epoch, self.state.losses.len())
+    }
+
+    /// The vae-gpu that wrote the checkpoint, if it was another one: it may have computed other bits.
+    #[must_use]
+    pub fn other_version(&self) -> Option<&str> {
+        let version = &self.state.position.manifest.program_version;
+        (version != env!("CARGO_PKG_VERSION")).then_some(version)
+    }
+
+    /// Checks that `dataset` is what the run was trained on.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check(&self, dataset: &Dataset) -> Result<(), TrainError> {
+        let known = &self.state.position.manifest.data;
+        if known.fingerprint == dataset.fingerprint {
+            return Ok(());
+        }
+        Err(TrainError::Changed {
+            run: self.path.clone(),
+            what: format!(
+                "the data have changed: expected {} training and {} validation samples with fingerprint {}, found {} and {} \
+                 with {} in {}; name the old data with --data, or start a new run",
+                known.train,
+                known.validation,
+                known.fingerprint,
+                dataset.train.count(),
+                dataset.validation.count(),
+                dataset.fingerprint,
+                dataset.name
+            ),
+        })
+    }
+}
+
+/// Settings that differ and matter, in words.
+fn changed(before: &Recipe, after: &Recipe) -> Vec<String> {
+    let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
+    let (before, after) = (table(before), table(after));
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let shown = |value: Option<&toml::Value>| value.map_or("none".into(), ToString::to_string);
+    names
+        .filter(|name| !FREE.contains(&name.as_str()) && before.get(*name) != after.get(*name))
+        .map(|name| {
+            let values = [&before, &after].map(|table| shown(table.get(name)));
+            format!("{name} from {} to {}", values[0], values[1])
+        })
+        .collect()
+}

@@ -1,0 +1,202 @@
+//! Data as a model sees them: scaled, black and white if asked for, and within what its likelihood allows.
+
+use vae_data::table::Header;
+use vae_data::{
+    DataError, Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
+};
+use vae_rng::{Corruption, Generator, Stream};
+
+use crate::{Binarize, Corrupt, LikelihoodName, Recipe, RecipePatch, TrainError};
+
+impl RecipePatch {
+    /// How its data are read.
+    #[must_use]
+    pub fn read_options(&self, fetch: FetchOptions) -> ReadOptions {
+        ReadOptions {
+            fetch,
+            size: self.size.flatten(),
+            grey: self.grey.unwrap_or(false),
+            fit: self.fit.flatten(),
+            skip_bad: self.skip_bad.unwrap_or(false),
+            layout: self.layout.flatten(),
+            labels: self.labels.clone().flatten(),
+            header: self.header.unwrap_or(Header::Auto),
+            array: self.array.clone().flatten(),
+            stream: self.stream.unwrap_or(false),
+        }
+    }
+
+    /// What it is validated on.
+    #[must_use]
+    pub fn validation(&self) -> Validation {
+        Validation {
+            fraction: self.val_fraction.flatten(),
+            data: self.val_data.clone().flatten(),
+            seed: self.seed.unwrap_or(0),
+        }
+    }
+}
+
+/// What a recipe does to data, with what was fitted to its training data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    binarize: Binarize,
+    scale: Scale,
+    scaling: Option<Scaling>,
+    is_unit: bool,
+    corrupt: Option<Corrupt>,
+    seed: u64,
+}
+
+impl Sight {
+    /// That of `recipe`, fitted to the training part of `dataset`.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn fit(recipe: &Recipe, dataset: &Dataset) -> Result<Self, TrainError> {
+        let scaling = Scaling::fit(recipe.scale, &dataset.train)?;
+        Ok(Self::saved(recipe, scaling))
+    }
+
+    /// That of `recipe` with the `scaling` of a trained model.
+    #[must_use]
+    pub fn saved(recipe: &Recipe, scaling: Option<Scaling>) -> Self {
+        Self {
+            binarize: recipe.binarize,
+            scale: recipe.scale,
+            scaling,
+            is_unit: recipe.likelihood == LikelihoodName::Bernoulli
+                || recipe.binarize != Binarize::None,
+            corrupt: recipe.corrupt,
+            seed: recipe.seed,
+        }
+    }
+
+    /// What `recipe` does to the values of `train`, in words.
+    #[must_use]
+    pub fn words(recipe: &Recipe, train: &Images) -> &'static str {
+        match (recipe.scale, train.array.element, train.shape().is_table()) {
+            (Scale::Auto | Scale::Bytes, Element::U8, _) | (Scale::Bytes, ..) => "bytes, 0..255 to 0..1",
+            (Scale::Auto | Scale::None, ..) => "none",
+            (Scale::MinMax, _, true) => "min-max of each column of the training samples to 0..1",
+            (Scale::MinMax, ..) => "min-max of each channel of the training samples to 0..1",
+            (Scale::Standardize, _, true) => "each column of the training samples to mean 0 and deviation 1",
+            (Scale::Standardize, ..) => "each channel of the training samples to mean 0 and deviation 1",
+        }
+    }
+
+    /// What was fitted.
+    #[must_use]
+    pub const fn scaling(&self) -> Option<&Scaling> {
+        self.scaling.as_ref()
+    }
+
+    /// Training images; those of dynamic binarization are drawn later, at every step.
+    ///
+    /// # Errors
+    /// If they hold what the model's likelihood does not allow.
+    pub fn train(&self, images: &Images) -> Result<Images, TrainError> {
+        let images = self.scaled(images)?;
+        Ok(match self.binarize {
+            Binarize::None | Binarize::Dynamic => images,
+            Binarize::Threshold => images.thresholded(),
+            Binarize::Static => {
+                images.binarized(Generator::new(self.seed, Stream::Binarization))
+            }
+        })
+    }
+
+    /// Images that the model is tried on.
+    ///
+    /// # Errors
+    /// If they hold what the model's likelihood does not allow.
+    pub fn try_on(&self, images: &Images) -> Result<Images, TrainError> {
+        let images = self.scaled(images)?;
+        Ok(match self.binarize {
+            Binarize::None => images,
+            Binarize::Threshold => images.thresholded(),
+            Binarize::Static | Binarize::Dynamic => {
+                let stream = Stream::EvaluationBinarization;
+                images.binarized(Generator::new(self.seed, stream))
+            }
+        })
+    }
+
+    fn scaled(&self, images: &Images) -> Result<Images, TrainError> {
+        let images = match &self.scaling {
+            Some(scaling) => scaling.apply(images)?,
+            None => images.clone(),
+        };
+        let [low, high] = images.range().map_err(|(place, column)| {
+            let what = format!(
+                "sample {}, value {column} (counted from 0): not a finite number; remove or fill NaN and infinity",
+                images.id(place)
+            );
+            DataError::Unfit {
+                name: "data".into(),
+                what,
+            }
+        })?;
+        if self.is_unit && !(low >= 0.0 && high <= 1.0) {
+            return Err(TrainError::Setting {
+                setting: "data",
+                expected: "values from 0 to 1, for a Bernoulli likelihood or binarization".into(),
+                found: format!(
+                    "{low} to {high}; choose --scale bytes (values of 0 to 255) or --scale min-max, or --likelihood gaussian"
+                ),
+            });
+        }
+        Ok(images)
+    }
+
+    /// `values`, `[count, length]`, that the model gave, in units of the data (bytes that were not scaled: 0 to 1).
+    pub fn undo(&self, values: &mut [f32], length: usize) {
+        if let Some(scaling) = &self.scaling {
+            scaling.undo(values, length);
+        }
+    }
+
+    /// `values` of the model as brightness, 0 to 1: data that were standardized are shown from two deviations below their
+    /// mean to two above.
+    pub fn to_pixels(&self, values: &mut [f32]) {
+        for x in values {
+            *x = match self.scale {
+                Scale::Standardize => 0.5 + 0.25 * *x,
+                Scale::None if self.scaling.is_some() => *x / 255.0,
+                _ => *x,
+            };
+        }
+    }
+
+    /// The damage that training does, if any; `images` are what the model sees.
+    ///
+    /// # Errors
+    /// If it does not fit the images.
+    pub fn corruption(&self, images: &Images) -> Result<Option<Corruption>, TrainError> {
+        let is_byte = images.array.element == Element::U8;
+        let corrupt = self.corrupt.map(|corrupt| corrupt.on(images.shape(), is_byte));
+        corrupt.transpose()
+    }
+
+    /// The values of `images` at `places`, and as training would damage them, the same whenever they are asked for.
+    ///
+    /// # Errors
+    /// If the damage does not fit the images.
+    pub fn damaged(
+        &self,
+        images: &Images,
+        places: &[u32],
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>), TrainError> {
+        let values = images.gather(places);
+        let damaged = self.corruption(images)?.map(|corruption| {
+            let generator = Generator::new(self.seed, Stream::EvaluationCorruption);
+            let mut damaged = values.clone();
+            let rows = damaged.chunks_mut(images.image_length().max(1));
+            for (&place, row) in places.iter().zip(rows) {
+                corruption.apply(generator, 0, place, row);
+            }
+            damaged
+        });
+        Ok((values, damaged))
+    }
+}

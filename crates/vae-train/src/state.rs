@@ -1,0 +1,132 @@
+//! What a run needs to go on as if it had never stopped: `state.safetensors`, one file, so that its parts belong together.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use vae_model::{Losses, NamedTensor, Snapshot, Weights};
+
+use crate::checkpoint::{self, Metadata};
+use crate::manifest::FORMAT_VERSION;
+use crate::{Manifest, Recipe, TrainError};
+
+const HEADER: &str = "state";
+const WEIGHTS: &str = "weights.";
+const LOSSES: &str = "losses";
+
+/// Where a run is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Of the folder's layout.
+    pub(crate) format_version: u32,
+    /// The recipe that led here.
+    pub(crate) recipe: Recipe,
+    /// How far.
+    pub(crate) manifest: Manifest,
+    /// The epoch being trained, counted from 1.
+    pub(crate) epoch: usize,
+    /// Length of `metrics.jsonl`.
+    pub(crate) metrics_bytes: u64,
+}
+
+/// A run at a step.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct State {
+    pub(crate) position: Position,
+    /// Of the steps of this epoch so far, in order.
+    pub(crate) losses: Vec<Losses>,
+    pub(crate) snapshot: Snapshot,
+}
+
+impl State {
+    /// As the bytes of a file.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, TrainError> {
+        let Snapshot { weights, moments } = &self.snapshot;
+        let names = self.position.recipe.optimizer.moment_names();
+        let of_weights = prefixed(weights, WEIGHTS);
+        let of_moments = names
+            .iter()
+            .zip(moments)
+            .flat_map(|(name, moment)| prefixed(moment, &format!("{name}.")));
+        // Losses come from single precision, so that none is lost here.
+        let pairs = self.losses.iter();
+        let losses = NamedTensor {
+            name: LOSSES.into(),
+            shape: vec![self.losses.len(), 2],
+            values: pairs.flat_map(|step| [step.recon as f32, step.kl as f32]).collect(),
+        };
+        let tensors: Vec<NamedTensor> = of_weights.into_iter().chain(of_moments).chain([losses]).collect();
+        let header = serde_json::to_string(&self.position).map_err(|error| TrainError::Damaged {
+            path: "state.safetensors".into(),
+            what: format!("cannot be encoded: {error}"),
+        })?;
+        checkpoint::encode(&tensors, Metadata::from([(HEADER.to_owned(), header)]))
+    }
+
+    /// Out of the bytes of the file `path`.
+    pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Self, TrainError> {
+        let damaged = |what: String| TrainError::Damaged {
+            path: path.to_owned(),
+            what,
+        };
+        let (tensors, metadata) = checkpoint::decode(bytes, path)?;
+        let header = metadata.get(HEADER).ok_or_else(|| {
+            damaged(
+                "holds no state to go on from (written by an older vae-gpu?); train anew with --config config.toml".into(),
+            )
+        })?;
+        let version: Version =
+            serde_json::from_str(header).map_err(|error| damaged(error.to_string()))?;
+        if version.format_version > FORMAT_VERSION {
+            return Err(damaged(format!(
+                "format version {}, but this vae-gpu knows up to {FORMAT_VERSION}; update it",
+                version.format_version
+            )));
+        }
+        let position: Position =
+            serde_json::from_str(header).map_err(|error| damaged(error.to_string()))?;
+        let model = position.recipe.model();
+        let of = |prefix: &str| -> Vec<NamedTensor> {
+            let named = tensors.iter().filter_map(|tensor| {
+                let name = tensor.name.strip_prefix(prefix)?.to_owned();
+                Some(NamedTensor {
+                    name,
+                    ..tensor.clone()
+                })
+            });
+            named.collect()
+        };
+        let weights = Weights::from_tensors(&model, of(WEIGHTS))?;
+        let names = position.recipe.optimizer.moment_names();
+        let moments = names.iter().map(|name| of(&format!("{name}.")));
+        let moments: Vec<_> = moments.filter(|tensors| !tensors.is_empty()).collect();
+        let moments = moments.into_iter().map(|tensors| Weights::from_tensors(&model, tensors));
+        let moments = moments.collect::<Result<Vec<_>, _>>()?;
+        if !(moments.is_empty() || moments.len() == names.len()) {
+            return Err(damaged(format!("expected the moments {names:?}, found {}", moments.len())));
+        }
+        let losses = tensors.iter().find(|tensor| tensor.name == LOSSES);
+        let losses = losses.ok_or_else(|| damaged(format!("no tensor `{LOSSES}`")))?;
+        let losses = losses.values.chunks_exact(2).map(|pair| Losses {
+            recon: pair[0].into(),
+            kl: pair[1].into(),
+        });
+        Ok(Self {
+            losses: losses.collect(),
+            snapshot: Snapshot { weights, moments },
+            position,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
+}
+
+fn prefixed(weights: &Weights, prefix: &str) -> Vec<NamedTensor> {
+    let tensors = weights.tensors().iter().map(|tensor| NamedTensor {
+        name: format!("{prefix}{}", tensor.name),
+        ..tensor.clone()
+    });
+    tensors.collect()
+}

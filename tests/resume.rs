@@ -1,0 +1,227 @@
+//! Runs that are interrupted, at any moment and in any way, and go on.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use vae_rng::{Generator, Stream};
+
+use crate::cli::{folder, vae_gpu};
+
+/// A run of about a second, with all that could be forgotten: shuffling, noise, damage, drawn pixels, moments, clipping, a
+/// split of the data.
+const SETTINGS: [&str; 25] = [
+    "--backend",
+    "cpu",
+    "--hidden",
+    "24",
+    "--latent",
+    "3",
+    "--batch-size",
+    "47",
+    "--epochs",
+    "4",
+    "--optimizer",
+    "adam",
+    "--clip-norm",
+    "50",
+    "--binarize",
+    "dynamic",
+    "--corrupt",
+    "gaussian:0.2",
+    "--val-fraction",
+    "0.2",
+    "--seed",
+    "9",
+    "--checkpoint-steps",
+    "3",
+    "--offline",
+];
+
+fn train(run: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae-gpu"));
+    command.arg("train").args(SETTINGS).arg("--out").arg(run);
+    command
+}
+
+fn resume(run: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae-gpu"));
+    command.arg("train").arg("--resume").arg(run);
+    command
+}
+
+/// What a finished run must agree on: each epoch's number and losses, and the weights.
+fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
+    let lines = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let epochs = lines.filter(|line: &serde_json::Value| line.get("validation").is_some());
+    let losses = epochs.map(|mut line| {
+        line.as_object_mut().expect("an object").remove("images_per_second");
+        line
+    });
+    let weights = ["model.safetensors", "last.safetensors"];
+    (
+        losses.collect(),
+        weights.map(|name| fs::read(run.join(name)).expect("written")),
+    )
+}
+
+fn finish(mut command: Command) {
+    let output = command.output().expect("started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
+    let parent = folder();
+    let whole = parent.path().join("whole");
+    let start = Instant::now();
+    finish(train(&whole));
+    let takes = start.elapsed();
+    let expected = outcome(&whole);
+    assert_eq!(expected.0.len(), 4);
+
+    let mut moments = Generator::new(1, Stream::Shuffle).uniforms(0, 0, 1, 20).into_iter();
+    let (mut kills, mut kills_with_progress, mut runs) = (0, 0, 0);
+    while kills < 20 {
+        runs += 1;
+        let run = parent.path().join(format!("run-{runs}"));
+        let mut is_finished = false;
+        while !is_finished {
+            // A folder without a config is not yet a run, and can be started in once more.
+            let is_run = run.join("config.toml").exists();
+            let mut command = if is_run { resume(&run) } else { train(&run) };
+            let Some(moment) = moments.next() else {
+                finish(command);
+                break;
+            };
+            let mut child = command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("started");
+            // The one place where a test has to wait for the clock: a random moment is one.
+            thread::sleep(Duration::from_secs_f64(takes.as_secs_f64() * f64::from(moment)));
+            child.kill().expect("SIGKILL");
+            let status = child.wait().expect("its end");
+            is_finished = status.success();
+            kills += usize::from(!is_finished);
+            kills_with_progress += usize::from(!is_finished && run.join("state.safetensors").exists());
+            if is_run && !is_finished {
+                let loads = vae_gpu(&["encode", "--backend", "cpu", "--out", "-"]).arg(&run).ok();
+                assert!(loads.is_ok(), "a killed run loads: {loads:?}");
+            }
+        }
+        assert!(outcome(&run) == expected, "run {runs} after {kills} kills");
+        let files = fs::read_dir(&run).expect("a folder");
+        let names = files.map(|file| file.expect("an entry").file_name().into_string().expect("UTF-8"));
+        let names: Vec<String> = names.collect();
+        assert!(names.iter().any(|name| name == "loss.png"), "{names:?}");
+        if moments.len() == 0 {
+            break;
+        }
+    }
+    assert!(kills_with_progress >= 10, "{kills_with_progress} of {kills} kills met a run");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_inside_an_epoch_saves_the_very_step() {
+    use std::io::{BufRead, BufReader};
+    let parent = folder();
+    let [whole, run] = ["whole", "run"].map(|name| parent.path().join(name));
+    finish(train(&whole));
+    let mut child = train(&run).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("started");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    lines
+        .find(|line| line.as_ref().expect("UTF-8").starts_with("epoch   1"))
+        .expect("a first epoch")
+        .expect("UTF-8");
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().expect("kill");
+    assert!(sent.success());
+    let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+    assert_eq!(child.wait().expect("its end").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
+    let output = resume(&run).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("resume: in epoch"), "{said}");
+    assert!(outcome(&run) == outcome(&whole));
+}
+
+#[test]
+fn more_epochs_are_those_of_a_run_that_was_meant_to_be_longer() {
+    let parent = folder();
+    let [long, short] = ["long", "short"].map(|name| parent.path().join(name));
+    finish(train(&long));
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vae-gpu"));
+    let settings = SETTINGS.map(|setting| if setting == "4" { "1" } else { setting });
+    command.arg("train").args(settings).arg("--out").arg(&short);
+    finish(command);
+    // Nothing is left to do, and it says how to do more.
+    let output = resume(&short).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("--epochs MORE"), "{said}");
+    for more in ["1", "2"] {
+        let mut command = resume(&short);
+        command.args(["--epochs", more]);
+        finish(command);
+    }
+    assert!(outcome(&short) == outcome(&long));
+    // The longer run is one that repeats, too.
+    let configs = [&short, &long].map(|run| fs::read_to_string(run.join("config.toml")).expect("written"));
+    assert_eq!(configs[0], configs[1]);
+}
+
+#[test]
+fn what_a_run_depends_on_may_not_change_under_it() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    let data = parent.path().join("data.npz");
+    vae_gpu(&["data", "convert", "digits", "--out"]).arg(&data).assert().success();
+    let train_on_data = || {
+        let mut command = vae_gpu(&["train", "--backend", "cpu", "--hidden", "4", "--epochs", "1", "--batch-size", "500"]);
+        command.arg("--data").arg(&data).arg("--out").arg(&run);
+        command
+    };
+    train_on_data().assert().success();
+    let resumed = || vae_gpu(&["train", "--epochs", "1", "--resume"]).arg(&run).assert();
+
+    let config = fs::read_to_string(run.join("config.toml")).expect("written");
+    let edited = config.replace("lr = 0.001", "lr = 0.002").replace("hidden = [4]", "hidden = [5]");
+    fs::write(run.join("config.toml"), edited).expect("writable");
+    resumed().code(1).stderr(
+        contains("config.toml was changed since the checkpoint")
+            .and(contains("lr from 0.001 to 0.002"))
+            .and(contains("hidden from [4] to [5]")),
+    );
+    fs::write(run.join("config.toml"), config).expect("writable");
+
+    let other = parent.path().join("data-test.npz");
+    let kept = parent.path().join("kept.npz");
+    fs::rename(&data, &kept).expect("there");
+    fs::copy(&other, &data).expect("there");
+    resumed().code(1).stderr(contains("the data have changed").and(contains("fingerprint")));
+    // The same data under another name are the same.
+    vae_gpu(&["train", "--epochs", "1", "--resume"]).arg(&run).arg("--data").arg(&kept).assert().success();
+
+    for flag in [["--lr", "0.1"], ["--latent", "3"], ["--binarize", "static"], ["--size", "28x28"]] {
+        vae_gpu(&["train", "--resume"])
+            .arg(&run)
+            .args(flag)
+            .assert()
+            .code(2)
+            .stderr(contains("cannot be used with"));
+    }
+    vae_gpu(&["train", "--resume"])
+        .arg(parent.path().join("nowhere"))
+        .assert()
+        .code(1)
+        .stderr(contains("config.toml is missing"));
+    train_on_data().assert().code(1).stderr(contains("--resume"));
+}
