@@ -188,7 +188,7 @@ fn wrong_flag_values_are_wrong_usage() {
         (&["--activation", "swish"], "possible values: relu, tanh"),
         (
             &["--binarize", "yes"],
-            "possible values: none, static, dynamic",
+            "possible values: none, threshold, static, dynamic",
         ),
         (&["--epochs", "0"], "0 is not in 1.."),
         (&["--batch-size", "0"], "0 is not in 1.."),
@@ -314,7 +314,7 @@ fn settings_that_cannot_be_are_refused() {
         .stderr(contains("c.toml: not a valid config").and(contains("unknown field `latents`")));
     config("latent = \"two\"").stderr(contains("invalid type"));
     config("image = [32, 32]").stderr(contains(
-        "image: expected [32, 32] as the config says, found [28, 28]",
+        "image: expected 32 x 32 as the config says, found 28 x 28",
     ));
     vae_gpu(&["train", "--config", "nowhere.toml"])
         .assert()
@@ -364,7 +364,7 @@ fn missing_truncated_and_swapped_data_files_are_named() {
     restore();
     let labels = data.join("train-labels-idx1-ubyte.gz");
     fs::copy(built_in.join("t10k-labels-idx1-ubyte.gz"), &labels).expect("writable");
-    complaint("number of images and of labels: 9000 against 1000");
+    complaint("number of labels: expected 9000, as many as there are images");
     fs::copy(built_in.join("train-images-idx3-ubyte.gz"), &labels).expect("writable");
     complaint("number of dimensions: expected 1, found 3");
 
@@ -451,7 +451,7 @@ fn what_is_no_run_folder_or_a_damaged_one_is_refused() {
     sample()
         .assert()
         .code(1)
-        .stderr(contains("not a run folder: manifest.json is missing"));
+        .stderr(contains("manifest.json is missing; expected a folder"));
     let run = parent.path().join("run");
     train_tiny(&run).assert().success();
     let model = run.join("model.safetensors");

@@ -361,7 +361,9 @@ fn train_beyond(mut executor: impl Executor) {
     let gathering = Gathering::bytes(33, false);
     let (program, _) = training(gathering);
     let (images, row_bytes) = gathering.images();
-    executor.set_images(images, row_bytes).expect("a working device");
+    executor
+        .set_images(images, row_bytes)
+        .expect("a working device");
     let update = Update {
         rule: SGD,
         clip_norm: None,

@@ -7,6 +7,7 @@
 
 mod cli;
 mod common;
+mod data;
 mod executors;
 mod gradients;
 mod mnist;
@@ -15,3 +16,4 @@ mod random;
 mod resume;
 mod sample_kl;
 mod training;
+mod verbs;

@@ -57,10 +57,14 @@ fn resume(run: &Path) -> Command {
 /// What a finished run must agree on: each epoch's number and losses, and the weights.
 fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
-    let lines = metrics.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
     let epochs = lines.filter(|line: &serde_json::Value| line.get("validation").is_some());
     let losses = epochs.map(|mut line| {
-        line.as_object_mut().expect("an object").remove("images_per_second");
+        line.as_object_mut()
+            .expect("an object")
+            .remove("images_per_second");
         line
     });
     let weights = ["model.safetensors", "last.safetensors"];
@@ -72,7 +76,11 @@ fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
 
 fn finish(mut command: Command) {
     let output = command.output().expect("started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[cfg(unix)]
@@ -86,7 +94,9 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
     let expected = outcome(&whole);
     assert_eq!(expected.0.len(), 4);
 
-    let mut moments = Generator::new(1, Stream::Shuffle).uniforms(0, 0, 1, 20).into_iter();
+    let mut moments = Generator::new(1, Stream::Shuffle)
+        .uniforms(0, 0, 1, 20)
+        .into_iter();
     let (mut kills, mut kills_with_progress, mut runs) = (0, 0, 0);
     while kills < 20 {
         runs += 1;
@@ -106,27 +116,40 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
                 .spawn()
                 .expect("started");
             // The one place where a test has to wait for the clock: a random moment is one.
-            thread::sleep(Duration::from_secs_f64(takes.as_secs_f64() * f64::from(moment)));
+            thread::sleep(Duration::from_secs_f64(
+                takes.as_secs_f64() * f64::from(moment),
+            ));
             child.kill().expect("SIGKILL");
             let status = child.wait().expect("its end");
             is_finished = status.success();
             kills += usize::from(!is_finished);
-            kills_with_progress += usize::from(!is_finished && run.join("state.safetensors").exists());
+            kills_with_progress +=
+                usize::from(!is_finished && run.join("state.safetensors").exists());
             if is_run && !is_finished {
-                let loads = vae_gpu(&["encode", "--backend", "cpu", "--out", "-"]).arg(&run).ok();
+                let loads = vae_gpu(&["encode", "--backend", "cpu", "--out", "-"])
+                    .arg(&run)
+                    .ok();
                 assert!(loads.is_ok(), "a killed run loads: {loads:?}");
             }
         }
         assert!(outcome(&run) == expected, "run {runs} after {kills} kills");
         let files = fs::read_dir(&run).expect("a folder");
-        let names = files.map(|file| file.expect("an entry").file_name().into_string().expect("UTF-8"));
+        let names = files.map(|file| {
+            file.expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        });
         let names: Vec<String> = names.collect();
         assert!(names.iter().any(|name| name == "loss.png"), "{names:?}");
         if moments.len() == 0 {
             break;
         }
     }
-    assert!(kills_with_progress >= 10, "{kills_with_progress} of {kills} kills met a run");
+    assert!(
+        kills_with_progress >= 10,
+        "{kills_with_progress} of {kills} kills met a run"
+    );
 }
 
 #[cfg(unix)]
@@ -136,21 +159,34 @@ fn an_interrupt_inside_an_epoch_saves_the_very_step() {
     let parent = folder();
     let [whole, run] = ["whole", "run"].map(|name| parent.path().join(name));
     finish(train(&whole));
-    let mut child = train(&run).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("started");
+    let mut child = train(&run)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     lines
         .find(|line| line.as_ref().expect("UTF-8").starts_with("epoch   1"))
         .expect("a first epoch")
         .expect("UTF-8");
     let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &id]).status().expect("kill");
+    let sent = Command::new("kill")
+        .args(["-INT", &id])
+        .status()
+        .expect("kill");
     assert!(sent.success());
     let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
     assert_eq!(child.wait().expect("its end").code(), Some(130), "{rest:?}");
-    assert!(rest.iter().any(|line| line.contains("--resume")), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("--resume")),
+        "{rest:?}"
+    );
     let output = resume(&run).output().expect("started");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("resume: in epoch"), "{said}");
+    assert!(
+        output.status.success() && said.contains("resume: in epoch"),
+        "{said}"
+    );
     assert!(outcome(&run) == outcome(&whole));
 }
 
@@ -166,7 +202,10 @@ fn more_epochs_are_those_of_a_run_that_was_meant_to_be_longer() {
     // Nothing is left to do, and it says how to do more.
     let output = resume(&short).output().expect("started");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("--epochs MORE"), "{said}");
+    assert!(
+        output.status.success() && said.contains("--epochs MORE"),
+        "{said}"
+    );
     for more in ["1", "2"] {
         let mut command = resume(&short);
         command.args(["--epochs", more]);
@@ -174,7 +213,8 @@ fn more_epochs_are_those_of_a_run_that_was_meant_to_be_longer() {
     }
     assert!(outcome(&short) == outcome(&long));
     // The longer run is one that repeats, too.
-    let configs = [&short, &long].map(|run| fs::read_to_string(run.join("config.toml")).expect("written"));
+    let configs =
+        [&short, &long].map(|run| fs::read_to_string(run.join("config.toml")).expect("written"));
     assert_eq!(configs[0], configs[1]);
 }
 
@@ -183,17 +223,36 @@ fn what_a_run_depends_on_may_not_change_under_it() {
     let parent = folder();
     let run = parent.path().join("run");
     let data = parent.path().join("data.npz");
-    vae_gpu(&["data", "convert", "digits", "--out"]).arg(&data).assert().success();
+    vae_gpu(&["data", "convert", "digits", "--out"])
+        .arg(&data)
+        .assert()
+        .success();
     let train_on_data = || {
-        let mut command = vae_gpu(&["train", "--backend", "cpu", "--hidden", "4", "--epochs", "1", "--batch-size", "500"]);
+        let mut command = vae_gpu(&[
+            "train",
+            "--backend",
+            "cpu",
+            "--hidden",
+            "4",
+            "--epochs",
+            "1",
+            "--batch-size",
+            "500",
+        ]);
         command.arg("--data").arg(&data).arg("--out").arg(&run);
         command
     };
     train_on_data().assert().success();
-    let resumed = || vae_gpu(&["train", "--epochs", "1", "--resume"]).arg(&run).assert();
+    let resumed = || {
+        vae_gpu(&["train", "--epochs", "1", "--resume"])
+            .arg(&run)
+            .assert()
+    };
 
     let config = fs::read_to_string(run.join("config.toml")).expect("written");
-    let edited = config.replace("lr = 0.001", "lr = 0.002").replace("hidden = [4]", "hidden = [5]");
+    let edited = config
+        .replace("lr = 0.001", "lr = 0.002")
+        .replace("hidden = [4]", "hidden = [5]");
     fs::write(run.join("config.toml"), edited).expect("writable");
     resumed().code(1).stderr(
         contains("config.toml was changed since the checkpoint")
@@ -206,11 +265,23 @@ fn what_a_run_depends_on_may_not_change_under_it() {
     let kept = parent.path().join("kept.npz");
     fs::rename(&data, &kept).expect("there");
     fs::copy(&other, &data).expect("there");
-    resumed().code(1).stderr(contains("the data have changed").and(contains("fingerprint")));
+    resumed()
+        .code(1)
+        .stderr(contains("the data have changed").and(contains("fingerprint")));
     // The same data under another name are the same.
-    vae_gpu(&["train", "--epochs", "1", "--resume"]).arg(&run).arg("--data").arg(&kept).assert().success();
+    vae_gpu(&["train", "--epochs", "1", "--resume"])
+        .arg(&run)
+        .arg("--data")
+        .arg(&kept)
+        .assert()
+        .success();
 
-    for flag in [["--lr", "0.1"], ["--latent", "3"], ["--binarize", "static"], ["--size", "28x28"]] {
+    for flag in [
+        ["--lr", "0.1"],
+        ["--latent", "3"],
+        ["--binarize", "static"],
+        ["--size", "28x28"],
+    ] {
         vae_gpu(&["train", "--resume"])
             .arg(&run)
             .args(flag)
@@ -223,5 +294,8 @@ fn what_a_run_depends_on_may_not_change_under_it() {
         .assert()
         .code(1)
         .stderr(contains("config.toml is missing"));
-    train_on_data().assert().code(1).stderr(contains("--resume"));
+    train_on_data()
+        .assert()
+        .code(1)
+        .stderr(contains("--resume"));
 }

@@ -418,7 +418,9 @@ fn damaged_images_float_images_and_single_likelihoods_are_the_same_on_every_rout
             assert_eq!(nll.len(), BATCH);
             found.extend(nll);
             let expected = expected.get_or_insert_with(|| found.clone());
-            let worst = distance(&found, expected, |index| 1e-4 * expected[index].abs() + 1e-5);
+            let worst = distance(&found, expected, |index| {
+                1e-4 * expected[index].abs() + 1e-5
+            });
             assert!(worst <= 1.0, "{route:?}: {worst} tolerances");
         }
         let grey = trained(Route::Cpu, Optimizer::Adam, 4).0;

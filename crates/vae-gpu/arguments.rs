@@ -208,7 +208,9 @@ impl InputArguments {
                     Some(Part::Train) => dataset.train,
                     None | Some(Part::Validation) => dataset.validation,
                     Some(Part::Test) => dataset.test.ok_or_else(|| {
-                        anyhow::anyhow!("{name}: no part is left for a test beside training and validation")
+                        anyhow::anyhow!(
+                            "{name}: no part is left for a test beside training and validation"
+                        )
                     })?,
                 };
                 (name, images)
@@ -250,8 +252,7 @@ pub(crate) fn positive() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
-pub(crate) const BACKENDS: &[&str] =
-    &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
+pub(crate) const BACKENDS: &[&str] = &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
 const FITS: &[&str] = &["crop", "pad", "stretch"];
 const LAYOUTS: &[&str] = &["channels-first", "channels-last"];
 const HEADERS: &[&str] = &["auto", "yes", "no"];

@@ -174,13 +174,20 @@ fn fetch_sets(arguments: &FetchSetArguments) -> Result<()> {
 
 fn split_in_two(arguments: &SplitArguments) -> Result<()> {
     let is_share = arguments.fraction > 0.0 && arguments.fraction < 1.0;
-    anyhow::ensure!(is_share, "fraction: expected a number above 0 and below 1, found {}", arguments.fraction);
+    anyhow::ensure!(
+        is_share,
+        "fraction: expected a number above 0 and below 1, found {}",
+        arguments.fraction
+    );
     let source = open(&arguments.data, &arguments.read)?;
     let parts = split(&source.train, arguments.fraction, arguments.seed)?;
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be written", arguments.out.display()))?;
     for (name, part) in ["train", "validation"].into_iter().zip(&parts) {
-        let path = arguments.out.join(name).with_extension(arguments.format.extension());
+        let path = arguments
+            .out
+            .join(name)
+            .with_extension(arguments.format.extension());
         write_part(part, &path, arguments.format.format())?;
     }
     Ok(())
@@ -188,7 +195,10 @@ fn split_in_two(arguments: &SplitArguments) -> Result<()> {
 
 fn convert(arguments: &ConvertArguments) -> Result<()> {
     let out = &arguments.out;
-    let format = arguments.format.map(FormatName::format).or_else(|| Format::of(out));
+    let format = arguments
+        .format
+        .map(FormatName::format)
+        .or_else(|| Format::of(out));
     let Some(format) = format else {
         bail!(
             "{}: expected a name that ends in .npy, .npz, .csv, .tsv or .idx, a folder for PNG files, or --format",

@@ -43,8 +43,11 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
              images that are damaged already"
         );
     }
-    let is_picture = output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
-    let count = arguments.count.unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let is_picture =
+        output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
+    let count = arguments
+        .count
+        .unwrap_or(if is_picture { SHOWN } else { usize::MAX });
     let images = arguments.input.first(&run, count)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
     let recipe = vae_train::Recipe {
@@ -64,7 +67,10 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
         let length = run.recipe.image.length();
         let before = psnr(damaged, &values, length).context("no images")?;
         let after = psnr(&cleaned, &values, length).context("no images")?;
-        report::note(&format!("PSNR, mean of {} samples: damaged {before:.2} dB, cleaned {after:.2} dB", places.len()));
+        report::note(&format!(
+            "PSNR, mean of {} samples: damaged {before:.2} dB, cleaned {after:.2} dB",
+            places.len()
+        ));
     }
     if is_picture {
         let kinds = [Some(&values[..]), damaged.as_deref(), Some(&cleaned)];
@@ -79,7 +85,9 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
 /// Peak signal-to-noise ratio of images, `[count, length]`, with a peak of 1: the mean over images of `-10 log10(mean squared
 /// error)`, dB.
 fn psnr(found: &[f32], expected: &[f32], length: usize) -> Option<f64> {
-    let images = found.chunks_exact(length).zip(expected.chunks_exact(length));
+    let images = found
+        .chunks_exact(length)
+        .zip(expected.chunks_exact(length));
     let decibels = images.map(|(found, expected)| {
         let pairs = found.iter().zip(expected);
         let squares: f64 = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum();

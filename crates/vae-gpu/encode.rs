@@ -28,7 +28,10 @@ pub(crate) struct EncodeArguments {
 pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
     let kind = output::extension(&arguments.out, "csv");
     if !["csv", "npz", "npy"].contains(&kind.as_str()) {
-        bail!("{}: expected a name that ends in .csv, .npz or .npy", arguments.out.display());
+        bail!(
+            "{}: expected a name that ends in .csv, .npz or .npy",
+            arguments.out.display()
+        );
     }
     let run = arguments.model.open()?;
     let images = arguments.input.open(&run)?;

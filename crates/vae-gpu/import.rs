@@ -32,7 +32,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(arguments: &ImportArguments) -> Result<ExitCode> {
-    let recipe = RecipePatch::read(&arguments.config)?.over(RecipePatch::defaults()).complete();
+    let recipe = RecipePatch::read(&arguments.config)?
+        .over(RecipePatch::defaults())
+        .complete();
     let recipe = recipe.with_context(|| {
         format!(
             "{}: expected `image`, for example [28, 28], found none",

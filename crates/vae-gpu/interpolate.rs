@@ -55,14 +55,22 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
         Some(file) => {
             let all = read_latents(file, latent)?;
             let count = all.len() / latent;
-            ensure!(largest < count, "--from and --to: expected places below {count}, found {largest}");
+            ensure!(
+                largest < count,
+                "--from and --to: expected places below {count}, found {largest}"
+            );
             ends.map(|place| all[place * latent..][..latent].to_vec())
         }
         None => {
             let images = arguments.input.first(&run, largest + 1)?;
             let count = images.count();
-            ensure!(largest < count, "--from and --to: expected places below {count}, found {largest}");
-            let mu = inference.encode(&images.subset(&ends.map(|place| place as u32)))?.mu;
+            ensure!(
+                largest < count,
+                "--from and --to: expected places below {count}, found {largest}"
+            );
+            let mu = inference
+                .encode(&images.subset(&ends.map(|place| place as u32)))?
+                .mu;
             [mu[..latent].to_vec(), mu[latent..].to_vec()]
         }
     };
@@ -74,7 +82,10 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
     let images = inference.decode(&z)?;
     if output::extension(&arguments.out, "png") == "gif" {
         if run.recipe.image.is_table() {
-            bail!("{}: the model is of tables, of which no picture can be drawn", arguments.out.display());
+            bail!(
+                "{}: the model is of tables, of which no picture can be drawn",
+                arguments.out.display()
+            );
         }
         let strip = grid(&inference, images, arguments.steps);
         output::write(&arguments.out, &strip.gif()?)?;

@@ -31,7 +31,10 @@ pub(crate) struct LatentArguments {
 pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let latent = run.recipe.latent;
-    let dimensions = arguments.dims.as_deref().map(|dims| dimensions_of(dims, latent));
+    let dimensions = arguments
+        .dims
+        .as_deref()
+        .map(|dims| dimensions_of(dims, latent));
     let dimensions = dimensions.transpose()?;
     let images = arguments.input.open(&run)?;
     let device = arguments.model.device()?;
@@ -46,8 +49,13 @@ pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
         None => Plane::most_active(&mu, latent),
     };
     let variances = variances(&mu, latent);
-    let active = variances.iter().filter(|&&variance| variance > 0.01).count();
-    report::note(&format!("active latent dimensions (variance of mu above 0.01): {active} of {latent}"));
+    let active = variances
+        .iter()
+        .filter(|&&variance| variance > 0.01)
+        .count();
+    report::note(&format!(
+        "active latent dimensions (variance of mu above 0.01): {active} of {latent}"
+    ));
     report::note(&format!("axes: {} and {}", plane.axes[0], plane.axes[1]));
     output::write(&arguments.out, &scatter(&plane, &images)?)?;
     Ok(ExitCode::SUCCESS)

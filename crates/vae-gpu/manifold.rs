@@ -34,7 +34,10 @@ pub(crate) fn run(arguments: &ManifoldArguments) -> Result<ExitCode> {
     );
     let dimensions = dimensions_of(&arguments.dims, run.recipe.latent)?;
     let [right, up] = dimensions[..] else {
-        anyhow::bail!("--dims: expected two dimensions, found {}", dimensions.len());
+        anyhow::bail!(
+            "--dims: expected two dimensions, found {}",
+            dimensions.len()
+        );
     };
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;

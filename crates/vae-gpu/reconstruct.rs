@@ -21,7 +21,11 @@ pub(crate) struct ReconstructArguments {
     count: Option<usize>,
     /// A picture with each image above what the model makes of it (.png), or what it makes of them alone: an array (.npy), a
     /// table (.csv), or a folder for a PNG file each.
-    #[arg(long, default_value = "reconstructions.png", value_name = "FILE|FOLDER")]
+    #[arg(
+        long,
+        default_value = "reconstructions.png",
+        value_name = "FILE|FOLDER"
+    )]
     out: PathBuf,
 }
 
@@ -30,8 +34,11 @@ const SHOWN: usize = 40;
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
-    let is_picture = output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
-    let count = arguments.count.unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let is_picture =
+        output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
+    let count = arguments
+        .count
+        .unwrap_or(if is_picture { SHOWN } else { usize::MAX });
     let images = arguments.input.first(&run, count)?;
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;

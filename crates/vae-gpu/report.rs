@@ -59,7 +59,11 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
         range(train),
         validation.count(),
     ));
-    note(&format!("scale: {}; SHA-256 {}", Sight::words(recipe, train), &dataset.fingerprint[..16]));
+    note(&format!(
+        "scale: {}; SHA-256 {}",
+        Sight::words(recipe, train),
+        &dataset.fingerprint[..16]
+    ));
     for text in &dataset.notes {
         note(&format!("left out: {text}"));
     }
@@ -93,7 +97,10 @@ pub(crate) fn resumed(interrupted: &Interrupted, recipe: &Recipe) {
             recipe.epochs
         ));
     } else {
-        note(&format!("resume: in epoch {epoch} of {}, after {step} steps of it", recipe.epochs));
+        note(&format!(
+            "resume: in epoch {epoch} of {}, after {step} steps of it",
+            recipe.epochs
+        ));
     }
     if let Some(version) = interrupted.other_version() {
         note(&format!(
@@ -114,11 +121,17 @@ pub(crate) fn watch() -> impl Fn(vae_data::Progress<'_>) + Sync {
         } = progress;
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
         if bars.as_ref().is_none_or(|(shown, _)| shown != what) {
-            let unit = if bytes { "{bytes}/{total_bytes}" } else { "{pos}/{len}" };
+            let unit = if bytes {
+                "{bytes}/{total_bytes}"
+            } else {
+                "{pos}/{len}"
+            };
             let template = format!("{{prefix}}  {{wide_bar}}  {unit}");
             let style = ProgressStyle::with_template(&template);
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(0).with_style(style).with_prefix(what.to_owned());
+            let bar = ProgressBar::new(0)
+                .with_style(style)
+                .with_prefix(what.to_owned());
             *bars = Some((what.to_owned(), bar));
         }
         if let Some((_, bar)) = &*bars {

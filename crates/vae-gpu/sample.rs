@@ -36,9 +36,16 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
         temperature: arguments.temperature,
         truncation: arguments.truncation,
     };
-    for (name, value) in [("temperature", Some(draw.temperature)), ("truncation", draw.truncation)] {
+    for (name, value) in [
+        ("temperature", Some(draw.temperature)),
+        ("truncation", draw.truncation),
+    ] {
         let is_good = value.is_none_or(|value| value > 0.0 && value.is_finite());
-        ensure!(is_good, "{name}: expected a number above 0, found {}", value.unwrap_or_default());
+        ensure!(
+            is_good,
+            "{name}: expected a number above 0, found {}",
+            value.unwrap_or_default()
+        );
     }
     let run = arguments.model.open()?;
     let device = arguments.model.device()?;
@@ -47,6 +54,11 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
     let z = prior(arguments.seed, arguments.count, run.recipe.latent, &draw);
     let images = inference.decode(&z)?;
-    output::images(&inference, images, square_columns(arguments.count), &arguments.out)?;
+    output::images(
+        &inference,
+        images,
+        square_columns(arguments.count),
+        &arguments.out,
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -38,7 +38,9 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
     report::note(&format!("mean ELBO {mean:.2} nats per sample"));
     if let Some(samples) = arguments.importance_samples {
         let nll = scores.iter().filter_map(|score| score.nll).sum::<f64>() / count;
-        report::note(&format!("mean NLL {nll:.2} nats per sample, {samples} importance samples"));
+        report::note(&format!(
+            "mean NLL {nll:.2} nats per sample, {samples} importance samples"
+        ));
     }
     let bytes = output::seekable(|out| write_scores(out, &images, &scores))?;
     output::write(&arguments.out, &bytes)?;

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use vae_data::Dataset;
-use vae_train::{
-    Device, Event, Interrupted, Outcome, Recipe, RecipePatch, RunFolder, Training,
-};
+use vae_train::{Device, Event, Interrupted, Outcome, Recipe, RecipePatch, RunFolder, Training};
 
 pub(crate) use arguments::TrainArguments;
 
@@ -21,7 +19,11 @@ use crate::report::{self, TrainingReport};
 const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
-    let interrupted = arguments.resume.as_deref().map(Interrupted::open).transpose()?;
+    let interrupted = arguments
+        .resume
+        .as_deref()
+        .map(Interrupted::open)
+        .transpose()?;
     let patch = match &interrupted {
         Some((_, recipe)) => {
             let more = arguments.epochs.unwrap_or(0);
@@ -32,7 +34,11 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
             }
         }
         None => {
-            let config = arguments.config.as_deref().map(RecipePatch::read).transpose()?;
+            let config = arguments
+                .config
+                .as_deref()
+                .map(RecipePatch::read)
+                .transpose()?;
             arguments.patch(config.unwrap_or_default())
         }
     };
@@ -58,7 +64,10 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         Some((interrupted, _)) => {
             report::resumed(&interrupted, &recipe);
             let path = interrupted.path().to_owned();
-            (Training::resume(interrupted, &recipe, &dataset, &device)?, path)
+            (
+                Training::resume(interrupted, &recipe, &dataset, &device)?,
+                path,
+            )
         }
         None => {
             let path = arguments.out.clone();

@@ -43,7 +43,10 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
         !run.recipe.image.is_table(),
         "the model is of tables, of which no picture can be drawn; `decode` writes tables"
     );
-    let dimensions = arguments.dims.clone().unwrap_or_else(|| (1..=latent).collect());
+    let dimensions = arguments
+        .dims
+        .clone()
+        .unwrap_or_else(|| (1..=latent).collect());
     let dimensions = dimensions_of(&dimensions, latent)?;
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
@@ -54,12 +57,19 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
         Some(place) => {
             let images = arguments.input.first(&run, place + 1)?;
             let count = images.count();
-            ensure!(place < count, "--image: expected a place below {count}, found {place}");
+            ensure!(
+                place < count,
+                "--image: expected a place below {count}, found {place}"
+            );
             inference.encode(&images.subset(&[place as u32]))?.mu
         }
     };
     let picture = traversal(&mut inference, &base, &dimensions, arguments.steps)?;
-    let bytes = if kind == "gif" { picture.gif()? } else { picture.png()? };
+    let bytes = if kind == "gif" {
+        picture.gif()?
+    } else {
+        picture.png()?
+    };
     output::write(&arguments.out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

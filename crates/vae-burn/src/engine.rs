@@ -217,7 +217,9 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
         let parameters = self.stepper.moments();
         let kept = parameters.first().map_or(0, Vec::len);
         let moment = |index: usize| {
-            let values = parameters.iter().map(|moments| self.read(moments[index].clone()));
+            let values = parameters
+                .iter()
+                .map(|moments| self.read(moments[index].clone()));
             let tensors = named(&self.config, values.collect::<Result<_, _>>()?);
             Ok(Weights::from_tensors(&self.config, tensors)?)
         };

@@ -17,8 +17,12 @@ impl<B: Backend> Stepper<B> {
     pub(crate) fn new(config: OptimizerConfig, moments: &[Weights], device: &B::Device) -> Self {
         let parameters = moments.first().map_or(0, |moment| moment.tensors().len());
         let of_parameter = |index: usize| {
-            let values = moments.iter().map(|moment| &moment.tensors()[index].values[..]);
-            values.map(|values| Tensor::from_floats(values, device)).collect()
+            let values = moments
+                .iter()
+                .map(|moment| &moment.tensors()[index].values[..]);
+            values
+                .map(|values| Tensor::from_floats(values, device))
+                .collect()
         };
         Self {
             config,

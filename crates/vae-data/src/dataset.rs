@@ -52,7 +52,9 @@ impl Dataset {
     ) -> Result<Self, DataError> {
         let source = Source::open(name, options, watch)?;
         let other = validation.data.as_deref();
-        let other = other.map(|other| Source::open(other, options, watch)).transpose()?;
+        let other = other
+            .map(|other| Source::open(other, options, watch))
+            .transpose()?;
         Self::new(source, other, validation)
     }
 
@@ -62,13 +64,22 @@ impl Dataset {
     /// Never, unless the program file is damaged.
     pub fn digits() -> Result<Self, DataError> {
         let nobody = |_: crate::Progress<'_>| {};
-        Self::open("digits", &ReadOptions::default(), &Validation::default(), &nobody)
+        Self::open(
+            "digits",
+            &ReadOptions::default(),
+            &Validation::default(),
+            &nobody,
+        )
     }
 
     /// The fingerprint of a source by itself.
     #[must_use]
     pub fn fingerprint_of(source: &Source) -> String {
-        fingerprint([Some(&source.train), source.test.as_ref()].into_iter().flatten())
+        fingerprint(
+            [Some(&source.train), source.test.as_ref()]
+                .into_iter()
+                .flatten(),
+        )
     }
 
     fn new(
@@ -77,7 +88,9 @@ impl Dataset {
         validation: &Validation,
     ) -> Result<Self, DataError> {
         let arrays = [Some(&source.train), source.test.as_ref()];
-        let others = other.iter().flat_map(|other| [Some(&other.train), other.test.as_ref()]);
+        let others = other
+            .iter()
+            .flat_map(|other| [Some(&other.train), other.test.as_ref()]);
         let fingerprint = fingerprint(arrays.into_iter().chain(others).flatten());
         let Source {
             name,
@@ -149,7 +162,10 @@ fn fingerprint<'a>(parts: impl Iterator<Item = &'a Images>) -> String {
             hash.update(labels.names.join("\n"));
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -175,7 +191,9 @@ mod tests {
     }
 
     fn values(images: &Images) -> HashSet<u8> {
-        (0..images.count()).map(|place| images.bytes(place)[0]).collect()
+        (0..images.count())
+            .map(|place| images.bytes(place)[0])
+            .collect()
     }
 
     #[test]
@@ -190,7 +208,10 @@ mod tests {
             ..Validation::default()
         };
         let open = |source, validation: Validation| {
-            let other = validation.data.is_some().then(|| self::source("c", (200..240).collect()));
+            let other = validation
+                .data
+                .is_some()
+                .then(|| self::source("c", (200..240).collect()));
             Dataset::new(source, other, &validation).expect("fits")
         };
         let other = Validation {
@@ -198,13 +219,33 @@ mod tests {
             ..Validation::default()
         };
         for (dataset, sizes, words) in [
-            (open(all(), fraction(None)), [90, 10, 0], "10 % of them, the same of each class"),
-            (open(all(), fraction(Some(0.25))), [74, 26, 0], "25 % of them, the same of each class"),
-            (open(tested(), fraction(None)), [100, 20, 0], "its test samples"),
-            (open(tested(), fraction(Some(0.1))), [90, 10, 20], "10 % of them, the same of each class"),
+            (
+                open(all(), fraction(None)),
+                [90, 10, 0],
+                "10 % of them, the same of each class",
+            ),
+            (
+                open(all(), fraction(Some(0.25))),
+                [74, 26, 0],
+                "25 % of them, the same of each class",
+            ),
+            (
+                open(tested(), fraction(None)),
+                [100, 20, 0],
+                "its test samples",
+            ),
+            (
+                open(tested(), fraction(Some(0.1))),
+                [90, 10, 20],
+                "10 % of them, the same of each class",
+            ),
             (open(tested(), other.clone()), [100, 40, 20], "c"),
         ] {
-            let parts = [Some(&dataset.train), Some(&dataset.validation), dataset.test.as_ref()];
+            let parts = [
+                Some(&dataset.train),
+                Some(&dataset.validation),
+                dataset.test.as_ref(),
+            ];
             let parts = parts.map(|part| part.map(values).unwrap_or_default());
             assert_eq!(parts.each_ref().map(HashSet::len), sizes);
             assert!(parts[0].is_disjoint(&parts[1]) && parts[0].is_disjoint(&parts[2]));
@@ -216,7 +257,9 @@ mod tests {
     #[test]
     fn the_fingerprint_changes_with_any_byte_label_or_validation_data() {
         let open = |source, other| {
-            Dataset::new(source, other, &Validation::default()).expect("fits").fingerprint
+            Dataset::new(source, other, &Validation::default())
+                .expect("fits")
+                .fingerprint
         };
         let plain = || source("a", (0..100).collect());
         let mut relabelled = plain();
@@ -239,6 +282,11 @@ mod tests {
         let mut tested = source("a", (0..100).collect());
         tested.test = Some(Images::from(Array::bytes(vec![0; 8], Shape::grey(2, 2))));
         let error = Dataset::new(tested, None, &Validation::default()).expect_err("mixed");
-        assert!(error.to_string().contains("1 columns but validation or test samples of 2 x 2"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("1 columns but validation or test samples of 2 x 2"),
+            "{error}"
+        );
     }
 }

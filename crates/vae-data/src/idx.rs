@@ -142,7 +142,9 @@ pub fn read_header<const D: usize>(
             format!("{shape:?}"),
         );
     }
-    let length = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    let length = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
     match length {
         Some(_) => Ok(shape),
         None => wrong(

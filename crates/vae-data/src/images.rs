@@ -133,7 +133,11 @@ fn float_bytes(values: Vec<f32>) -> Bytes {
 
 #[cfg(target_endian = "big")]
 fn float_bytes(values: Vec<f32>) -> Bytes {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 /// Some rows of an [`Array`], in an order: the training part of a data set, for example.
@@ -178,7 +182,10 @@ impl Images {
     pub fn subset(&self, places: &[u32]) -> Self {
         Self {
             array: Arc::clone(&self.array),
-            rows: places.iter().map(|&place| self.rows[place as usize]).collect(),
+            rows: places
+                .iter()
+                .map(|&place| self.rows[place as usize])
+                .collect(),
         }
     }
 
@@ -320,7 +327,12 @@ impl Images {
     #[must_use]
     pub fn thresholded(&self) -> Self {
         self.map(
-            |_, bytes| bytes.iter().map(|&byte| if byte > 127 { 255 } else { 0 }).collect(),
+            |_, bytes| {
+                bytes
+                    .iter()
+                    .map(|&byte| if byte > 127 { 255 } else { 0 })
+                    .collect()
+            },
             |_, values| {
                 for value in values {
                     *value = f32::from(u8::from(*value > 0.5));
@@ -329,11 +341,7 @@ impl Images {
         )
     }
 
-    fn map(
-        &self,
-        bytes: impl Fn(u32, &[u8]) -> Vec<u8>,
-        floats: impl Fn(u32, &mut [f32]),
-    ) -> Self {
+    fn map(&self, bytes: impl Fn(u32, &[u8]) -> Vec<u8>, floats: impl Fn(u32, &mut [f32])) -> Self {
         if self.array.element == Element::U8 {
             let images = (0..self.count()).flat_map(|place| bytes(place as u32, self.bytes(place)));
             let pixels: Vec<u8> = images.collect();
@@ -380,7 +388,10 @@ mod tests {
             Labels::of(&names)
         };
         let numbers = labels(&["10", "9", "10", "-1"]);
-        assert_eq!((numbers.names, numbers.classes), (vec!["-1".into(), "9".into(), "10".into()], vec![2, 1, 2, 0]));
+        assert_eq!(
+            (numbers.names, numbers.classes),
+            (vec!["-1".into(), "9".into(), "10".into()], vec![2, 1, 2, 0])
+        );
         assert_eq!(labels(&["dog", "cat", "2"]).names, ["2", "cat", "dog"]);
         assert_eq!(Labels::of_integers(&[7, 3, 7]).names, ["3", "7"]);
     }

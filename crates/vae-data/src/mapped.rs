@@ -44,7 +44,10 @@ pub(crate) fn open(
         }
         (element, shape, rows, header.data_offset)
     };
-    #[expect(unsafe_code, reason = "no safe way to map a file; see the function's docs")]
+    #[expect(
+        unsafe_code,
+        reason = "no safe way to map a file; see the function's docs"
+    )]
     // SAFETY: the mapping is read-only, and the docs forbid changing the file meanwhile.
     let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
     let length = rows.checked_mul(shape.length() * element.size());
@@ -53,7 +56,10 @@ pub(crate) fn open(
         return Err(DataError::Wrong {
             source_name: name,
             field: "data".into(),
-            expected: format!("a file of {} bytes for {rows} x {shape}", end.unwrap_or(usize::MAX)),
+            expected: format!(
+                "a file of {} bytes for {rows} x {shape}",
+                end.unwrap_or(usize::MAX)
+            ),
             found: format!("{} bytes (truncated?)", map.len()),
         });
     }
@@ -97,7 +103,11 @@ pub(crate) fn npy_shape(
                 (Some(layout), ..) => layout,
                 (None, true, false) => Layout::ChannelsFirst,
                 (None, false, true) => Layout::ChannelsLast,
-                _ => return wrong("--layout channels-first or channels-last, for this could be either"),
+                _ => {
+                    return wrong(
+                        "--layout channels-first or channels-last, for this could be either",
+                    );
+                }
             };
             let (channels, height, width) = match layout {
                 Layout::ChannelsFirst => (a, height_or_width, b),

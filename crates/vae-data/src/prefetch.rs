@@ -48,7 +48,10 @@ impl Prefetch {
                 }
             };
             // Without the thread training is slower, not wrong.
-            thread::Builder::new().name("prefetch".into()).spawn(touch).ok()
+            thread::Builder::new()
+                .name("prefetch".into())
+                .spawn(touch)
+                .ok()
         };
         Self {
             threads: (0..THREADS).filter_map(thread).collect(),
@@ -76,7 +79,10 @@ fn wait_for(position: &(Mutex<Position>, Condvar), index: usize, window: usize) 
 impl Drop for Prefetch {
     fn drop(&mut self) {
         let (position, changed) = &*self.position;
-        position.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
+        position
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .has_ended = true;
         changed.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that panicked has only read less.
@@ -97,9 +103,18 @@ mod tests {
         let prefetch = Prefetch::start(&images, Arc::clone(&order));
         prefetch.advance(10);
         drop(prefetch);
-        let position = (Mutex::new(Position { done: 3, has_ended: false }), Condvar::new());
+        let position = (
+            Mutex::new(Position {
+                done: 3,
+                has_ended: false,
+            }),
+            Condvar::new(),
+        );
         assert!(wait_for(&position, 4, 2));
         position.0.lock().expect("sane").has_ended = true;
-        assert!(!wait_for(&position, 5, 2), "it would wait for ever otherwise");
+        assert!(
+            !wait_for(&position, 5, 2),
+            "it would wait for ever otherwise"
+        );
     }
 }

@@ -165,12 +165,13 @@ fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source, DataError>
 const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 
-fn image_folder(
-    root: &Path,
-    options: &ReadOptions,
-    watch: Watch<'_>,
-) -> Result<Source, DataError> {
-    let part = |names: &[&str]| names.iter().map(|name| root.join(name)).find(|path| path.is_dir());
+fn image_folder(root: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, DataError> {
+    let part = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| root.join(name))
+            .find(|path| path.is_dir())
+    };
     let name = root.display().to_string();
     if let (Some(train), Some(test)) = (part(&TRAIN), part(&TEST)) {
         let train = image_files(&folder::list(&train)?, options, watch)?;
@@ -213,7 +214,11 @@ fn image_files(
             height: decoded.height,
             width: decoded.width,
         };
-        (Array::bytes(decoded.pixels, shape), decoded.kept, decoded.skipped)
+        (
+            Array::bytes(decoded.pixels, shape),
+            decoded.kept,
+            decoded.skipped,
+        )
     };
     let labels = listing.labels.as_ref().map(|labels| Labels {
         classes: kept.iter().map(|&file| labels[file]).collect(),
@@ -239,7 +244,10 @@ fn file(path: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, 
         source_name: name.clone(),
         cause,
     };
-    open_file(path)?.take(8).read_to_end(&mut start).map_err(unreadable)?;
+    open_file(path)?
+        .take(8)
+        .read_to_end(&mut start)
+        .map_err(unreadable)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match &start[..] {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy_file(path, options),
@@ -272,7 +280,9 @@ fn file(path: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, 
         _ => Err(DataError::Wrong {
             source_name: name,
             field: "format".into(),
-            expected: "NPY, NPZ, IDX (gzipped or not), an image, or a table in a file called .csv or .tsv".into(),
+            expected:
+                "NPY, NPZ, IDX (gzipped or not), an image, or a table in a file called .csv or .tsv"
+                    .into(),
             found: format!("{:?}", String::from_utf8_lossy(&start)),
         }),
     }
@@ -287,7 +297,9 @@ fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
         samples(&name, array, options)?
     };
     let labels = options.labels.as_ref();
-    let labels = labels.map(|labels| labels_file(Path::new(labels))).transpose()?;
+    let labels = labels
+        .map(|labels| labels_file(Path::new(labels)))
+        .transpose()?;
     let format = format!("NPY of {:?}", array.element);
     Ok(Source::new(&name, format, labelled(path, array, labels)?))
 }
@@ -299,12 +311,17 @@ fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     let names: Vec<String> = npz.names().map(str::to_owned).collect();
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let choose = |asked: Option<&String>, usual: &[&str]| {
-        let usual = usual.iter().find(|usual| has(usual)).map(ToString::to_string);
+        let usual = usual
+            .iter()
+            .find(|usual| has(usual))
+            .map(ToString::to_string);
         asked.cloned().or(usual)
     };
     let mut part = |images: &str, labels: Option<String>| {
         let array = samples(&name, npz.read(images)?, options)?;
-        let labels = labels.map(|labels| classes(&name, npz.read(&labels)?)).transpose()?;
+        let labels = labels
+            .map(|labels| classes(&name, npz.read(&labels)?))
+            .transpose()?;
         labelled(path, array, labels)
     };
     if options.array.is_none() && has("x_train") && has("x_test") {
@@ -341,8 +358,14 @@ fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
         Array::bytes(images.bytes, Shape::grey(height, width))
     };
     let labels = options.labels.as_ref();
-    let labels = labels.map(|labels| labels_file(Path::new(labels))).transpose()?;
-    Ok(Source::new(&name, "IDX images", labelled(path, array, labels)?))
+    let labels = labels
+        .map(|labels| labels_file(Path::new(labels)))
+        .transpose()?;
+    Ok(Source::new(
+        &name,
+        "IDX images",
+        labelled(path, array, labels)?,
+    ))
 }
 
 fn table_source(
@@ -374,8 +397,7 @@ fn in_memory_only(path: &Path, options: &ReadOptions) -> Result<(), DataError> {
 
 /// An NPY array as samples, channels first.
 fn samples(name: &str, array: npy::NpyArray, options: &ReadOptions) -> Result<Array, DataError> {
-    let (_, shape, is_channels_last) =
-        npy_shape(name, &array.shape, options.size, options.layout)?;
+    let (_, shape, is_channels_last) = npy_shape(name, &array.shape, options.size, options.layout)?;
     let Shape {
         channels,
         height,
@@ -384,8 +406,11 @@ fn samples(name: &str, array: npy::NpyArray, options: &ReadOptions) -> Result<Ar
     fn reordered<T: Copy>(values: Vec<T>, channels: usize, pixels: usize) -> Vec<T> {
         let images = values.chunks_exact(channels * pixels);
         let planes = |image: &[T]| -> Vec<T> {
-            let places = (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel)));
-            places.map(|(channel, pixel)| image[pixel * channels + channel]).collect()
+            let places =
+                (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel)));
+            places
+                .map(|(channel, pixel)| image[pixel * channels + channel])
+                .collect()
         };
         images.flat_map(planes).collect()
     }

@@ -81,7 +81,10 @@ impl Scaling {
             let range = low.iter().zip(&high).map(|(low, high)| high - low);
             (low.clone(), range.collect())
         } else {
-            let deviation = squares.iter().zip(&seen).map(|(sum, count)| (sum / count).sqrt());
+            let deviation = squares
+                .iter()
+                .zip(&seen)
+                .map(|(sum, count)| (sum / count).sqrt());
             (mean, deviation.collect())
         };
         // A column that never changes becomes 0.
@@ -122,8 +125,9 @@ impl Scaling {
     fn each(&self, values: &mut [f32], length: usize, change: impl Fn(f64, f64, f64) -> f64) {
         let group = length / self.offset.len();
         for row in values.chunks_mut(length) {
-            for (values, (&offset, &range)) in
-                row.chunks_mut(group).zip(self.offset.iter().zip(&self.range))
+            for (values, (&offset, &range)) in row
+                .chunks_mut(group)
+                .zip(self.offset.iter().zip(&self.range))
             {
                 for x in values {
                     *x = change(f64::from(*x), offset, range) as f32;
@@ -171,7 +175,9 @@ mod tests {
 
     #[test]
     fn min_max_takes_each_column_to_zero_and_one_and_back() {
-        let scaling = Scaling::fit(Scale::MinMax, &table()).expect("finite").expect("a scaling");
+        let scaling = Scaling::fit(Scale::MinMax, &table())
+            .expect("finite")
+            .expect("a scaling");
         let mut values = scaling.apply(&table()).expect("columns").gather(&[0, 1, 2]);
         assert_eq!(values, [0.0, 0.0, 0.0, 0.5, 0.0, 0.5, 1.0, 0.0, 1.0]);
         scaling.undo(&mut values, 3);
@@ -180,7 +186,9 @@ mod tests {
 
     #[test]
     fn standardized_columns_have_mean_zero_and_deviation_one() {
-        let scaling = Scaling::fit(Scale::Standardize, &table()).expect("finite").expect("a scaling");
+        let scaling = Scaling::fit(Scale::Standardize, &table())
+            .expect("finite")
+            .expect("a scaling");
         let values = scaling.apply(&table()).expect("columns").gather(&[0, 1, 2]);
         let root = 1.5f32.sqrt();
         let expected = [-root, 0.0, -root, 0.0, 0.0, 0.0, root, 0.0, root];
@@ -201,8 +209,14 @@ mod tests {
             let scaling = Scaling::fit(scale, &images).expect("finite");
             scaling.map(|scaling| scaling.apply(&images).expect("channels").gather(&[0]))
         };
-        assert_eq!(scaled(Scale::MinMax), Some(vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
-        assert_eq!(scaled(Scale::None), Some(vec![10.0, 20.0, 0.0, 0.0, 7.0, 255.0]));
+        assert_eq!(
+            scaled(Scale::MinMax),
+            Some(vec![0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+        );
+        assert_eq!(
+            scaled(Scale::None),
+            Some(vec![10.0, 20.0, 0.0, 0.0, 7.0, 255.0])
+        );
         assert_eq!((scaled(Scale::Auto), scaled(Scale::Bytes)), (None, None));
     }
 

@@ -31,7 +31,9 @@ pub fn split(images: &Images, fraction: f64, seed: u64) -> Result<[Images; 2], D
     };
     let parts = [false, true].map(part);
     if parts.iter().any(|part| part.count() == 0) {
-        let what = format!("a split of {count} samples at {fraction} leaves one side empty; use another --val-fraction");
+        let what = format!(
+            "a split of {count} samples at {fraction} leaves one side empty; use another --val-fraction"
+        );
         return Err(DataError::unfit("split", what));
     }
     Ok(parts)

@@ -229,7 +229,7 @@ fn is_missing(cell: &str) -> bool {
 }
 
 /// Names for an error; of very many, the first.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown: Vec<_> = names
         .iter()

@@ -60,21 +60,31 @@ pub fn write(
 ) -> Result<Vec<PathBuf>, DataError> {
     let name = path.display().to_string();
     if path.exists() {
-        return Err(DataError::unfit(&name, "is there already; choose another --out, or delete it"));
+        return Err(DataError::unfit(
+            &name,
+            "is there already; choose another --out, or delete it",
+        ));
     }
     let is_byte = images.array.element == Element::U8;
     let shape = images.shape();
     match format {
         Format::Png | Format::Idx if !is_byte => {
-            let what = "expected samples of bytes for this format, found floats; write .npy, .npz or .csv";
+            let what =
+                "expected samples of bytes for this format, found floats; write .npy, .npz or .csv";
             return Err(DataError::unfit(&name, what));
         }
         Format::Png if !(shape.channels == 1 || shape.channels == 3) => {
-            let what = format!("expected 1 or 3 channels for PNG files, found {}", shape.channels);
+            let what = format!(
+                "expected 1 or 3 channels for PNG files, found {}",
+                shape.channels
+            );
             return Err(DataError::unfit(&name, what));
         }
         Format::Idx if shape.channels != 1 => {
-            return Err(DataError::unfit(&name, "expected grey images for IDX, found coloured ones"));
+            return Err(DataError::unfit(
+                &name,
+                "expected grey images for IDX, found coloured ones",
+            ));
         }
         _ => {}
     }
@@ -87,7 +97,9 @@ pub fn write(
                     return Ok(());
                 };
                 made.push(labels.clone());
-                array_file(&labels, |out| npy::write_i64(out, &[classes.len()], &classes))
+                array_file(&labels, |out| {
+                    npy::write_i64(out, &[classes.len()], &classes)
+                })
             })
         }
         Format::Npz => npz(path, images),
@@ -123,7 +135,9 @@ fn array_file(
     let replace = || -> io::Result<()> {
         let mut out = BufWriter::new(File::create(&temporary)?);
         content(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        out.into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()?;
         fs::rename(&temporary, path)
     };
     replace().inspect_err(|_| {
@@ -167,18 +181,28 @@ fn npy_samples(out: &mut impl Write, images: &Images, watch: Watch<'_>) -> io::R
 
 fn npz(path: &Path, images: &Images) -> io::Result<()> {
     let (sizes, places) = (sizes(images), 0..images.count());
-    let bytes: Vec<u8> = places.clone().flat_map(|place| images.bytes(place).to_vec()).collect();
+    let bytes: Vec<u8> = places
+        .clone()
+        .flat_map(|place| images.bytes(place).to_vec())
+        .collect();
     let floats: Vec<f32>;
     let x = match images.array.element {
         Element::U8 => NpyArrayRef::U8(&sizes, &bytes),
         Element::F32 => {
-            floats = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            floats = bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect();
             NpyArrayRef::F32(&sizes, &floats)
         }
     };
     let classes = integers(images);
     let count = [images.count()];
-    let y = classes.as_ref().map(|classes| ("y", NpyArrayRef::I64(&count, classes)));
+    let y = classes
+        .as_ref()
+        .map(|classes| ("y", NpyArrayRef::I64(&count, classes)));
     let arrays: Vec<_> = [("x", x)].into_iter().chain(y).collect();
     array_file(path, |out| npy::write_npz(out, &arrays))
 }
@@ -198,7 +222,8 @@ fn integers(images: &Images) -> Option<Vec<i64>> {
 /// In units of the source: bytes as 0 to 255.
 fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let columns = images.array.columns.clone();
-    let columns = columns.unwrap_or_else(|| (1..=images.image_length()).map(|i| i.to_string()).collect());
+    let columns =
+        columns.unwrap_or_else(|| (1..=images.image_length()).map(|i| i.to_string()).collect());
     let places: Vec<u32> = (0..images.count() as u32).collect();
     let mut values = images.gather(&places);
     if images.array.element == Element::U8 {
@@ -263,7 +288,10 @@ fn png(bytes: &[u8], shape: Shape) -> io::Result<Vec<u8>> {
     } = shape;
     let (pixels, colour) = if channels == 3 {
         let pixel = |pixel| (0..3).map(move |channel| bytes[channel * height * width + pixel]);
-        ((0..height * width).flat_map(pixel).collect(), ExtendedColorType::Rgb8)
+        (
+            (0..height * width).flat_map(pixel).collect(),
+            ExtendedColorType::Rgb8,
+        )
     } else {
         (bytes.to_vec(), ExtendedColorType::L8)
     };

@@ -6,7 +6,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vae_data::Scale;
 use vae_model::{Activation, Initialization, Optimizer};
-use vae_train::{BackendChoice, Binarize, Corrupt, EngineChoice, LikelihoodName, Preset, RecipePatch};
+use vae_train::{
+    BackendChoice, Binarize, Corrupt, EngineChoice, LikelihoodName, Preset, RecipePatch,
+};
 
 use crate::arguments::{BACKENDS, ReadArguments, one_of, positive};
 
@@ -92,7 +94,12 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "NAME|PATH", help_heading = "Data")]
     data: Option<String>,
     /// Validate on this share of the samples, chosen by the seed, as many of each label [default: the test samples, else 0.1].
-    #[arg(long, value_name = "SHARE", help_heading = "Data", conflicts_with = "val_data")]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        help_heading = "Data",
+        conflicts_with = "val_data"
+    )]
     val_fraction: Option<f64>,
     /// Validate on other data.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Data")]

@@ -31,7 +31,8 @@ pub enum Corruption {
 impl Corruption {
     /// Damages `image`, `[channels, height, width]`, which is `row` of `step`.
     pub fn apply(self, generator: Generator, step: u64, row: u32, image: &mut [f32]) {
-        let blocks = |quads: std::ops::Range<u32>| quads.map(|quad| generator.block(step, row, quad));
+        let blocks =
+            |quads: std::ops::Range<u32>| quads.map(|quad| generator.block(step, row, quad));
         let quads = 0..image.len().div_ceil(4) as u32;
         match self {
             Self::Gaussian { sigma, clamp } => {
@@ -94,7 +95,10 @@ mod tests {
         let variance = free.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / free.len() as f32;
         // 1,800 draws: five deviations of a mean and of a variance.
         assert!((mean - 0.5).abs() < 5.0 * 0.3 / 1800f32.sqrt(), "{mean}");
-        assert!((variance - 0.09).abs() < 5.0 * 0.09 * (2.0 / 1800f32).sqrt(), "{variance}");
+        assert!(
+            (variance - 0.09).abs() < 5.0 * 0.09 * (2.0 / 1800f32).sqrt(),
+            "{variance}"
+        );
         assert!(free.iter().any(|x| !(0.0..=1.0).contains(x)));
         let clamped = free.iter().map(|x| x.clamp(0.0, 1.0)).collect::<Vec<_>>();
         assert_eq!(noise(true), clamped);
@@ -107,7 +111,11 @@ mod tests {
         // Five deviations of a binomial frequency.
         let tolerance = 5.0 * (0.1f32 * 0.9 / 1800.0).sqrt();
         for (value, expected) in [(0.0, 0.1), (1.0, 0.1), (0.5, 0.8)] {
-            assert!((share(value) - expected).abs() < 1.4 * tolerance, "{value}: {}", share(value));
+            assert!(
+                (share(value) - expected).abs() < 1.4 * tolerance,
+                "{value}: {}",
+                share(value)
+            );
         }
     }
 
@@ -123,7 +131,11 @@ mod tests {
             let image = corrupted(mask, row, 1.0);
             let dark = |channel: usize| -> Vec<usize> {
                 let channel = image[channel * 600..][..600].iter();
-                channel.enumerate().filter(|(_, x)| **x == 0.0).map(|(pixel, _)| pixel).collect()
+                channel
+                    .enumerate()
+                    .filter(|(_, x)| **x == 0.0)
+                    .map(|(pixel, _)| pixel)
+                    .collect()
             };
             let pixels = dark(0);
             assert_eq!(pixels.len(), 64);

@@ -12,10 +12,7 @@ use crate::TrainError;
 pub(crate) type Metadata = HashMap<String, String>;
 
 /// `tensors` as the bytes of a safetensors file with `metadata` in its header.
-pub(crate) fn encode(
-    tensors: &[NamedTensor],
-    metadata: Metadata,
-) -> Result<Vec<u8>, TrainError> {
+pub(crate) fn encode(tensors: &[NamedTensor], metadata: Metadata) -> Result<Vec<u8>, TrainError> {
     let damaged = |error: safetensors::SafeTensorError| TrainError::Damaged {
         path: "safetensors".into(),
         what: format!("cannot be encoded: {error}"),
@@ -41,7 +38,11 @@ pub(crate) fn decode(
         path: path.to_owned(),
         what,
     };
-    let broken = |error| damaged(format!("not a safetensors file, or a truncated one: {error}"));
+    let broken = |error| {
+        damaged(format!(
+            "not a safetensors file, or a truncated one: {error}"
+        ))
+    };
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let metadata = header.metadata().clone().unwrap_or_default();

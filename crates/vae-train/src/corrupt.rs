@@ -87,8 +87,9 @@ impl FromStr for Corrupt {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("expected gaussian:0.3, salt-pepper:0.2 or mask:8, for example, found `{text}`");
+        let wrong = || {
+            format!("expected gaussian:0.3, salt-pepper:0.2 or mask:8, for example, found `{text}`")
+        };
         let (kind, amount) = text.split_once(':').ok_or_else(wrong)?;
         let number = || amount.parse::<f64>().map_err(|_| wrong());
         match kind {
@@ -114,9 +115,17 @@ mod tests {
         for text in ["gaussian", "mask:0.5", "blur:3", "gaussian:x"] {
             assert!(text.parse::<Corrupt>().is_err(), "{text}");
         }
-        for text in ["gaussian:0", "gaussian:nan", "salt-pepper:1.1", "mask:29", "mask:0"] {
+        for text in [
+            "gaussian:0",
+            "gaussian:NaN",
+            "salt-pepper:1.1",
+            "mask:29",
+            "mask:0",
+        ] {
             let corrupt: Corrupt = text.parse().expect("well written");
-            let error = corrupt.on(Shape::grey(28, 28), true).expect_err("out of range");
+            let error = corrupt
+                .on(Shape::grey(28, 28), true)
+                .expect_err("out of range");
             assert!(error.to_string().contains(text), "{error}");
         }
     }

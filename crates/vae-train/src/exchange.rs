@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vae_data::{Shape, Scaling};
+use vae_data::{Scaling, Shape};
 use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Weights};
 
 use crate::checkpoint::{self, Metadata};
@@ -66,7 +66,10 @@ fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, TrainError> {
     };
     let scaling = run.sight.scaling().map(json).transpose()?;
     let mut facts = vec![
-        ("shape", format!("{channels} x {height} x {width}, flattened row by row")),
+        (
+            "shape",
+            format!("{channels} x {height} x {width}, flattened row by row"),
+        ),
         ("likelihood", format!("{:?}", run.recipe.model().likelihood)),
     ];
     facts.push((
@@ -87,10 +90,20 @@ fn onnx_files(run: &SavedRun) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError
     let dense = |(name, inputs, outputs): &'_ (String, usize, usize)| -> Result<_, TrainError> {
         let tensor = |part: &str| {
             let wanted = format!("{name}.{part}");
-            let tensor = run.weights.tensors().iter().find(|tensor| tensor.name == wanted);
+            let tensor = run
+                .weights
+                .tensors()
+                .iter()
+                .find(|tensor| tensor.name == wanted);
             tensor.ok_or(vae_model::WeightsError::Missing(wanted))
         };
-        Ok((name.clone(), *inputs, *outputs, tensor("weight")?, tensor("bias")?))
+        Ok((
+            name.clone(),
+            *inputs,
+            *outputs,
+            tensor("weight")?,
+            tensor("bias")?,
+        ))
     };
     let layers = layers.iter().map(dense).collect::<Result<Vec<_>, _>>()?;
     let with = |index: usize, activation| {
@@ -106,7 +119,9 @@ fn onnx_files(run: &SavedRun) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError
     };
     let hidden = config.hidden.len();
     let chain = |first: usize| -> Vec<Dense<'_>> {
-        (first..first + hidden).map(|index| with(index, activation(config.activation))).collect()
+        (first..first + hidden)
+            .map(|index| with(index, activation(config.activation)))
+            .collect()
     };
     let [mu, log_var] = [0, 1].map(|head| with(hidden + head, OnnxActivation::Identity));
     let mean = match config.likelihood {
@@ -116,7 +131,10 @@ fn onnx_files(run: &SavedRun) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError
     let mut decoder = chain(hidden + 2);
     decoder.push(with(2 * hidden + 2, mean));
     Ok(vec![
-        ("encoder.onnx", onnx::encoder(&chain(0), &mu, &log_var, &facts)),
+        (
+            "encoder.onnx",
+            onnx::encoder(&chain(0), &mu, &log_var, &facts),
+        ),
         ("decoder.onnx", onnx::decoder(&decoder, &facts)),
     ])
 }

@@ -274,7 +274,10 @@ impl Engine for FusedEngine {
             None => &self.loss,
         };
         let corrupted = corrupted.map(|corrupted| (plan.seen, corrupted));
-        let inputs: Vec<_> = [(plan.images, images)].into_iter().chain(corrupted).collect();
+        let inputs: Vec<_> = [(plan.images, images)]
+            .into_iter()
+            .chain(corrupted)
+            .collect();
         let outputs = self
             .executor
             .run(&plan.forward, run, batch, &inputs, &[plan.recon, plan.kl])

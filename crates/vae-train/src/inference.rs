@@ -112,7 +112,9 @@ impl<'a> Inference<'a> {
         let eps = noise.normals(step, first_row, rows, self.latent);
         let Posterior { mu, log_var } = posteriors;
         let draws = mu.iter().zip(log_var).zip(eps);
-        draws.map(|((mu, log_var), eps)| mu + (0.5 * log_var).exp() * eps).collect()
+        draws
+            .map(|((mu, log_var), eps)| mu + (0.5 * log_var).exp() * eps)
+            .collect()
     }
 
     /// Mean images of latents `[count, latent]`, in units of the model: `[count, pixels]`.
@@ -153,7 +155,10 @@ impl<'a> Inference<'a> {
             let posteriors = self.engine.encode(&values)?;
             let z = self.draws(&posteriors, 0, places[0], places.len());
             let recon = self.engine.nll(&z, &values)?;
-            let kl = posteriors.mu.chunks(self.latent).zip(posteriors.log_var.chunks(self.latent));
+            let kl = posteriors
+                .mu
+                .chunks(self.latent)
+                .zip(posteriors.log_var.chunks(self.latent));
             let first = scores.len();
             scores.extend(recon.iter().zip(kl).map(|(&recon, (mu, log_var))| Score {
                 recon: recon.into(),
@@ -194,7 +199,12 @@ impl<'a> Inference<'a> {
                 log_var: repeated(&posterior.log_var),
             };
             // Draws of an image are the rows of a step of its own; step 0 is that of plain evaluations.
-            let z = self.draws(&posteriors, u64::from(place) + 1, weights.len() as u32, count);
+            let z = self.draws(
+                &posteriors,
+                u64::from(place) + 1,
+                weights.len() as u32,
+                count,
+            );
             let recon = self.engine.nll(&z, &repeated(image))?;
             for (z, recon) in z.chunks(self.latent).zip(recon) {
                 let terms = z.iter().zip(&posterior.mu).zip(&posterior.log_var);

@@ -28,7 +28,10 @@ impl Latents<'_> {
     fn parts(&self) -> Vec<(&'static str, &[f32])> {
         let Posterior { mu, log_var } = &self.posteriors;
         let z = self.z.as_deref().map(|z| ("z", z));
-        [("mu", &mu[..]), ("log_var", log_var)].into_iter().chain(z).collect()
+        [("mu", &mu[..]), ("log_var", log_var)]
+            .into_iter()
+            .chain(z)
+            .collect()
     }
 
     /// A line each: `id`, `label` if there are labels, `mu_1`, .., `log_var_1`, .., `z_1`, ...
@@ -41,7 +44,9 @@ impl Latents<'_> {
             (1..=self.latent).map(move |dimension| format!("{name}_{dimension}"))
         });
         write_csv(out, self.images, numbered.collect(), |place| {
-            let values = parts.iter().flat_map(|(_, values)| &values[place * self.latent..][..self.latent]);
+            let values = parts
+                .iter()
+                .flat_map(|(_, values)| &values[place * self.latent..][..self.latent]);
             values.map(ToString::to_string).collect()
         })
     }
@@ -54,7 +59,9 @@ impl Latents<'_> {
         let parts = self.parts();
         let count = self.images.count();
         let row = |place: usize| {
-            let row = parts.iter().flat_map(move |(_, values)| &values[place * self.latent..][..self.latent]);
+            let row = parts
+                .iter()
+                .flat_map(move |(_, values)| &values[place * self.latent..][..self.latent]);
             row.copied()
         };
         let values: Vec<f32> = (0..count).flat_map(row).collect();
@@ -69,10 +76,14 @@ impl Latents<'_> {
         let count = self.images.count();
         let (shape, length) = ([count, self.latent], [count]);
         let parts = self.parts();
-        let parts = parts.iter().map(|(name, values)| (*name, NpyArrayRef::F32(&shape, values)));
+        let parts = parts
+            .iter()
+            .map(|(name, values)| (*name, NpyArrayRef::F32(&shape, values)));
         let labels = self.images.classes();
         let labels = labels.map(|classes| classes.into_iter().map(i64::from).collect::<Vec<_>>());
-        let labels = labels.as_ref().map(|labels| ("label", NpyArrayRef::I64(&length, labels)));
+        let labels = labels
+            .as_ref()
+            .map(|labels| ("label", NpyArrayRef::I64(&length, labels)));
         npy::write_npz(out, &parts.chain(labels).collect::<Vec<_>>())
     }
 }
@@ -110,10 +121,15 @@ pub fn write_scores(out: impl Write, images: &Images, scores: &[Score]) -> io::R
         rank[index] = place;
     }
     let has_nll = scores.first().is_some_and(|score| score.nll.is_some());
-    let columns = ["recon", "kl", "elbo"].into_iter().chain(has_nll.then_some("nll")).chain(["rank"]);
+    let columns = ["recon", "kl", "elbo"]
+        .into_iter()
+        .chain(has_nll.then_some("nll"))
+        .chain(["rank"]);
     write_csv(out, images, columns.map(str::to_owned).collect(), |place| {
         let score = &scores[place];
-        let numbers = [score.recon, score.kl, score.elbo()].into_iter().chain(score.nll);
+        let numbers = [score.recon, score.kl, score.elbo()]
+            .into_iter()
+            .chain(score.nll);
         let numbers = numbers.map(|x| x.to_string());
         numbers.chain([rank[place].to_string()]).collect()
     })
@@ -162,7 +178,8 @@ pub fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>, TrainError> 
         2 | 3 if width.is_multiple_of(latent) => {
             let part = if width == 3 * latent { 2 } else { 0 };
             let rows = values.chunks_exact(width);
-            rows.flat_map(|row| row[part * latent..][..latent].to_vec()).collect()
+            rows.flat_map(|row| row[part * latent..][..latent].to_vec())
+                .collect()
         }
         _ => {
             let expected = format!("{latent}, as many as the model has latent dimensions");
@@ -171,7 +188,11 @@ pub fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>, TrainError> 
     };
     match values.iter().position(|value| !value.is_finite()) {
         Some(place) => {
-            let field = format!("vector {}, value {}", place / latent + 1, place % latent + 1);
+            let field = format!(
+                "vector {}, value {}",
+                place / latent + 1,
+                place % latent + 1
+            );
             Err(wrong(field, "a finite number".into(), values[place].to_string()).into())
         }
         None => Ok(values),
@@ -189,17 +210,32 @@ fn read_columns(
         expected: expected.to_owned(),
         found: found.to_owned(),
     };
-    let broken = |error: csv::Error| wrong("table".into(), "lines of as many values each", &error.to_string());
+    let broken = |error: csv::Error| {
+        wrong(
+            "table".into(),
+            "lines of as many values each",
+            &error.to_string(),
+        )
+    };
     let mut table = csv::Reader::from_reader(input);
     let header = table.headers().map_err(broken)?.clone();
     let of = |part: &str| -> Vec<usize> {
         let columns = (1..=latent).map(|dimension| format!("{part}_{dimension}"));
-        columns.filter_map(|column| header.iter().position(|name| name == column)).collect()
+        columns
+            .filter_map(|column| header.iter().position(|name| name == column))
+            .collect()
     };
-    let columns = [of("z"), of("mu")].into_iter().find(|columns| columns.len() == latent);
+    let columns = [of("z"), of("mu")]
+        .into_iter()
+        .find(|columns| columns.len() == latent);
     let columns = columns.ok_or_else(|| {
-        let expected = format!("z_1 to z_{latent} or mu_1 to mu_{latent}, as `vae-gpu encode` writes them");
-        wrong("columns".into(), &expected, &header.iter().collect::<Vec<_>>().join(", "))
+        let expected =
+            format!("z_1 to z_{latent} or mu_1 to mu_{latent}, as `vae-gpu encode` writes them");
+        wrong(
+            "columns".into(),
+            &expected,
+            &header.iter().collect::<Vec<_>>().join(", "),
+        )
     })?;
     let mut values = Vec::new();
     for record in table.records() {
@@ -208,7 +244,11 @@ fn read_columns(
             let line = record.position().map_or(0, csv::Position::line);
             let cell = &record[column];
             let value = cell.trim().parse().map_err(|_| {
-                wrong(format!("line {line}, column {}", &header[column]), "a number", cell)
+                wrong(
+                    format!("line {line}, column {}", &header[column]),
+                    "a number",
+                    cell,
+                )
             })?;
             values.push(value);
         }

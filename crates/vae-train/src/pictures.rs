@@ -92,7 +92,9 @@ impl Grid {
         let frame = |column: usize| {
             let rows = self.images.chunks_exact(self.columns * length);
             let column = Self {
-                images: rows.flat_map(|row| row[column * length..][..length].to_vec()).collect(),
+                images: rows
+                    .flat_map(|row| row[column * length..][..length].to_vec())
+                    .collect(),
                 columns: 1,
                 ..self.clone()
             };
@@ -128,7 +130,9 @@ impl Grid {
             };
             let Shape { height, width, .. } = self.shape;
             // A file for further use has the pixels of the model, not of a picture to look at.
-            let small = alone.draw().resize_exact(width as u32, height as u32, FilterType::Nearest);
+            let small = alone
+                .draw()
+                .resize_exact(width as u32, height as u32, FilterType::Nearest);
             let file = path.join(format!("{place:06}.png"));
             let saved = small.save_with_format(&file, ImageFormat::Png);
             saved.map_err(|error| unwritable(&file, std::io::Error::other(error)))?;
@@ -243,7 +247,10 @@ pub fn reconstructions(
 ) -> Result<Grid, EngineError> {
     let reconstructed = inference.reconstruct(images)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
-    Ok(stacked(inference, &[&images.gather(&places), &reconstructed]))
+    Ok(stacked(
+        inference,
+        &[&images.gather(&places), &reconstructed],
+    ))
 }
 
 /// What is decoded on a grid of quantiles of the prior, 0.05 to 0.95: one latent dimension grows to the right, one upwards;
@@ -320,10 +327,15 @@ impl Walk {
     pub fn points(self, from: &[f32], to: &[f32], steps: usize) -> Vec<f32> {
         let norm = |z: &[f32]| z.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         let norms = [norm(from), norm(to)];
-        let dot: f64 = from.iter().zip(to).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+        let dot: f64 = from
+            .iter()
+            .zip(to)
+            .map(|(&a, &b)| f64::from(a) * f64::from(b))
+            .sum();
         let angle = (dot / (norms[0] * norms[1])).clamp(-1.0, 1.0).acos();
         // Parallel vectors have no great circle of their own, and opposite ones have many.
-        let is_straight = self == Self::Linear || !(1e-4..std::f64::consts::PI - 1e-4).contains(&angle);
+        let is_straight =
+            self == Self::Linear || !(1e-4..std::f64::consts::PI - 1e-4).contains(&angle);
         let weights = |t: f64| {
             if is_straight {
                 return [1.0 - t, t];
@@ -456,7 +468,9 @@ mod tests {
 
         let gif = grid.gif().expect("small");
         let decoder = image::codecs::gif::GifDecoder::new(Cursor::new(gif)).expect("a GIF");
-        let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().expect("frames");
+        let frames = image::AnimationDecoder::into_frames(decoder)
+            .collect_frames()
+            .expect("frames");
         // Red, green, blue, green.
         assert_eq!(frames.len(), 4);
         assert_eq!(frames[2].buffer().get_pixel(0, 0).0[..3], [0, 0, 255]);

@@ -127,13 +127,19 @@ impl Plane {
         }
         let along = |row: &[f32], vector: &[f64]| {
             let terms = row.iter().zip(&means).zip(vector);
-            terms.map(|((&x, mean), v)| (f64::from(x) - mean) * v).sum::<f64>() as f32
+            terms
+                .map(|((&x, mean), v)| (f64::from(x) - mean) * v)
+                .sum::<f64>() as f32
         };
         let rows = mu.chunks_exact(latent);
-        let points = rows.flat_map(|row| [0, 1].map(|index: usize| along(row, &components[index].0)));
+        let points =
+            rows.flat_map(|row| [0, 1].map(|index: usize| along(row, &components[index].0)));
         let axis = |index: usize| {
             let share = 100.0 * components[index].1 / total.max(f64::MIN_POSITIVE);
-            format!("principal component {} of mu ({share:.0} % of the variance)", index + 1)
+            format!(
+                "principal component {} of mu ({share:.0} % of the variance)",
+                index + 1
+            )
         };
         Self {
             points: points.collect(),

@@ -104,7 +104,9 @@ impl Interrupted {
 fn changed(before: &Recipe, after: &Recipe) -> Vec<String> {
     let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
     let (before, after) = (table(before), table(after));
-    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let names = before
+        .keys()
+        .chain(after.keys().filter(|name| !before.contains_key(*name)));
     let shown = |value: Option<&toml::Value>| value.map_or("none".into(), ToString::to_string);
     names
         .filter(|name| !FREE.contains(&name.as_str()) && before.get(*name) != after.get(*name))

@@ -79,7 +79,9 @@ impl RunFolder {
         let lock = lock(path)?;
         let name = path.join(METRICS);
         let all = saved_run::read(path, &name)?;
-        let known = usize::try_from(metrics_bytes).ok().and_then(|length| all.get(..length));
+        let known = usize::try_from(metrics_bytes)
+            .ok()
+            .and_then(|length| all.get(..length));
         let known = known.ok_or_else(|| TrainError::Damaged {
             path: name.clone(),
             what: format!(
@@ -87,10 +89,15 @@ impl RunFolder {
                 all.len()
             ),
         })?;
-        let metrics = OpenOptions::new().append(true).open(&name).map_err(unwritable(&name))?;
+        let metrics = OpenOptions::new()
+            .append(true)
+            .open(&name)
+            .map_err(unwritable(&name))?;
         metrics.set_len(metrics_bytes).map_err(unwritable(&name))?;
         let lines = known.split(|&byte| byte == b'\n');
-        let epochs = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let epochs = lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
         let folder = Self {
             path: path.to_owned(),
             metrics,
@@ -165,9 +172,14 @@ impl RunFolder {
         scaling: Option<&Scaling>,
     ) -> Result<(), TrainError> {
         // What the state counts on is on the disk before it.
-        self.metrics.sync_data().map_err(unwritable(&self.path.join(METRICS)))?;
+        self.metrics
+            .sync_data()
+            .map_err(unwritable(&self.path.join(METRICS)))?;
         self.write(STATE, &state.encode()?)?;
-        self.write(LAST_WEIGHTS, &weights_file(&state.snapshot.weights, scaling)?)?;
+        self.write(
+            LAST_WEIGHTS,
+            &weights_file(&state.snapshot.weights, scaling)?,
+        )?;
         self.write_manifest(&state.position.manifest)
     }
 
@@ -175,7 +187,9 @@ impl RunFolder {
     pub(crate) fn log(&self, metrics: &impl Serialize) -> Result<(), TrainError> {
         let mut line = json(metrics, METRICS)?;
         line.push(b'\n');
-        (&self.metrics).write_all(&line).map_err(unwritable(&self.path.join(METRICS)))
+        (&self.metrics)
+            .write_all(&line)
+            .map_err(unwritable(&self.path.join(METRICS)))
     }
 
     /// Length of the metrics.
@@ -263,7 +277,13 @@ mod tests {
                 epoch: 7,
                 metrics_bytes: 5,
             },
-            losses: vec![vae_model::Losses { recon: 0.5, kl: 1.25 }; 3],
+            losses: vec![
+                vae_model::Losses {
+                    recon: 0.5,
+                    kl: 1.25
+                };
+                3
+            ],
             snapshot: Snapshot {
                 weights: weights(1),
                 moments: vec![weights(2)],
@@ -274,7 +294,9 @@ mod tests {
     /// A complete run.
     fn run(path: &Path) -> RunFolder {
         let folder = RunFolder::create(path).expect("writable");
-        folder.write_best(&state().snapshot.weights, None).expect("writable");
+        folder
+            .write_best(&state().snapshot.weights, None)
+            .expect("writable");
         folder.log(&1234).expect("writable");
         folder.write_state(&state(), None).expect("writable");
         folder.write_recipe(&recipe()).expect("writable");
@@ -288,7 +310,10 @@ mod tests {
         drop(run(&path));
         for name in ["", BEST_WEIGHTS, LAST_WEIGHTS] {
             let saved = SavedRun::open(&path.join(name), None).expect("complete");
-            assert_eq!((saved.recipe, saved.weights), (recipe(), state().snapshot.weights));
+            assert_eq!(
+                (saved.recipe, saved.weights),
+                (recipe(), state().snapshot.weights)
+            );
             assert_eq!(saved.manifest.is_some(), name.is_empty());
         }
         let (found, read) = RunFolder::read_state(&path).expect("complete");
@@ -301,9 +326,15 @@ mod tests {
         let path = parent.path().join("run");
         run(&path).log(&5678).expect("writable");
         drop(RunFolder::reopen(&path, 5).expect("a run"));
-        assert_eq!(fs::read_to_string(path.join(METRICS)).expect("there"), "1234\n");
+        assert_eq!(
+            fs::read_to_string(path.join(METRICS)).expect("there"),
+            "1234\n"
+        );
         let error = RunFolder::reopen(&path, 6).expect_err("too short");
-        assert!(error.to_string().contains("expected at least 6 bytes"), "{error}");
+        assert!(
+            error.to_string().contains("expected at least 6 bytes"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -341,14 +372,28 @@ mod tests {
     fn missing_and_damaged_files_are_named() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("run");
-        let message = || SavedRun::open(&path, None).expect_err("not whole").to_string();
-        assert!(message().contains("manifest.json is missing"), "{}", message());
+        let message = || {
+            SavedRun::open(&path, None)
+                .expect_err("not whole")
+                .to_string()
+        };
+        assert!(
+            message().contains("manifest.json is missing"),
+            "{}",
+            message()
+        );
 
         let folder = run(&path);
         fs::remove_file(path.join(BEST_WEIGHTS)).expect("written");
-        assert!(message().contains("model.safetensors is missing"), "{}", message());
+        assert!(
+            message().contains("model.safetensors is missing"),
+            "{}",
+            message()
+        );
         let whole = weights_file(&state().snapshot.weights, None).expect("encodable");
-        folder.write(BEST_WEIGHTS, &whole[..whole.len() - 1]).expect("writable");
+        folder
+            .write(BEST_WEIGHTS, &whole[..whole.len() - 1])
+            .expect("writable");
         assert!(message().contains("truncated"), "{}", message());
         let newer = Manifest {
             format_version: FORMAT_VERSION + 1,
@@ -361,10 +406,14 @@ mod tests {
 
         let state = fs::read(path.join(STATE)).expect("written");
         folder.write(STATE, &state[..100]).expect("writable");
-        let error = RunFolder::read_state(&path).expect_err("truncated").to_string();
+        let error = RunFolder::read_state(&path)
+            .expect_err("truncated")
+            .to_string();
         assert!(error.contains("truncated"), "{error}");
         folder.write(STATE, &whole).expect("writable");
-        let error = RunFolder::read_state(&path).expect_err("weights alone").to_string();
+        let error = RunFolder::read_state(&path)
+            .expect_err("weights alone")
+            .to_string();
         assert!(error.contains("no state to go on from"), "{error}");
     }
 }

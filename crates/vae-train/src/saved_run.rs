@@ -60,8 +60,12 @@ impl SavedRun {
         };
         let weights = Weights::from_tensors(&recipe.model(), tensors)
             .map_err(|error| damaged(error.to_string()))?;
-        let scaling = metadata.get(SCALING).map(|text| serde_json::from_str::<Scaling>(text));
-        let scaling = scaling.transpose().map_err(|error| damaged(format!("scaling: {error}")))?;
+        let scaling = metadata
+            .get(SCALING)
+            .map(|text| serde_json::from_str::<Scaling>(text));
+        let scaling = scaling
+            .transpose()
+            .map_err(|error| damaged(format!("scaling: {error}")))?;
         Ok(Self {
             sight: Sight::saved(&recipe, scaling),
             recipe,

@@ -2,7 +2,8 @@
 
 use vae_data::table::Header;
 use vae_data::{
-    DataError, Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
+    DataError, Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation,
+    fetch::FetchOptions,
 };
 use vae_rng::{Corruption, Generator, Stream};
 
@@ -76,12 +77,18 @@ impl Sight {
     #[must_use]
     pub fn words(recipe: &Recipe, train: &Images) -> &'static str {
         match (recipe.scale, train.array.element, train.shape().is_table()) {
-            (Scale::Auto | Scale::Bytes, Element::U8, _) | (Scale::Bytes, ..) => "bytes, 0..255 to 0..1",
+            (Scale::Auto | Scale::Bytes, Element::U8, _) | (Scale::Bytes, ..) => {
+                "bytes, 0..255 to 0..1"
+            }
             (Scale::Auto | Scale::None, ..) => "none",
             (Scale::MinMax, _, true) => "min-max of each column of the training samples to 0..1",
             (Scale::MinMax, ..) => "min-max of each channel of the training samples to 0..1",
-            (Scale::Standardize, _, true) => "each column of the training samples to mean 0 and deviation 1",
-            (Scale::Standardize, ..) => "each channel of the training samples to mean 0 and deviation 1",
+            (Scale::Standardize, _, true) => {
+                "each column of the training samples to mean 0 and deviation 1"
+            }
+            (Scale::Standardize, ..) => {
+                "each channel of the training samples to mean 0 and deviation 1"
+            }
         }
     }
 
@@ -100,9 +107,7 @@ impl Sight {
         Ok(match self.binarize {
             Binarize::None | Binarize::Dynamic => images,
             Binarize::Threshold => images.thresholded(),
-            Binarize::Static => {
-                images.binarized(Generator::new(self.seed, Stream::Binarization))
-            }
+            Binarize::Static => images.binarized(Generator::new(self.seed, Stream::Binarization)),
         })
     }
 
@@ -174,7 +179,9 @@ impl Sight {
     /// If it does not fit the images.
     pub fn corruption(&self, images: &Images) -> Result<Option<Corruption>, TrainError> {
         let is_byte = images.array.element == Element::U8;
-        let corrupt = self.corrupt.map(|corrupt| corrupt.on(images.shape(), is_byte));
+        let corrupt = self
+            .corrupt
+            .map(|corrupt| corrupt.on(images.shape(), is_byte));
         corrupt.transpose()
     }
 

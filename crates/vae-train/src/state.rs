@@ -52,13 +52,20 @@ impl State {
         let losses = NamedTensor {
             name: LOSSES.into(),
             shape: vec![self.losses.len(), 2],
-            values: pairs.flat_map(|step| [step.recon as f32, step.kl as f32]).collect(),
+            values: pairs
+                .flat_map(|step| [step.recon as f32, step.kl as f32])
+                .collect(),
         };
-        let tensors: Vec<NamedTensor> = of_weights.into_iter().chain(of_moments).chain([losses]).collect();
-        let header = serde_json::to_string(&self.position).map_err(|error| TrainError::Damaged {
-            path: "state.safetensors".into(),
-            what: format!("cannot be encoded: {error}"),
-        })?;
+        let tensors: Vec<NamedTensor> = of_weights
+            .into_iter()
+            .chain(of_moments)
+            .chain([losses])
+            .collect();
+        let header =
+            serde_json::to_string(&self.position).map_err(|error| TrainError::Damaged {
+                path: "state.safetensors".into(),
+                what: format!("cannot be encoded: {error}"),
+            })?;
         checkpoint::encode(&tensors, Metadata::from([(HEADER.to_owned(), header)]))
     }
 
@@ -99,10 +106,15 @@ impl State {
         let names = position.recipe.optimizer.moment_names();
         let moments = names.iter().map(|name| of(&format!("{name}.")));
         let moments: Vec<_> = moments.filter(|tensors| !tensors.is_empty()).collect();
-        let moments = moments.into_iter().map(|tensors| Weights::from_tensors(&model, tensors));
+        let moments = moments
+            .into_iter()
+            .map(|tensors| Weights::from_tensors(&model, tensors));
         let moments = moments.collect::<Result<Vec<_>, _>>()?;
         if !(moments.is_empty() || moments.len() == names.len()) {
-            return Err(damaged(format!("expected the moments {names:?}, found {}", moments.len())));
+            return Err(damaged(format!(
+                "expected the moments {names:?}, found {}",
+                moments.len()
+            )));
         }
         let losses = tensors.iter().find(|tensor| tensor.name == LOSSES);
         let losses = losses.ok_or_else(|| damaged(format!("no tensor `{LOSSES}`")))?;

@@ -113,7 +113,11 @@ impl<'a> Training<'a> {
         let (engine, [train, validation]) = prepare(recipe, &sight, dataset, device, &snapshot)?;
         let folder = Arc::new(RunFolder::create(path)?);
         let computed_by = computed_by(recipe, device)?;
-        let manifest = Manifest::new(computed_by, DataSummary::of(dataset), model.parameter_count());
+        let manifest = Manifest::new(
+            computed_by,
+            DataSummary::of(dataset),
+            model.parameter_count(),
+        );
         let training = Self {
             recipe,
             device,
@@ -133,7 +137,9 @@ impl<'a> Training<'a> {
         // From here on the folder is a run that loads and goes on, whatever happens.
         let scaling = training.sight.scaling();
         training.folder.write_best(&snapshot.weights, scaling)?;
-        training.folder.write_state(&training.state(snapshot)?, scaling)?;
+        training
+            .folder
+            .write_state(&training.state(snapshot)?, scaling)?;
         training.folder.write_recipe(recipe)?;
         Ok(training)
     }
@@ -248,7 +254,10 @@ impl<'a> Training<'a> {
                 self.take_losses(Wait::ForAll)?;
                 return Ok(None);
             }
-            let rows: Vec<u32> = batch.iter().map(|&place| self.train.rows[place as usize]).collect();
+            let rows: Vec<u32> = batch
+                .iter()
+                .map(|&place| self.train.rows[place as usize])
+                .collect();
             let beta = self.recipe.beta as f32;
             self.engine.train_step(&rows, self.manifest.steps, beta)?;
             self.manifest.steps += 1;
@@ -336,14 +345,18 @@ impl<'a> Training<'a> {
     /// Images in each batch of an epoch.
     fn batch_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let (count, batch) = (self.train.count(), self.recipe.batch_size);
-        (0..count).step_by(batch).map(move |first| batch.min(count - first))
+        (0..count)
+            .step_by(batch)
+            .map(move |first| batch.min(count - first))
     }
 
     /// The mean losses of all validation images, damaged as those of training.
     fn evaluate(&mut self) -> Result<Losses, TrainError> {
         let batches = batches(self.validation.count()).map(|places| {
             let (images, damaged) = self.sight.damaged(&self.validation, &places)?;
-            let losses = self.engine.evaluate(&images, damaged.as_deref(), places[0])?;
+            let losses = self
+                .engine
+                .evaluate(&images, damaged.as_deref(), places[0])?;
             Ok((losses, places.len()))
         });
         batches.collect()
@@ -352,14 +365,18 @@ impl<'a> Training<'a> {
     fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
         self.best = weights.clone();
         let scaling = self.sight.scaling().cloned();
-        self.writer.write(move |folder| folder.write_best(&weights, scaling.as_ref()))
+        self.writer
+            .write(move |folder| folder.write_best(&weights, scaling.as_ref()))
     }
 
     fn is_checkpoint_due(&self) -> bool {
         let (time, step) = self.last_checkpoint;
         let steps = self.manifest.steps - step;
         let minutes = time.elapsed().as_secs_f64() / 60.0;
-        let is_due = self.recipe.checkpoint_steps.is_some_and(|every| steps >= every)
+        let is_due = self
+            .recipe
+            .checkpoint_steps
+            .is_some_and(|every| steps >= every)
             || minutes >= self.recipe.checkpoint_minutes;
         // A disk that is slower than this gets fewer checkpoints, and training is not held up.
         is_due && self.writer.is_idle()
@@ -369,7 +386,8 @@ impl<'a> Training<'a> {
         self.last_checkpoint = (Instant::now(), self.manifest.steps);
         let state = self.state(snapshot)?;
         let scaling = self.sight.scaling().cloned();
-        self.writer.write(move |folder| folder.write_state(&state, scaling.as_ref()))
+        self.writer
+            .write(move |folder| folder.write_state(&state, scaling.as_ref()))
     }
 
     fn state(&self, snapshot: Snapshot) -> Result<State, TrainError> {
@@ -403,18 +421,27 @@ impl<'a> Training<'a> {
         let nobody = |_: vae_data::Progress<'_>| {};
         let mut inference = Inference::new(engine.as_mut(), self.recipe, &self.sight, &nobody);
         let means = inference.encode(&self.validation)?.mu;
-        write("latent.png", plots::latent(&means, self.recipe.latent, &self.validation)?)?;
+        write(
+            "latent.png",
+            plots::latent(&means, self.recipe.latent, &self.validation)?,
+        )?;
         if self.recipe.image.is_table() {
             return Ok(());
         }
-        write("samples.png", samples(&mut inference, self.recipe.seed, 100)?.png()?)?;
+        write(
+            "samples.png",
+            samples(&mut inference, self.recipe.seed, 100)?.png()?,
+        )?;
         let shown: Vec<u32> = (0..self.validation.count().min(40) as u32).collect();
         write(
             "reconstructions.png",
             reconstructions(&mut inference, &self.validation.subset(&shown))?.png()?,
         )?;
         if self.recipe.latent == 2 {
-            write("manifold.png", manifold(&mut inference, [0, 1], MANIFOLD_SIDE)?.png()?)?;
+            write(
+                "manifold.png",
+                manifold(&mut inference, [0, 1], MANIFOLD_SIDE)?.png()?,
+            )?;
         }
         Ok(())
     }

@@ -32,7 +32,10 @@ impl Writer {
             Ok(())
         };
         // Without a thread the trainer writes by itself.
-        let thread = thread::Builder::new().name("writer".into()).spawn(work).ok();
+        let thread = thread::Builder::new()
+            .name("writer".into())
+            .spawn(work)
+            .ok();
         Self {
             folder,
             jobs: thread.is_some().then_some(jobs),

@@ -1,7 +1,9 @@
 //! Plans the step programs of a dense model from its configuration.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{
+    Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program,
+};
 use vae_model::{ModelConfig, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of [`ModelConfig::layers`].
@@ -309,12 +311,7 @@ fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer
 }
 
 /// `[recon, d_output]` of `images` under the output layer.
-fn dense_nll(
-    program: &mut Program,
-    layers: &Layers,
-    input: Buffer,
-    images: Buffer,
-) -> [Buffer; 2] {
+fn dense_nll(program: &mut Program, layers: &Layers, input: Buffer, images: Buffer) -> [Buffer; 2] {
     let width = layers.output.width();
     let recon = program.buffer(width.div_ceil(NLL_COLUMNS));
     let d_output = program.buffer(width);

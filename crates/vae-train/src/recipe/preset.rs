@@ -44,4 +44,3 @@ impl Preset {
         own.over(common)
     }
 }
-

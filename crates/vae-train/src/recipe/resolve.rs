@@ -99,7 +99,11 @@ impl Recipe {
             return wrong("beta", "a number of at least 0", recipe.beta.to_string());
         }
         if let Some(found) = recipe.val_fraction.filter(|x| !(*x > 0.0 && *x < 1.0)) {
-            return wrong("val_fraction", "a number above 0 and below 1", found.to_string());
+            return wrong(
+                "val_fraction",
+                "a number above 0 and below 1",
+                found.to_string(),
+            );
         }
         if let (Some(_), Some(data)) = (recipe.val_fraction, &recipe.val_data) {
             return wrong("val_fraction", "none beside val_data", data.clone());
