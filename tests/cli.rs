@@ -451,7 +451,7 @@ fn what_is_no_run_folder_or_a_damaged_one_is_refused() {
     sample()
         .assert()
         .code(1)
-        .stderr(contains("manifest.json is missing; expected a folder"));
+        .stderr(contains("config.toml is missing; expected a folder"));
     let run = parent.path().join("run");
     train_tiny(&run).assert().success();
     let model = run.join("model.safetensors");

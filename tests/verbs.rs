@@ -216,11 +216,16 @@ fn every_verb_does_what_it_says() {
     assert_eq!((size("l.png"), size("p.png")), ((900, 800), (900, 800)));
 
     // denoise: what comes out is nearer to the image than what went in.
-    let output = verb("denoise", &run, &at("n.png"), &[])
-        .success()
-        .get_output()
-        .stderr
-        .clone();
+    let output = verb(
+        "denoise",
+        &run,
+        &at("n.png"),
+        &["--corrupt", "gaussian:0.8"],
+    )
+    .success()
+    .get_output()
+    .stderr
+    .clone();
     let said = String::from_utf8(output).expect("UTF-8");
     let line = said
         .lines()

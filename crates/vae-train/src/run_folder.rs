@@ -378,7 +378,7 @@ mod tests {
                 .to_string()
         };
         assert!(
-            message().contains("manifest.json is missing"),
+            message().contains("config.toml is missing"),
             "{}",
             message()
         );

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use vae_data::Scaling;
 use vae_model::{Engine, Weights};
@@ -21,7 +21,7 @@ pub(crate) const SCALING: &str = "scaling";
 pub struct SavedRun {
     /// How it was trained.
     pub recipe: Recipe,
-    /// On what, and how far; bare weights do not say.
+    /// On what, and how far; bare and imported weights do not say.
     pub manifest: Option<Manifest>,
     /// The best weights, or those of the file.
     pub weights: Weights,
@@ -41,13 +41,10 @@ impl SavedRun {
         } else {
             path
         };
-        let manifest = if path.is_file() {
-            None
-        } else {
-            Some(manifest(folder)?)
-        };
         let config = config.map_or_else(|| folder.join(CONFIG), Path::to_owned);
         let recipe = recipe(folder, &config)?;
+        let has_manifest = !path.is_file() && folder.join(MANIFEST).exists();
+        let manifest = has_manifest.then(|| manifest(folder)).transpose()?;
         let file = if path.is_file() {
             path.to_owned()
         } else {
@@ -123,16 +120,16 @@ fn manifest(folder: &Path) -> Result<Manifest, TrainError> {
 }
 
 /// The recipe in the file `config` of the run `folder`.
-pub(crate) fn recipe(folder: &Path, config: &PathBuf) -> Result<Recipe, TrainError> {
+pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, TrainError> {
     let text = String::from_utf8_lossy(&read(folder, config)?).into_owned();
     let patch: RecipePatch = toml::from_str(&text).map_err(|cause| TrainError::Config {
-        path: config.clone(),
+        path: config.to_owned(),
         cause: Box::new(cause),
     })?;
     // Settings that the run's version did not know yet have their defaults.
     let complete = patch.over(RecipePatch::defaults()).complete();
     complete.ok_or_else(|| TrainError::Damaged {
-        path: config.clone(),
+        path: config.to_owned(),
         what: "`image` is missing: the shape of the images that the model was trained on".into(),
     })
 }
