@@ -313,7 +313,7 @@ fn what_is_no_data_is_named() {
     refused("x.bin", b"something else", &[], "expected NPY, NPZ, IDX");
     refused("x.npz", b"PK\x03\x04broken", &[], "x.npz");
     refused("x.csv", b"a,b\n1,x\n", &[], "x.csv");
-    refused("x.csv", b"a,b\n1,2\n", &["--labels", "c"], "a, b");
+    refused("x.csv", b"a,b\n1,2\n", &["--labels", "c"], "`a`, `b`");
     refused("x.csv", b"a,b\n1,2\n", &["--stream"], "data convert");
     let mut huge = b"\x93NUMPY\x01\x00v\x00".to_vec();
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 1000), }";
