@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use vae_data::fetch::{NamedSet, fetch};
 use vae_data::{Dataset, Format, Images, Source, split, write};
 
-use crate::arguments::{FetchArguments, ReadArguments};
+use crate::arguments::{FetchArguments, ReadArguments, one_of};
 use crate::report;
 
 #[derive(Debug, Subcommand)]
@@ -51,8 +51,8 @@ pub(crate) struct SplitArguments {
     #[arg(long, default_value = "0")]
     seed: u64,
     /// The format of both parts.
-    #[arg(long, default_value = "npz")]
-    format: FormatName,
+    #[arg(long, default_value = "npz", value_parser = one_of::<Format>(FORMATS))]
+    format: Format,
     /// The folder to write `train` and `validation` into.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -69,46 +69,13 @@ pub(crate) struct ConvertArguments {
     #[arg(long, value_name = "FILE|FOLDER")]
     out: PathBuf,
     /// The format, if the name does not say.
-    #[arg(long)]
-    format: Option<FormatName>,
+    #[arg(long, value_parser = one_of::<Format>(FORMATS))]
+    format: Option<Format>,
     #[command(flatten)]
     read: ReadArguments,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    Npy,
-    Npz,
-    Csv,
-    Tsv,
-    Png,
-    Idx,
-}
-
-impl FormatName {
-    const fn format(self) -> Format {
-        match self {
-            Self::Npy => Format::Npy,
-            Self::Npz => Format::Npz,
-            Self::Csv => Format::Csv,
-            Self::Tsv => Format::Tsv,
-            Self::Png => Format::Png,
-            Self::Idx => Format::Idx,
-        }
-    }
-
-    /// What the names of such files end in.
-    const fn extension(self) -> &'static str {
-        match self {
-            Self::Npy => "npy",
-            Self::Npz => "npz",
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-            Self::Png => "",
-            Self::Idx => "idx",
-        }
-    }
-}
+const FORMATS: &[&str] = &["npy", "npz", "csv", "tsv", "png", "idx"];
 
 pub(crate) fn run(command: &DataCommand) -> Result<ExitCode> {
     match command {
@@ -188,17 +155,14 @@ fn split_in_two(arguments: &SplitArguments) -> Result<()> {
             .out
             .join(name)
             .with_extension(arguments.format.extension());
-        write_part(part, &path, arguments.format.format())?;
+        write_part(part, &path, arguments.format)?;
     }
     Ok(())
 }
 
 fn convert(arguments: &ConvertArguments) -> Result<()> {
     let out = &arguments.out;
-    let format = arguments
-        .format
-        .map(FormatName::format)
-        .or_else(|| Format::of(out));
+    let format = arguments.format.or_else(|| Format::of(out));
     let Some(format) = format else {
         bail!(
             "{}: expected a name that ends in .npy, .npz, .csv, .tsv or .idx, a folder for PNG files, or --format",
@@ -227,12 +191,14 @@ fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::by_name;
 
     #[test]
     fn every_format_has_the_end_of_name_that_stands_for_it() {
-        for name in FormatName::value_variants() {
-            let path = PathBuf::from("x").with_extension(name.extension());
-            assert_eq!(Format::of(&path), Some(name.format()));
+        for name in FORMATS {
+            let format: Format = by_name(name).expect("a format");
+            let path = PathBuf::from("x").with_extension(format.extension());
+            assert_eq!(Format::of(&path), Some(format));
         }
     }
 }

@@ -51,10 +51,15 @@ impl Dataset {
         watch: Watch<'_>,
     ) -> Result<Self, DataError> {
         let source = Source::open(name, options, watch)?;
+        // A file of labels belongs to one file of samples; a column or an array of that name can be in both.
+        let is_file = |labels: &String| std::path::Path::new(labels).is_file();
+        let other_options = ReadOptions {
+            labels: options.labels.clone().filter(|labels| !is_file(labels)),
+            ..options.clone()
+        };
         let other = validation.data.as_deref();
-        let other = other
-            .map(|other| Source::open(other, options, watch))
-            .transpose()?;
+        let other = other.map(|other| Source::open(other, &other_options, watch));
+        let other = other.transpose()?;
         Self::new(source, other, validation)
     }
 

@@ -52,10 +52,7 @@ pub fn labelled<R: Read>(
 /// # Errors
 /// If any header field, the length or the gzip stream is wrong; `source_name` is the name that the error carries.
 pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxArray<D>, DataError> {
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: source_name.to_owned(),
-        cause,
-    };
+    let unreadable = unreadable(source_name);
     let mut input = BufReader::new(input);
     let mut start = Vec::with_capacity(GZIP_MAGIC.len());
     input
@@ -72,6 +69,24 @@ pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxAr
     }
 }
 
+fn unreadable(source_name: &str) -> impl Fn(io::Error) -> DataError + Copy {
+    move |cause| DataError::Unreadable {
+        source_name: source_name.to_owned(),
+        cause,
+    }
+}
+
+fn wrong<T>(source_name: &str) -> impl Fn(&str, String, String) -> Result<T, DataError> + Copy {
+    move |field, expected, found| {
+        Err(DataError::Wrong {
+            source_name: source_name.to_owned(),
+            field: field.to_owned(),
+            expected,
+            found,
+        })
+    }
+}
+
 /// The sizes in the header of an IDX file that is not gzipped: all that comes before its data.
 ///
 /// # Errors
@@ -80,18 +95,8 @@ pub fn read_header<const D: usize>(
     input: &mut impl Read,
     source_name: &str,
 ) -> Result<[usize; D], DataError> {
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: source_name.to_owned(),
-        cause,
-    };
-    let wrong = |field: &str, expected: String, found: String| {
-        Err(DataError::Wrong {
-            source_name: source_name.to_owned(),
-            field: field.to_owned(),
-            expected,
-            found,
-        })
-    };
+    let unreadable = unreadable(source_name);
+    let wrong = wrong(source_name);
 
     let header_length = 4 + 4 * D;
     let mut header = Vec::with_capacity(header_length);
@@ -161,18 +166,8 @@ fn read_plain<const D: usize>(
 ) -> Result<IdxArray<D>, DataError> {
     let shape = read_header(&mut input, source_name)?;
     let length: usize = shape.iter().product();
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: source_name.to_owned(),
-        cause,
-    };
-    let wrong = |field: &str, expected: String, found: String| {
-        Err(DataError::Wrong {
-            source_name: source_name.to_owned(),
-            field: field.to_owned(),
-            expected,
-            found,
-        })
-    };
+    let unreadable = unreadable(source_name);
+    let wrong = wrong(source_name);
 
     // `read_to_end` grows with what arrives: a header that promises more than the file holds costs no memory.
     let mut bytes = Vec::new();

@@ -48,6 +48,21 @@ impl Format {
     }
 }
 
+impl Format {
+    /// What the names of such files end in; folders' names end in nothing.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Png => "",
+            Self::Idx => "idx",
+        }
+    }
+}
+
 /// Writes `images` to `path` and gives the files and folders that were made.
 ///
 /// # Errors
