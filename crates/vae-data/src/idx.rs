@@ -285,4 +285,22 @@ mod tests {
             message(&file)
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = read::<3>(&bytes[..], "images");
+            let _ = read::<1>(&bytes[..], "labels");
+        }
+
+        #[test]
+        fn a_changed_byte_is_refused_or_changes_what_is_read(place in 0usize..28, byte: u8) {
+            let mut file = images();
+            let is_same = file[place] == byte;
+            file[place] = byte;
+            let read = read::<3>(&file[..], "images");
+            let original = super::read::<3>(&images()[..], "images");
+            proptest::prop_assert_eq!(is_same, read.is_ok_and(|array| Some(array) == original.ok()));
+        }
+    }
 }
