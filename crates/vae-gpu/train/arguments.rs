@@ -120,7 +120,7 @@ pub(crate) struct TrainArguments {
 }
 
 /// What a run keeps when it goes on.
-const FIXED: [&str; 30] = [
+const FIXED: [&str; 31] = [
     "preset",
     "config",
     "batch_size",
@@ -151,6 +151,7 @@ const FIXED: [&str; 30] = [
     "layout",
     "labels",
     "array",
+    "header",
 ];
 
 impl TrainArguments {
