@@ -31,9 +31,6 @@ pub(crate) struct DenoiseArguments {
     out: PathBuf,
 }
 
-/// Images in a picture if nothing is said.
-const SHOWN: usize = 40;
-
 pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let corrupt = arguments.corrupt.or(run.recipe.corrupt);
@@ -43,11 +40,8 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
              images that are damaged already"
         );
     }
-    let is_picture =
-        output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
-    let count = arguments
-        .count
-        .unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let is_picture = output::is_picture(&arguments.out, run.recipe.image);
+    let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
     let recipe = vae_train::Recipe {

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use vae_data::npy;
+use vae_data::{Shape, npy};
 use vae_train::{Inference, grid};
 
 use crate::report;
@@ -45,6 +45,16 @@ pub(crate) fn extension(out: &Path, standard: &str) -> String {
     }
     let extension = out.extension().unwrap_or_default();
     extension.to_string_lossy().to_ascii_lowercase()
+}
+
+/// Whether `out` is a picture of samples of `shape`.
+pub(crate) fn is_picture(out: &Path, shape: Shape) -> bool {
+    extension(out, "png") == "png" && !shape.is_table()
+}
+
+/// How many samples are worked on if nothing is said: what a picture has room for, else all.
+pub(crate) const fn shown(is_picture: bool) -> usize {
+    if is_picture { 40 } else { usize::MAX }
 }
 
 /// `images`, `[count, pixels]` in units of the model: as a grid (.png), an array or table in units of the data (.npy, .csv),

@@ -29,16 +29,10 @@ pub(crate) struct ReconstructArguments {
     out: PathBuf,
 }
 
-/// Images in a picture if nothing is said.
-const SHOWN: usize = 40;
-
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
-    let is_picture =
-        output::extension(&arguments.out, "png") == "png" && !run.recipe.image.is_table();
-    let count = arguments
-        .count
-        .unwrap_or(if is_picture { SHOWN } else { usize::MAX });
+    let is_picture = output::is_picture(&arguments.out, run.recipe.image);
+    let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use vae_rng::Generator;
 
-use crate::Shape;
+use crate::{DataError, Shape};
 
 /// One number of a sample as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,8 +292,8 @@ impl Images {
     /// Lowest and highest value, bytes scaled to `[0, 1]`.
     ///
     /// # Errors
-    /// With place and column of the first value that is not finite.
-    pub fn range(&self) -> Result<[f32; 2], (usize, usize)> {
+    /// If a value is not finite: names the first.
+    pub fn range(&self) -> Result<[f32; 2], DataError> {
         if self.array.element == Element::U8 {
             let mut range = [u8::MAX, 0];
             for place in 0..self.count() {
@@ -311,7 +311,14 @@ impl Images {
                 }
             }
         });
-        bad.map_or(Ok(range), Err)
+        let Some((place, column)) = bad else {
+            return Ok(range);
+        };
+        let what = format!(
+            "sample {}, value {column} (counted from 0): not a finite number; remove or fill NaN and infinity",
+            self.id(place)
+        );
+        Err(DataError::unfit("data", what))
     }
 
     /// The same images in black and white, each pixel drawn once with its brightness as the probability of white.
@@ -376,9 +383,10 @@ mod tests {
         let values = vec![0.5, -3.0, f32::MIN_POSITIVE, 7.25];
         let images = Images::from(Array::floats(values.clone(), Shape::grey(1, 2)));
         assert_eq!(images.gather(&[0, 1]), values);
-        assert_eq!(images.range(), Ok([-3.0, 7.25]));
+        assert_eq!(images.range().expect("finite"), [-3.0, 7.25]);
         let bad = images.with_values(vec![0.0, 1.0, 2.0, f32::NAN]);
-        assert_eq!(bad.range(), Err((1, 1)));
+        let error = bad.range().expect_err("NaN").to_string();
+        assert!(error.contains("sample 1, value 1"), "{error}");
     }
 
     #[test]

@@ -50,9 +50,7 @@ impl Scaling {
             Scale::None if is_byte => same(0.0, 1.0),
             Scale::None => None,
             Scale::MinMax | Scale::Standardize => {
-                if let Err((place, column)) = train.range() {
-                    return Err(not_finite("training data", place, column));
-                }
+                train.range()?;
                 Some(Self::measure(scale, train, columns))
             }
         })
@@ -153,14 +151,6 @@ fn unit(images: &Images) -> f64 {
         Element::U8 => 255.0,
         Element::F32 => 1.0,
     }
-}
-
-pub(crate) fn not_finite(name: &str, place: usize, column: usize) -> DataError {
-    let what = format!(
-        "sample {place}, value {column} (both counted from 0): not a finite number; a model cannot be trained on NaN or \
-         infinity: remove or fill them"
-    );
-    DataError::unfit(name, what)
 }
 
 #[cfg(test)]
