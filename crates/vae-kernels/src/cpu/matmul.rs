@@ -1,21 +1,32 @@
 //! Matrix products by the `gemm` crate, on one core: the one place here that needs `unsafe`, for gemm takes pointers.
 
+use std::ops::{Add, AddAssign};
+
 use gemm::{Parallelism, gemm};
+
+/// The numbers that gemm multiplies here: it panics for types that it does not know.
+pub(crate) trait Real:
+    Copy + Default + Add<Output = Self> + AddAssign + From<f32> + Send + Sync + 'static
+{
+}
+
+impl Real for f32 {}
+impl Real for f64 {}
 
 /// A view of a row-major matrix, or of its transpose.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix<'a> {
-    values: &'a [f32],
+pub(crate) struct Matrix<'a, T = f32> {
+    values: &'a [T],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// # Panics
     /// If `values` are not `rows * columns`.
-    pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(
             values.len(),
             rows * columns,
@@ -34,7 +45,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// If they do not fit.
-    pub(super) fn columns(values: &'a [f32], stride: usize, first: usize, columns: usize) -> Self {
+    pub(crate) fn columns(values: &'a [T], stride: usize, first: usize, columns: usize) -> Self {
         let whole = Self::new(values, values.len() / stride, stride);
         assert!(
             first + columns <= stride,
@@ -48,12 +59,12 @@ impl<'a> Matrix<'a> {
     }
 
     /// The rows of a matrix that is not transposed.
-    pub(super) fn rows(self) -> impl Iterator<Item = &'a [f32]> {
+    pub(super) fn rows(self) -> impl Iterator<Item = &'a [T]> {
         let rows = self.values.chunks(self.row_stride);
         rows.map(move |row| &row[..self.columns])
     }
 
-    pub(super) const fn transposed(self) -> Self {
+    pub(crate) const fn transposed(self) -> Self {
         let Self {
             values,
             rows,
@@ -79,10 +90,10 @@ impl<'a> Matrix<'a> {
     unsafe_code,
     reason = "gemm takes pointers and strides; they come from slices whose lengths are checked"
 )]
-pub(super) fn matmul(
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    out: &mut [f32],
+pub(crate) fn matmul<T: Real>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    out: &mut [T],
     stride: usize,
     accumulate: bool,
 ) {
@@ -110,8 +121,8 @@ pub(super) fn matmul(
             b.values.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            1.0,
-            1.0,
+            1.0.into(),
+            1.0.into(),
             false,
             false,
             false,

@@ -1,0 +1,245 @@
+//! Convolutions of slices: for each image one matrix product with its patches, the images in parallel. Results do not
+//! depend on the number of threads.
+//!
+//! With stride 1 a convolution is also a transposed one, with the kernel turned by half and the two sides swapped
+//! ([`Sizes::swapped`]); of the two forms the one is taken that unfolds the side of fewer numbers.
+
+use rayon::prelude::*;
+
+use super::Geometry;
+use super::patches::{fold, unfold};
+use crate::cpu::matmul::{Matrix, Real, matmul};
+
+/// Images whose gradients are summed by one task: a number of its own, for the sums to be the same on any number of
+/// threads.
+const IMAGES: usize = 8;
+/// Partial sums of a row of numbers, for its additions not to wait for each other.
+const LANES: usize = 16;
+
+/// How long everything is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) batch: usize,
+    pub(super) image_channels: usize,
+    pub(super) map_channels: usize,
+    pub(super) geometry: Geometry,
+}
+
+impl Sizes {
+    /// Of one image.
+    const fn image(&self) -> usize {
+        self.image_channels * self.geometry.pixels()
+    }
+
+    /// Of one map.
+    const fn map(&self) -> usize {
+        self.map_channels * self.geometry.places()
+    }
+
+    /// What the kernel sees at one place.
+    const fn patch(&self) -> usize {
+        self.image_channels * self.geometry.kernel * self.geometry.kernel
+    }
+
+    /// The same sums with image and map swapped, if that is possible and unfolds less.
+    fn swapped(&self) -> Option<Self> {
+        let Geometry {
+            kernel,
+            stride,
+            padding,
+            image,
+            map,
+        } = self.geometry;
+        let less = self.map_channels * self.geometry.pixels()
+            < self.image_channels * self.geometry.places();
+        (stride == 1 && padding < kernel && less).then(|| Self {
+            image_channels: self.map_channels,
+            map_channels: self.image_channels,
+            geometry: Geometry {
+                padding: kernel - 1 - padding,
+                image: map,
+                map: image,
+                ..self.geometry
+            },
+            ..*self
+        })
+    }
+
+    /// The weight of the swapped sums: `[in, out, kernel, kernel]` with the kernel turned by half.
+    fn turned<T: Real>(&self, weight: &[T]) -> Vec<T> {
+        let taps = self.geometry.kernel * self.geometry.kernel;
+        let mut turned = Vec::with_capacity(weight.len());
+        for channel in 0..self.image_channels {
+            for kernels in weight.chunks(self.patch()) {
+                turned.extend(kernels[channel * taps..][..taps].iter().rev());
+            }
+        }
+        turned
+    }
+}
+
+/// What one task works on.
+struct Scratch<T> {
+    /// Of one channel.
+    phases: Vec<T>,
+    /// `[in * kernel * kernel, window]`
+    patches: Vec<T>,
+    /// A map in windows, `[out, window]`: zero between its rows.
+    map: Vec<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    fn new(sizes: Sizes) -> Self {
+        let zeros = |length| vec![T::default(); length];
+        let (geometry, window) = (sizes.geometry, sizes.geometry.window());
+        Self {
+            phases: zeros(geometry.phases()),
+            patches: zeros(sizes.patch() * window),
+            map: zeros(sizes.map_channels * window),
+        }
+    }
+
+    /// Spreads a map's rows as they are in windows.
+    fn spread(&mut self, map: &[T], geometry: Geometry) {
+        let maps = map.chunks(geometry.places());
+        for (map, window) in maps.zip(self.map.chunks_mut(geometry.window())) {
+            let rows = map.chunks(geometry.map[1]);
+            for (row, window) in rows.zip(window.chunks_mut(geometry.pitch())) {
+                window[..row.len()].copy_from_slice(row);
+            }
+        }
+    }
+
+    /// The adjoint of [`Self::spread`]; adds the bias.
+    fn gather(&self, map: &mut [T], bias: Option<&[T]>, geometry: Geometry) {
+        let maps = map.chunks_mut(geometry.places());
+        for (channel, (map, window)) in maps.zip(self.map.chunks(geometry.window())).enumerate() {
+            let bias = bias.map_or_else(T::default, |bias| bias[channel]);
+            let rows = map.chunks_mut(geometry.map[1]);
+            for (row, window) in rows.zip(window.chunks(geometry.pitch())) {
+                for (pixel, sum) in row.iter_mut().zip(window) {
+                    *pixel = *sum + bias;
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::Convolve::convolve`].
+pub(super) fn convolve<T: Real>(
+    images: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    sizes: Sizes,
+) -> Vec<T> {
+    if let Some(swapped) = sizes.swapped() {
+        return convolve_transposed(images, &sizes.turned(weight), bias, swapped);
+    }
+    let (geometry, window) = (sizes.geometry, sizes.geometry.window());
+    let weight = Matrix::new(weight, sizes.map_channels, sizes.patch());
+    let mut maps = vec![T::default(); sizes.batch * sizes.map()];
+    maps.par_chunks_mut(sizes.map())
+        .zip(images.par_chunks(sizes.image()))
+        .for_each_init(
+            || Scratch::new(sizes),
+            |scratch, (map, image)| {
+                unfold(image, geometry, &mut scratch.phases, &mut scratch.patches);
+                let patches = Matrix::new(&scratch.patches, sizes.patch(), window);
+                matmul(weight, patches, &mut scratch.map, window, false);
+                scratch.gather(map, bias, geometry);
+            },
+        );
+    maps
+}
+
+/// See [`super::Convolve::convolve_transposed`].
+pub(super) fn convolve_transposed<T: Real>(
+    maps: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    sizes: Sizes,
+) -> Vec<T> {
+    if let Some(swapped) = sizes.swapped() {
+        return convolve(maps, &sizes.turned(weight), bias, swapped);
+    }
+    let (geometry, window) = (sizes.geometry, sizes.geometry.window());
+    let weight = Matrix::new(weight, sizes.map_channels, sizes.patch()).transposed();
+    let mut images = vec![T::default(); sizes.batch * sizes.image()];
+    images
+        .par_chunks_mut(sizes.image())
+        .zip(maps.par_chunks(sizes.map()))
+        .for_each_init(
+            || Scratch::new(sizes),
+            |scratch, (image, map)| {
+                scratch.spread(map, geometry);
+                let map = Matrix::new(&scratch.map, sizes.map_channels, window);
+                matmul(weight, map, &mut scratch.patches, window, false);
+                if let Some(bias) = bias {
+                    for (image, bias) in image.chunks_mut(geometry.pixels()).zip(bias) {
+                        image.fill(*bias);
+                    }
+                }
+                fold(&scratch.patches, geometry, &mut scratch.phases, image);
+            },
+        );
+    images
+}
+
+/// See [`super::Convolve::convolve_weight_gradient`].
+pub(super) fn weight_gradient<T: Real>(images: &[T], maps: &[T], sizes: Sizes) -> Vec<T> {
+    if let Some(swapped) = sizes.swapped() {
+        return swapped.turned(&weight_gradient(maps, images, swapped));
+    }
+    let (geometry, window) = (sizes.geometry, sizes.geometry.window());
+    let sums = images
+        .par_chunks(IMAGES * sizes.image())
+        .zip(maps.par_chunks(IMAGES * sizes.map()))
+        .map(|(images, maps)| {
+            let mut scratch = Scratch::new(sizes);
+            let mut sum = vec![T::default(); sizes.map_channels * sizes.patch()];
+            let images = images.chunks(sizes.image());
+            for (image, map) in images.zip(maps.chunks(sizes.map())) {
+                unfold(image, geometry, &mut scratch.phases, &mut scratch.patches);
+                scratch.spread(map, geometry);
+                let map = Matrix::new(&scratch.map, sizes.map_channels, window);
+                let patches = Matrix::new(&scratch.patches, sizes.patch(), window).transposed();
+                matmul(map, patches, &mut sum, sizes.patch(), true);
+            }
+            sum
+        });
+    in_order(sums.collect(), sizes.map_channels * sizes.patch())
+}
+
+/// Sums over the batch and the `pixels` of each of the `channels`.
+pub(super) fn channel_sums<T: Real>(values: &[T], channels: usize, pixels: usize) -> Vec<T> {
+    let sums = values.par_chunks(IMAGES * channels * pixels).map(|images| {
+        let mut sums = vec![T::default(); channels];
+        for image in images.chunks(channels * pixels) {
+            for (sum, channel) in sums.iter_mut().zip(image.chunks(pixels)) {
+                *sum += row_sum(channel);
+            }
+        }
+        sums
+    });
+    in_order(sums.collect(), channels)
+}
+
+fn row_sum<T: Real>(values: &[T]) -> T {
+    let mut lanes = [T::default(); LANES];
+    for values in values.chunks(LANES) {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            *lane += *value;
+        }
+    }
+    lanes.into_iter().fold(T::default(), |sum, lane| sum + lane)
+}
+
+fn in_order<T: Real>(parts: Vec<Vec<T>>, length: usize) -> Vec<T> {
+    let mut sum = vec![T::default(); length];
+    for part in parts {
+        for (sum, part) in sum.iter_mut().zip(part) {
+            *sum += part;
+        }
+    }
+    sum
+}
