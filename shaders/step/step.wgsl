@@ -9,10 +9,10 @@ struct Step {
     rows: u32,                // where the batch begins in the list of rows
     slot: u32,                // of the losses
     beta: f32,
-    clip_norm: f32,
-    padding_0: u32,
-    padding_1: u32,
-    padding_2: u32,
+    clip: f32,
+    weight_decay: f32,
+    ema: f32,
+    padding: u32,
     rule: array<vec4<f32>, 2> // the optimizer's constants
 }
 

@@ -5,7 +5,7 @@
 mod corrupt;
 mod elementwise;
 mod gather;
-mod matmul;
+pub(crate) mod matmul;
 mod optimizer;
 mod pass;
 mod sample_kl;
@@ -166,6 +166,12 @@ impl Executor for Cpu {
         Ok(outputs
             .map(|buffer| std::mem::take(&mut matrices[buffer.0]))
             .collect())
+    }
+
+    fn exchange(&mut self, moment: usize) -> Result<(), ExecutorError> {
+        self.flush();
+        std::mem::swap(&mut self.parameters, &mut self.moments[moment]);
+        Ok(())
     }
 
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError> {

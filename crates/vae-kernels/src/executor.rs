@@ -98,6 +98,9 @@ pub trait Executor: fmt::Debug {
         outputs: &[Buffer],
     ) -> Result<Vec<Vec<f32>>, ExecutorError>;
 
+    /// Exchanges the parameters with a moment of this number, for example with their average; the gradients are lost.
+    fn exchange(&mut self, moment: usize) -> Result<(), ExecutorError>;
+
     /// A copy of an arena.
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError>;
 

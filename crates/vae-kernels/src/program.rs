@@ -258,8 +258,18 @@ pub enum Rule {
         beta2: f32,
         /// Added to the root.
         eps: f32,
-        /// `1 - lr weight_decay`
+        /// `1 - lr weight_decay`, where the decay is AdamW's (Loshchilov and Hutter 2019); 1 otherwise.
         keep: f32,
+        /// Whether the largest `v` so far, a third moment, stands for `v` in the step (AMSGrad, Reddi et al. 2018), as
+        /// PyTorch 2 does it: that of `v` as it is, not of `v / (1 - beta2^t)`.
+        is_amsgrad: bool,
+    },
+    /// `s += g^2; w -= lr g / (sqrt(s) + eps)` (Duchi et al. 2011), as PyTorch does it.
+    Adagrad {
+        /// Learning rate.
+        lr: f32,
+        /// Added to the root.
+        eps: f32,
     },
     /// `m = momentum m + g; w -= lr m`
     Sgd {
@@ -275,17 +285,51 @@ impl Rule {
     #[must_use]
     pub const fn moments(&self) -> usize {
         match self {
-            Self::Rmsprop { .. } | Self::Sgd { .. } => 1,
-            Self::Adam { .. } => 2,
+            Self::Rmsprop { .. } | Self::Adagrad { .. } | Self::Sgd { .. } => 1,
+            Self::Adam { is_amsgrad, .. } => 2 + *is_amsgrad as usize,
         }
     }
 }
 
-/// A rule, and how long a gradient may be.
+/// How long a gradient may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The largest norm of the whole arena of gradients: a longer one is scaled by `clip / (norm + 1e-6)`, as PyTorch's
+    /// `clip_grad_norm_` does it.
+    Norm(f32),
+    /// The largest magnitude of each number, 0 or more: others are cut to it, as PyTorch's `clip_grad_value_` does it.
+    Value(f32),
+}
+
+/// A rule, what becomes of the gradient before it, and of the parameters after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
     /// How parameters and moments are stepped.
     pub rule: Rule,
-    /// The largest norm of the whole arena of gradients: a longer one is scaled by `clip_norm / (norm + 1e-6)`.
-    pub clip_norm: Option<f32>,
+    /// How long the gradient may be.
+    pub clip: Option<Clip>,
+    /// `g += weight_decay w` after clipping, as PyTorch does it; 0 for none, and for AdamW, which has `keep`.
+    pub weight_decay: f32,
+    /// This step's decay of an average of the parameters, `average = decay average + (1 - decay) w` with the new `w`
+    /// (Polyak and Juditsky 1992); the arena behind the rule's moments.
+    pub ema: Option<f32>,
+}
+
+impl Update {
+    /// `rule` alone.
+    #[must_use]
+    pub const fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            clip: None,
+            weight_decay: 0.0,
+            ema: None,
+        }
+    }
+
+    /// Arenas that it keeps beside the parameters: the rule's moments, and the average as the last.
+    #[must_use]
+    pub const fn moments(&self) -> usize {
+        self.rule.moments() + self.ema.is_some() as usize
+    }
 }

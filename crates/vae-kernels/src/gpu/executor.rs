@@ -51,7 +51,8 @@ pub struct GpuExecutor {
     steps_bound: BindGroup,
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
-    updates: Vec<(Update, Rc<[Dispatch]>)>,
+    /// By the choices of [`kernel::update_choices`].
+    updates: Vec<(Vec<&'static str>, Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
@@ -215,20 +216,19 @@ impl GpuExecutor {
 
     /// The kernels of `update`, whatever its constants.
     fn prepare_update(&mut self, update: Update) -> Rc<[Dispatch]> {
-        let kind = |update: &Update| {
-            (
-                std::mem::discriminant(&update.rule),
-                update.clip_norm.is_some(),
-            )
-        };
-        let is_same = |(made, _): &&(Update, _)| kind(made) == kind(&update);
-        if let Some((_, dispatches)) = self.updates.iter().find(is_same) {
+        let choices = kernel::update_choices(&update);
+        if let Some((_, dispatches)) = self.updates.iter().find(|(made, _)| *made == choices) {
             return Rc::clone(dispatches);
         }
+        let bytes = update.moments() * self.length * size_of::<f32>();
+        assert!(
+            bytes as u64 <= self.moments.size(),
+            "too few moments for {update:?}"
+        );
         let dispatches: Rc<[Dispatch]> = self
             .dispatches(&kernel::update(update, self.length), &[])
             .into();
-        self.updates.push((update, Rc::clone(&dispatches)));
+        self.updates.push((choices, Rc::clone(&dispatches)));
         dispatches
     }
 
@@ -439,6 +439,18 @@ impl Executor for GpuExecutor {
             values.to_vec()
         });
         Ok(outputs.collect())
+    }
+
+    fn exchange(&mut self, moment: usize) -> Result<(), ExecutorError> {
+        self.flush()?;
+        let bytes = (self.length * size_of::<f32>()) as u64;
+        let place = moment as u64 * bytes;
+        let mut encoder = self.link.encoder();
+        encoder.copy_buffer_to_buffer(&self.parameters, 0, &self.gradients, 0, bytes);
+        encoder.copy_buffer_to_buffer(&self.moments, place, &self.parameters, 0, bytes);
+        encoder.copy_buffer_to_buffer(&self.gradients, 0, &self.moments, place, bytes);
+        self.link.queue.submit([encoder.finish()]);
+        Ok(())
     }
 
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError> {

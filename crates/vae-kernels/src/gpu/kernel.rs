@@ -3,7 +3,7 @@
 use super::source::{self, Source};
 use super::tile::Tile;
 use crate::program::{
-    Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
+    Activation, Buffer, Clip, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
 use crate::sample_kl::lanes_per_row;
 use vae_rng::Corruption;
@@ -80,8 +80,12 @@ impl Choice {
         self
     }
 
-    fn flag(mut self, flag: &'static str, is_set: bool) -> Self {
-        self.flags.extend(is_set.then_some(flag));
+    fn flag(self, flag: &'static str, is_set: bool) -> Self {
+        if is_set { self.flags(&[flag]) } else { self }
+    }
+
+    fn flags(mut self, flags: &[&'static str]) -> Self {
+        self.flags.extend(flags);
         self
     }
 
@@ -309,7 +313,8 @@ pub(super) fn losses(program: &Program, batch: usize, recon: Buffer, kl: Buffer)
 
 /// The optimizer over an arena of `length`.
 pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
-    let sizes = [length, 0, 0, 0];
+    let average = update.rule.moments() * length;
+    let sizes = [length, average, 0, 0];
     let square_sums = || {
         let bindings = vec![
             (Access::Read, Place::Gradients),
@@ -318,12 +323,8 @@ pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
         let workgroups = [SQUARE_SUMS, 1];
         Choice::plain(&source::SQUARE_SUMS).kernel("square_sums", sizes, bindings, workgroups)
     };
-    let rule = match update.rule {
-        Rule::Rmsprop { .. } => "rmsprop",
-        Rule::Adam { .. } => "adam",
-        Rule::Sgd { .. } => "sgd",
-    };
-    let clips = update.clip_norm.is_some();
+    let choices = update_choices(&update);
+    let clips = choices.contains(&"clip_norm");
     let mut bindings = vec![
         (Access::Read, Place::Gradients),
         (Access::Write, Place::Parameters),
@@ -331,10 +332,34 @@ pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
     ];
     bindings.extend(clips.then_some((Access::Read, Place::SquareSums)));
     let step = Choice::plain(&source::UPDATE)
-        .with("rule", rule.into())
-        .flag("clip", clips)
+        .with("rule", choices[0].into())
+        .flags(&choices[1..])
         .kernel("update", sizes, bindings, linear(length));
     clips.then(square_sums).into_iter().chain([step]).collect()
+}
+
+/// What the text of an update hangs on: its rule's function, then its flags.
+pub(super) fn update_choices(update: &Update) -> Vec<&'static str> {
+    let (rule, is_amsgrad) = match update.rule {
+        Rule::Rmsprop { .. } => ("rmsprop", false),
+        Rule::Adam { is_amsgrad, .. } => ("adam", is_amsgrad),
+        Rule::Adagrad { .. } => ("adagrad", false),
+        Rule::Sgd { .. } => ("sgd", false),
+    };
+    let clip = update.clip.map(|clip| match clip {
+        Clip::Norm(_) => "clip_norm",
+        Clip::Value(_) => "clip_value",
+    });
+    let flags = [
+        is_amsgrad.then_some("amsgrad"),
+        clip,
+        (update.weight_decay != 0.0).then_some("weight_decay"),
+        update.ema.map(|_| "ema"),
+    ];
+    [rule]
+        .into_iter()
+        .chain(flags.into_iter().flatten())
+        .collect()
 }
 
 /// `Layer` in `shaders/step/layer.wgsl`.
@@ -479,24 +504,38 @@ mod tests {
         }
         kernels.push(losses(&program(&[25, 1]), 128, x, y));
         let [lr, rest] = [1e-3, 0.5];
+        let adam = |is_amsgrad| Rule::Adam {
+            step_size: lr,
+            root_correction: rest,
+            beta1: rest,
+            beta2: rest,
+            eps: rest,
+            keep: 1.0,
+            is_amsgrad,
+        };
         for rule in [
             Rule::Rmsprop {
                 lr,
                 rho: rest,
                 eps: rest,
             },
-            Rule::Adam {
-                step_size: lr,
-                root_correction: rest,
-                beta1: rest,
-                beta2: rest,
-                eps: rest,
-                keep: 1.0,
-            },
+            adam(false),
+            adam(true),
+            Rule::Adagrad { lr, eps: rest },
             Rule::Sgd { lr, momentum: rest },
         ] {
-            for clip_norm in [None, Some(1.0)] {
-                kernels.extend(update(Update { rule, clip_norm }, 1_000));
+            for clip in [None, Some(Clip::Norm(1.0)), Some(Clip::Value(1.0))] {
+                for (weight_decay, ema) in
+                    [(0.0, None), (0.1, None), (0.0, Some(0.9)), (0.1, Some(0.9))]
+                {
+                    let whole = Update {
+                        rule,
+                        clip,
+                        weight_decay,
+                        ema,
+                    };
+                    kernels.extend(update(whole, 1_000));
+                }
             }
         }
         kernels

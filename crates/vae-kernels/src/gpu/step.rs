@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::executor::Run;
-use crate::program::{Rule, Update};
+use crate::program::{Clip, Rule, Update};
 
 /// Mirrors `Step` in `shaders/step/step.wgsl`.
 #[repr(C)]
@@ -19,8 +19,10 @@ pub(super) struct StepConstants {
     /// Where the losses go.
     pub(super) slot: u32,
     beta: f32,
-    clip_norm: f32,
-    padding: [u32; 3],
+    clip: f32,
+    weight_decay: f32,
+    ema: f32,
+    padding: u32,
     rule: [[f32; 4]; 2],
 }
 
@@ -36,10 +38,12 @@ impl StepConstants {
                 beta2,
                 eps,
                 keep,
+                is_amsgrad: _,
             }) => [
                 [step_size, root_correction, beta1, beta2],
                 [eps, keep, 0.0, 0.0],
             ],
+            Some(Rule::Adagrad { lr, eps }) => [[lr, eps, 0.0, 0.0], [0.0; 4]],
             Some(Rule::Sgd { lr, momentum }) => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
             None => [[0.0; 4]; 2],
         };
@@ -52,8 +56,13 @@ impl StepConstants {
             rows: 0,
             slot: 0,
             beta: run.beta,
-            clip_norm: update.and_then(|update| update.clip_norm).unwrap_or(0.0),
-            padding: [0; 3],
+            clip: match update.and_then(|update| update.clip) {
+                Some(Clip::Norm(largest) | Clip::Value(largest)) => largest,
+                None => 0.0,
+            },
+            weight_decay: update.map_or(0.0, |update| update.weight_decay),
+            ema: update.and_then(|update| update.ema).unwrap_or(0.0),
+            padding: 0,
             rule,
         }
     }
