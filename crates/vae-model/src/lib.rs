@@ -20,15 +20,33 @@
 
 mod config;
 mod engine;
-mod likelihood;
+pub mod layout;
+pub mod likelihood;
 mod network;
+mod objective;
 mod optimizer;
+mod prior;
 mod weights;
 
-pub use config::{Activation, Initialization, Likelihood, ModelConfig, ParameterSpec};
-pub use engine::{
-    Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, TrainingImages, Wait,
+pub use config::{
+    Activation, Convolutions, Initialization, ModelConfig, ParameterSpec, Prior, Start, Upsampling,
 };
-pub use network::Vae;
-pub use optimizer::{Optimizer, OptimizerConfig};
-pub use weights::{NamedTensor, Weights, WeightsError};
+pub use engine::{
+    Batch, Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, Step, TrainingImages,
+    Wait,
+};
+pub use layout::Network;
+pub use likelihood::{Likelihood, Spread};
+pub use network::{Convolve, Observer, Vae, convolve};
+pub use objective::{
+    DoublyReparameterized, Draws, FreeBits, FreeBitsPer, KlEstimate, MmdKernel, Objective,
+    ObjectiveKind, Sight, Terms, Weighting, objective,
+};
+pub use optimizer::{Clip, Optimizer, OptimizerConfig};
+pub use prior::Normals;
+pub use weights::{DataStart, NamedTensor, Weights, WeightsError};
+
+/// Least logarithm of a posterior's variance; the gradient is zero below.
+pub const LOG_VAR_MIN: f32 = -30.0;
+/// Largest logarithm of a posterior's variance; the gradient is zero above.
+pub const LOG_VAR_MAX: f32 = 20.0;

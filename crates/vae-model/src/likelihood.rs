@@ -1,29 +1,99 @@
-//! The reconstruction term: how likely an image is under the decoder's output.
+//! How likely an image is under the decoder's output: the distributions by name. Their formulas are in `tensor` (burn,
+//! differentiable), `host` (f64, one number at a time) and `sampling`.
 
-use burn::tensor::activation::log_sigmoid;
-use burn::tensor::{Tensor, backend::Backend};
+#[cfg(test)]
+mod gradient_tests;
+mod host;
+mod sampling;
+mod special;
+mod tensor;
+#[cfg(test)]
+mod tests;
 
-/// Negative log-likelihood of `x` under independent Bernoullis with `logits`, summed over pixels: `[batch]`, nats.
-///
-/// `x` and `logits` are `[batch, pixels]`; `x` may be anything in `[0, 1]`. Equal to
-/// `sum_d (max(l, 0) - l x + log(1 + exp(-|l|)))`, written as `sum_d (l - l x - log sigmoid(l))`: both are finite for every
-/// logit, but burn's gradient of the first at a logit of exactly 0 is `-x` instead of `1/2 - x`.
-pub(crate) fn bernoulli_nll<B: Backend>(logits: Tensor<B, 2>, x: Tensor<B, 2>) -> Tensor<B, 1> {
-    let nll = logits.clone() - logits.clone() * x - log_sigmoid(logits);
-    nll.sum_dim(1).squeeze_dim(1)
+pub use tensor::{log_spread, nll};
+
+/// How wide a likelihood is around its mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Spread {
+    /// This number for all, more than 0.
+    Fixed(f32),
+    /// One number for all, learned.
+    Learned,
+    /// One for each dimension, learned.
+    PerDimension,
 }
 
-/// Negative log-likelihood of `x` under independent normals with `means` and standard deviation `sigma`, summed over
-/// pixels: `sum_d (((x - m) / sigma)^2 / 2 + ln sigma + ln(2 pi) / 2)`, `[batch]`, nats.
-///
-/// `x` and `means` are `[batch, pixels]`.
-pub(crate) fn gaussian_nll<B: Backend>(
-    means: Tensor<B, 2>,
-    x: Tensor<B, 2>,
-    sigma: f32,
-) -> Tensor<B, 1> {
-    let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
-    let scaled = (x - means) / sigma;
-    let nll = scaled.square() * 0.5 + constant;
-    nll.sum_dim(1).squeeze_dim(1)
+/// The distribution of each pixel `x`, given the decoder's output for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likelihood {
+    /// A coin: the output is its logit; `x` may be anything in `[0, 1]`.
+    Bernoulli,
+    /// The density `l exp(l x) / (exp(l) - 1)` on `[0, 1]`: the output is the logit `l` (Loaiza-Ganem and Cunningham
+    /// 2019).
+    ContinuousBernoulli,
+    /// A normal: the output is its mean, the spread its standard deviation.
+    Gaussian(Spread),
+    /// A Laplace distribution: the output is its mean, the spread its scale `b`.
+    Laplace(Spread),
+    /// A logistic distribution in 256 bins around `x` in `{0, 1, .., 255} / 255`, the first and the last with its
+    /// tails: the output is the logistic's mean, the spread its scale (Kingma et al. 2016; Salimans et al. 2017, there
+    /// on `[-1, 1]`).
+    DiscretizedLogistic(Spread),
+    /// Counts: the output is the log of their mean.
+    Poisson,
+    /// Counts of mean `m` and variance `m + m^2 / theta`: the output is `ln m`, the spread theta, called the inverse
+    /// dispersion (scVI, Lopez et al. 2018).
+    NegativeBinomial(Spread),
+}
+
+impl Likelihood {
+    /// The largest log of a count's mean. A larger output counts as this one and has no gradient, so that `exp` stays
+    /// finite.
+    pub const MAX_LOG_MEAN: f64 = 20.0;
+    /// The least log of a learned spread; as in sigma-VAE (Rybkin et al. 2021), for a pixel that never changes would have
+    /// it shrink without end.
+    pub const MIN_LOG_SPREAD: f64 = -6.0;
+    /// A pixel of the discretized logistic is one of `0, 1, .., 255` over this.
+    const LEVELS: f64 = 255.0;
+    /// Half the width of a bin of the discretized logistic.
+    const HALF_BIN: f64 = 0.5 / Self::LEVELS;
+
+    /// The spread, of those that have one.
+    #[must_use]
+    pub const fn spread(self) -> Option<Spread> {
+        match self {
+            Self::Gaussian(spread)
+            | Self::Laplace(spread)
+            | Self::DiscretizedLogistic(spread)
+            | Self::NegativeBinomial(spread) => Some(spread),
+            Self::Bernoulli | Self::ContinuousBernoulli | Self::Poisson => None,
+        }
+    }
+
+    /// Whether `x` must be a count: 0, 1, 2, ..
+    #[must_use]
+    pub const fn is_count(self) -> bool {
+        matches!(self, Self::Poisson | Self::NegativeBinomial(_))
+    }
+
+    /// The least and the largest that `x` may be.
+    #[must_use]
+    pub const fn range(self) -> [f32; 2] {
+        if self.is_unit() {
+            [0.0, 1.0]
+        } else if self.is_count() {
+            [0.0, f32::MAX]
+        } else {
+            [f32::MIN, f32::MAX]
+        }
+    }
+
+    /// Whether `x` must lie in `[0, 1]`.
+    #[must_use]
+    pub const fn is_unit(self) -> bool {
+        matches!(
+            self,
+            Self::Bernoulli | Self::ContinuousBernoulli | Self::DiscretizedLogistic(_)
+        )
+    }
 }

@@ -12,6 +12,10 @@ pub enum Optimizer {
     Adam,
     /// Adam after `w -= lr weight_decay w` (Loshchilov and Hutter 2019), as PyTorch does it.
     Adamw,
+    /// Adam with the largest `v` so far (Reddi et al. 2018), as PyTorch does it.
+    Amsgrad,
+    /// As PyTorch does it: `v += g^2; w -= lr g / (sqrt(v) + eps)`, eps 1e-10 (Duchi et al. 2011).
+    Adagrad,
     /// `m = momentum m + g; w -= lr m`, as PyTorch does it, without dampening.
     Sgd,
 }
@@ -23,9 +27,31 @@ impl Optimizer {
         match self {
             Self::Rmsprop => &["velocity"],
             Self::Adam | Self::Adamw => &["exp_avg", "exp_avg_sq"],
+            Self::Amsgrad => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+            Self::Adagrad => &["sum"],
             Self::Sgd => &["momentum_buffer"],
         }
     }
+
+    /// What its source adds to, or under, its root; none has no root.
+    #[must_use]
+    pub const fn eps(self) -> Option<f32> {
+        match self {
+            Self::Rmsprop => Some(1e-7),
+            Self::Adam | Self::Adamw | Self::Amsgrad => Some(1e-8),
+            Self::Adagrad => Some(1e-10),
+            Self::Sgd => None,
+        }
+    }
+}
+
+/// How long gradients may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The largest norm of all gradients together: longer ones are scaled down to it.
+    Norm(f32),
+    /// The largest magnitude of each number: others are cut to it.
+    Value(f32),
 }
 
 /// An optimizer with its settings.
@@ -33,39 +59,38 @@ impl Optimizer {
 pub struct OptimizerConfig {
     /// Which.
     pub optimizer: Optimizer,
-    /// Learning rate.
-    pub lr: f32,
-    /// Of [`Optimizer::Adamw`]; 0 for the others.
+    /// Decoupled with [`Optimizer::Adamw`]; with the others `weight_decay w` is added to the gradient, after clipping.
     pub weight_decay: f32,
     /// Of [`Optimizer::Sgd`]; 0 for the others.
     pub momentum: f32,
-    /// The largest norm of all gradients together: longer ones are scaled down to it.
-    pub clip_norm: Option<f32>,
+    /// See [`Optimizer::eps`].
+    pub eps: f32,
+    /// How long gradients may be.
+    pub clip: Option<Clip>,
+    /// Decay of an average of the weights, with which everything but training computes.
+    pub ema: Option<f32>,
 }
 
-/// Constants that are the sources' defaults (Keras 3 `RMSprop`, PyTorch 2 `Adam` and `AdamW`).
+/// Constants that are the sources' defaults (Keras 3 `RMSprop`, PyTorch 2 `Adam`, `AdamW` and `Adagrad`).
 impl OptimizerConfig {
     /// Decay of RMSprop's mean of squares.
     pub const RMSPROP_RHO: f32 = 0.9;
-    /// Added under RMSprop's root.
-    pub const RMSPROP_EPS: f32 = 1e-7;
     /// Decay of Adam's mean.
     pub const ADAM_BETA1: f32 = 0.9;
     /// Decay of Adam's mean of squares.
     pub const ADAM_BETA2: f32 = 0.999;
-    /// Added to Adam's root.
-    pub const ADAM_EPS: f32 = 1e-8;
     /// AdamW's, if nothing is said.
     pub const WEIGHT_DECAY: f32 = 0.01;
     /// SGD's, if nothing is said; PyTorch's default is none, which few use.
     pub const MOMENTUM: f32 = 0.9;
+    /// What the average of the weights is called among the moments.
+    pub const EMA: &str = "ema";
 
-    /// `optimizer` with its usual settings and no clipping.
+    /// `optimizer` with its usual settings, no clipping and no average.
     #[must_use]
-    pub const fn new(optimizer: Optimizer, lr: f32) -> Self {
+    pub const fn new(optimizer: Optimizer) -> Self {
         Self {
             optimizer,
-            lr,
             weight_decay: match optimizer {
                 Optimizer::Adamw => Self::WEIGHT_DECAY,
                 _ => 0.0,
@@ -74,8 +99,28 @@ impl OptimizerConfig {
                 Optimizer::Sgd => Self::MOMENTUM,
                 _ => 0.0,
             },
-            clip_norm: None,
+            eps: match optimizer.eps() {
+                Some(eps) => eps,
+                None => 0.0,
+            },
+            clip: None,
+            ema: None,
         }
+    }
+
+    /// What is remembered of each parameter: the optimizer's moments, and the average of the weights as the last.
+    #[must_use]
+    pub fn moment_names(&self) -> Vec<&'static str> {
+        let moments = self.optimizer.moment_names().iter().copied();
+        moments.chain(self.ema.map(|_| Self::EMA)).collect()
+    }
+
+    /// The decay of the average of the weights at its `update`-th update, counted from 1: less at first, so that the
+    /// average soon forgets where it started.
+    #[must_use]
+    pub fn ema_decay(&self, update: u64) -> f32 {
+        let soon = (1.0 + update as f64) / (10.0 + update as f64);
+        self.ema.unwrap_or(0.0).min(soon as f32)
     }
 
     /// Adam's corrections of its zero start at its `update`-th update, counted from 1: `1 - beta1^t` and `1 - beta2^t`.

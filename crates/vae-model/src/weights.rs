@@ -1,8 +1,12 @@
 //! Weights as plain named tensors: what an engine is built from, what it gives back, and what a file holds.
 
+#[cfg(test)]
+mod start_tests;
+
 use vae_rng::{Generator, Stream};
 
-use crate::{Initialization, ModelConfig};
+use crate::layout::Network;
+use crate::{Initialization, Likelihood, ModelConfig, ParameterSpec, Spread, Start};
 
 /// A named array of numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +22,17 @@ pub struct NamedTensor {
 /// All parameters of one model, in the order of [`ModelConfig::parameters`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights(Vec<NamedTensor>);
+
+/// What training data say of parameters that start from them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataStart {
+    /// Of each pixel.
+    pub means: Vec<f32>,
+    /// Standard deviation of each pixel.
+    pub deviations: Vec<f32>,
+    /// As many images as a VampPrior has, `[inputs, pixels]`.
+    pub images: Vec<f32>,
+}
 
 /// Why tensors are not the weights of a model.
 #[derive(Debug, thiserror::Error)]
@@ -55,34 +70,76 @@ impl Weights {
     #[must_use]
     pub fn initial(config: &ModelConfig, seed: u64) -> Self {
         let generator = Generator::new(seed, Stream::Init);
-        let tensor = |(index, spec): (usize, crate::ParameterSpec)| {
-            let is_bias = spec.shape.len() == 1;
-            let bound = match config.init {
-                Initialization::Glorot if is_bias => 0.0,
-                Initialization::Glorot => (6.0 / (spec.inputs + spec.outputs) as f32).sqrt(),
-                Initialization::Pytorch => 1.0 / (spec.inputs as f32).sqrt(),
+        let tensor = |(index, spec): (usize, ParameterSpec)| {
+            let columns = spec.shape.last().copied().unwrap_or(1);
+            let (index, rows) = (index as u64, spec.length() / columns);
+            let within = |bound: f32| {
+                let uniforms = generator.uniforms(index, 0, rows, columns).into_iter();
+                uniforms.map(|u| bound * (2.0 * u - 1.0)).collect()
             };
-            let columns = spec.outputs;
-            let rows = spec.shape.iter().product::<usize>() / columns;
-            let uniforms = generator.uniforms(index as u64, 0, rows, columns);
-            let values = uniforms
-                .into_iter()
-                .map(|u| bound * (2.0 * u - 1.0))
-                .collect();
+            let values = match (spec.start, config.init) {
+                (Start::Weight { inputs, outputs }, Initialization::Glorot) => {
+                    within((6.0 / (inputs + outputs) as f32).sqrt())
+                }
+                (Start::Weight { inputs, .. }, Initialization::He) => {
+                    within((6.0 / inputs as f32).sqrt())
+                }
+                (
+                    Start::Weight { inputs, .. } | Start::Bias { inputs },
+                    Initialization::Pytorch,
+                ) => within(1.0 / (inputs as f32).sqrt()),
+                (Start::Bias { .. } | Start::Zeros, _) => vec![0.0; spec.length()],
+                (Start::Ones, _) => vec![1.0; spec.length()],
+                (Start::Normal, _) => generator.normals(index, 0, rows, columns),
+                (Start::Image, _) => generator.uniforms(index, 0, rows, columns),
+            };
             NamedTensor {
                 name: spec.name,
                 shape: spec.shape,
                 values,
             }
         };
-        Self(
-            config
-                .parameters()
-                .into_iter()
-                .enumerate()
-                .map(tensor)
-                .collect(),
-        )
+        let parameters = config.parameters().into_iter().enumerate();
+        Self(parameters.map(tensor).collect())
+    }
+
+    /// Puts in what `data` say of the likelihood's spread and of a VampPrior's images.
+    pub fn start_from(&mut self, config: &ModelConfig, data: &DataStart) {
+        let smallest = 0.01;
+        let spread = match config.likelihood.spread() {
+            Some(Spread::PerDimension) => data.deviations.clone(),
+            _ => {
+                let squares = data.deviations.iter().map(|x| x * x).sum::<f32>();
+                vec![(squares / data.deviations.len() as f32).sqrt()]
+            }
+        };
+        for tensor in &mut self.0 {
+            match tensor.name.as_str() {
+                // The dispersion of counts is no spread around a mean: it starts at 1.
+                "likelihood.log_spread" if !config.likelihood.is_count() => {
+                    let parameter = |&spread: &f32| {
+                        Likelihood::parameter_of(spread.max(smallest).into()) as f32
+                    };
+                    tensor.values = spread.iter().map(parameter).collect();
+                }
+                "prior.images" => tensor.values.clone_from(&data.images),
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts the output at the data's mean image: a channel's mean, where the bias is one for each channel.
+    pub fn start_output_from(&mut self, config: &ModelConfig, data: &DataStart) {
+        let bias = self
+            .0
+            .iter_mut()
+            .find(|tensor| tensor.name == Network::OUTPUT_BIAS);
+        let Some(bias) = bias else { return };
+        let each = data.means.len() / bias.values.len();
+        for (bias, means) in bias.values.iter_mut().zip(data.means.chunks(each)) {
+            let mean = means.iter().sum::<f32>() / each as f32;
+            *bias = config.likelihood.output_for_mean(mean.into()) as f32;
+        }
     }
 
     /// Checks that `tensors` are exactly the parameters of `config` and puts them in order.
@@ -125,6 +182,13 @@ impl Weights {
         }
     }
 
+    /// The numbers of the tensor `name`; none if there is no such tensor.
+    #[must_use]
+    pub fn values(&self, name: &str) -> &[f32] {
+        let tensor = self.0.iter().find(|tensor| tensor.name == name);
+        tensor.map_or(&[], |tensor| &tensor.values)
+    }
+
     /// The tensors, in order.
     #[must_use]
     pub fn tensors(&self) -> &[NamedTensor] {
@@ -138,12 +202,8 @@ mod tests {
 
     fn config(init: Initialization) -> ModelConfig {
         ModelConfig {
-            pixels: 12,
-            hidden: vec![8, 5],
-            latent: 3,
-            activation: crate::Activation::Relu,
-            likelihood: crate::Likelihood::Bernoulli,
             init,
+            ..ModelConfig::dense(12, &[8, 5], 3)
         }
     }
 
@@ -157,19 +217,19 @@ mod tests {
 
     #[test]
     fn layers_mirror_the_encoder_in_the_decoder() {
-        let layers: Vec<String> = config(Initialization::Glorot)
-            .layers()
-            .iter()
-            .map(|(name, i, o)| format!("{name} {i}x{o}"))
+        let weights = config(Initialization::Glorot).parameters();
+        let weights = weights.iter().filter(|spec| spec.shape.len() == 2);
+        let layers: Vec<String> = weights
+            .map(|spec| format!("{} {}x{}", spec.name, spec.shape[0], spec.shape[1]))
             .collect();
         let expected = [
-            "encoder.0 12x8",
-            "encoder.1 8x5",
-            "mu 5x3",
-            "log_var 5x3",
-            "decoder.0 3x5",
-            "decoder.1 5x8",
-            "output 8x12",
+            "encoder.0.weight 12x8",
+            "encoder.1.weight 8x5",
+            "mu.weight 5x3",
+            "log_var.weight 5x3",
+            "decoder.0.weight 3x5",
+            "decoder.1.weight 5x8",
+            "output.weight 8x12",
         ];
         assert_eq!(layers, expected);
         assert_eq!(

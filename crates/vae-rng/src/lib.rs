@@ -35,6 +35,10 @@ pub enum Stream {
     EvaluationCorruption,
     /// Which images are validated on: the step is the class.
     Split,
+    /// Draws of the prior that an objective compares latents with: the step is the training step.
+    PriorNoise,
+    /// Draws of pixels from a likelihood: the row is the latent's index.
+    Pixels,
 }
 
 impl Stream {
@@ -51,6 +55,8 @@ impl Stream {
             Self::Corruption => 8,
             Self::EvaluationCorruption => 9,
             Self::Split => 10,
+            Self::PriorNoise => 11,
+            Self::Pixels => 12,
         }
     }
 }
