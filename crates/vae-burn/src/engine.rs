@@ -1,16 +1,17 @@
 //! [`Engine`] for any burn backend with autodiff.
 
-use burn::module::{AutodiffModule, Param};
-use burn::nn::Linear;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
+use vae_kernels::convolution::{Convolve, conv_transpose2d, conv2d};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
 use vae_kernels::program::Element;
-use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise, SampleKl, sample_kl};
+use vae_kernels::sample_kl::{Noise, SampleKl, sample_kl};
+use vae_model::layout::Convolution;
 use vae_model::{
-    Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, ParameterSpec, Posterior,
-    Snapshot, TrainingImages, Vae, Wait, Weights, WeightsError,
+    Batch, DoublyReparameterized, Draws, Engine, EngineError, EngineSetup, LOG_VAR_MAX,
+    LOG_VAR_MIN, Losses, ModelConfig, NamedTensor, Objective, ParameterSpec, Posterior, Sight,
+    Snapshot, Step, Terms, TrainingImages, Vae, Wait, Weighting, Weights, objective,
 };
 use vae_rng::{Generator, Stream};
 
@@ -19,46 +20,68 @@ use crate::optimizer::Stepper;
 /// Steps whose losses are read back together when nobody waits for them.
 const READ_AT_ONCE: usize = 16;
 
+// The model's constants are those of the kernels.
+const _: () = assert!(LOG_VAR_MIN == vae_kernels::sample_kl::LOG_VAR_MIN);
+const _: () = assert!(LOG_VAR_MAX == vae_kernels::sample_kl::LOG_VAR_MAX);
+
 /// A model on a burn backend.
 #[derive(Debug)]
 pub struct BurnEngine<B: AutodiffBackend> {
     config: ModelConfig,
+    objective: Objective,
     vae: Vae<B>,
     stepper: Stepper<B::InnerBackend>,
     images: TrainingImages,
     noise: Generator,
+    prior_noise: Generator,
     binarization: Generator,
     corruption: Generator,
     evaluation_noise: Generator,
-    /// `[recon, kl]` of each step since the last [`Engine::take_losses`], still on the device.
+    /// The terms of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
     device: B::Device,
     failure: Failure,
 }
 
-impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
+/// A flat tensor that no gradient flows through.
+type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
+
+/// Noise of one batch.
+struct Drawn {
+    noise: Noise,
+    prior: Noise,
+}
+
+impl<B: SampleKl> Draws<B> for Drawn {
+    fn posterior(&self, mu: Tensor<B, 2>, log_var: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        sample_kl(mu, log_var, self.noise)
+    }
+
+    fn prior(&self, z: &Tensor<B, 2>) -> Tensor<B, 2> {
+        let [rows, latent] = z.dims();
+        self.prior.eps(rows, latent, &z.device())
+    }
+}
+
+impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> BurnEngine<B> {
     /// An engine on `device`, whose driver leaves word in `failure`.
-    ///
-    /// # Errors
-    /// If the weights belong to another network.
-    pub fn new(
-        setup: &EngineSetup<'_>,
-        device: B::Device,
-        failure: Failure,
-    ) -> Result<Self, WeightsError> {
-        Ok(Self {
+    #[must_use]
+    pub fn new(setup: &EngineSetup<'_>, device: B::Device, failure: Failure) -> Self {
+        Self {
             config: setup.model.clone(),
-            vae: Vae::new(setup.model, setup.weights, &device)?,
+            objective: setup.objective,
+            vae: Vae::new(setup.model, setup.weights, &device, convolve),
             stepper: Stepper::new(setup.optimizer, setup.moments, &device),
             images: TrainingImages::default(),
             noise: Generator::new(setup.seed, Stream::Noise),
+            prior_noise: Generator::new(setup.seed, Stream::PriorNoise),
             binarization: Generator::new(setup.seed, Stream::Binarization),
             corruption: Generator::new(setup.seed, Stream::Corruption),
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
             losses: Vec::new(),
             device,
             failure,
-        })
+        }
     }
 
     /// `tensor` on the host, if the device is well.
@@ -72,73 +95,184 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> BurnEngine<B> {
             .map_or(Ok(values), |message| Err(EngineError::Device(message)))
     }
 
-    fn images<C: Backend<Device = B::Device>>(&self, images: &[f32]) -> Tensor<C, 2> {
-        matrix(images, self.config.pixels, &self.device)
+    /// The model that everything but training computes with.
+    fn evaluated(&self) -> Vae<B::InnerBackend> {
+        match self.stepper.averages() {
+            Some(averages) => Vae::with(&self.config, averages, convolve),
+            None => self.vae.valid(convolve),
+        }
     }
 
-    /// Losses of `images`, `[1]` each, and the gradient of `recon + beta * kl` with respect to each parameter, flattened, in
-    /// the order of [`ModelConfig::parameters`]. The encoder sees `corrupted` instead, if there are such.
-    fn backward(
-        &self,
-        images: &[f32],
-        corrupted: Option<&[f32]>,
-        step: u64,
-        beta: f32,
-    ) -> ([Inner<B>; 2], Vec<Inner<B>>) {
+    fn images<C: Backend<Device = B::Device>>(&self, images: &[f32]) -> Tensor<C, 2> {
+        matrix(images, self.config.pixels(), &self.device)
+    }
+
+    /// A row for each label, 1 in its column.
+    fn labels<C: Backend<Device = B::Device>>(&self, labels: &[u32]) -> Option<Tensor<C, 2>> {
+        let classes = self.config.classes;
+        (classes > 0).then(|| {
+            let mut rows = vec![0.0; labels.len() * classes];
+            for (row, &label) in rows.chunks_exact_mut(classes).zip(labels) {
+                row[label as usize] = 1.0;
+            }
+            matrix(&rows, classes, &self.device)
+        })
+    }
+
+    fn sight<C: Backend<Device = B::Device>>(&self, batch: &Batch<'_>) -> Sight<C> {
+        let images = self.images(batch.images);
+        Sight {
+            seen: match batch.corrupted {
+                Some(corrupted) => self.images(corrupted),
+                None => images.clone(),
+            },
+            images,
+            labels: self.labels(batch.labels),
+        }
+    }
+
+    /// Noise of the images from place `first_row` on.
+    const fn drawn(&self, generator: Generator, step: u64, first_row: u32) -> Drawn {
+        let first_row = first_row * self.objective.samples as u32;
         let noise = Noise {
-            generator: self.noise,
+            generator,
             step,
-            first_row: 0,
+            first_row,
         };
-        let seen = self.images(corrupted.unwrap_or(images));
-        let [recon, kl] = losses(&self.vae, seen, self.images(images), noise);
-        let losses = [recon.clone().inner(), kl.clone().inner()];
-        let gradients = (recon + kl * beta).backward();
-        let parameters = self.vae.layers().flat_map(|Linear { weight, bias }| {
-            let bias = bias.as_ref().map(|bias| gradient(bias, &gradients));
-            [gradient(weight, &gradients)].into_iter().chain(bias)
+        Drawn {
+            noise,
+            prior: Noise {
+                generator: self.prior_noise,
+                ..noise
+            },
+        }
+    }
+
+    /// The objective's terms of `batch`, `[terms]`, and the gradient of its loss with respect to each parameter, flattened.
+    fn backward(&self, batch: &Batch<'_>, step: &Step) -> (Inner<B>, Vec<Inner<B>>) {
+        let drawn = self.drawn(self.noise, step.number, batch.first_row);
+        let sight = self.sight(batch);
+        let count = self.images.count;
+        let terms = objective(
+            &self.vae,
+            &self.objective,
+            step.weighting,
+            sight,
+            count,
+            &drawn,
+        );
+        let losses = all(&terms).inner();
+        let gradients = terms.loss.backward();
+        let more = terms.doubly_reparameterized.map(|dreg| {
+            let DoublyReparameterized { z, leaf, factor } = dreg;
+            let gradient = leaf
+                .grad(&gradients)
+                .unwrap_or_else(|| leaf.inner().zeros_like());
+            let gradient = Tensor::from_inner(gradient * factor.inner());
+            (z * gradient).sum().backward()
+        });
+        let parameters = self.vae.parameters().iter().map(|parameter| {
+            let found = parameter.grad(&gradients);
+            let more = more.as_ref().and_then(|more| parameter.grad(more));
+            match (found, more) {
+                (Some(found), Some(more)) => found + more,
+                (Some(found), None) | (None, Some(found)) => found,
+                // The loss does not depend on it.
+                (None, None) => parameter.clone().inner().zeros_like(),
+            }
         });
         (losses, parameters.collect())
     }
+
+    /// One array for each parameter, with the parameter's name.
+    fn named(&self, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
+        let name = |(spec, values): (ParameterSpec, Vec<f32>)| NamedTensor {
+            name: spec.name,
+            shape: spec.shape,
+            values,
+        };
+        let parameters = self.config.parameters().into_iter();
+        parameters.zip(values).map(name).collect()
+    }
 }
 
-/// A flat tensor that no gradient flows through.
-type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
-
-impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngine<B> {
+impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> Engine
+    for BurnEngine<B>
+{
     fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError> {
         self.images = images;
         Ok(())
     }
 
-    fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
+    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         let TrainingImages {
             bytes,
             is_float,
+            labels,
             binarize,
             corruption,
+            ..
         } = &self.images;
         let element = if *is_float { Element::F32 } else { Element::U8 };
-        let binarization = binarize.then_some((self.binarization, step));
-        let pixels = self.config.pixels;
+        let binarization = binarize.then_some((self.binarization, step.number));
+        let pixels = self.config.pixels();
         let images = cpu::gather(bytes, element, pixels, rows, binarization);
         let corrupted = corruption.map(|corruption| {
             let mut images = images.clone();
-            cpu::corrupt(&mut images, pixels, corruption, self.corruption, step, 0);
+            let generator = self.corruption;
+            cpu::corrupt(&mut images, pixels, corruption, generator, step.number, 0);
             images
         });
-        let (losses, mut gradients) = self.backward(&images, corrupted.as_deref(), step, beta);
-        self.losses.push(Tensor::cat(losses.into(), 0));
-        self.stepper.clip(&mut gradients);
+        let labels: Vec<u32> = if self.config.classes > 0 {
+            rows.iter().map(|&row| labels[row as usize]).collect()
+        } else {
+            Vec::new()
+        };
 
-        let mut gradients = gradients.into_iter().enumerate();
-        for Linear { weight, bias } in self.vae.layers_mut() {
-            if let Some((index, gradient)) = gradients.next() {
-                *weight = stepped(&mut self.stepper, index, weight, gradient, step + 1);
-            }
-            if let (Some(bias), Some((index, gradient))) = (bias.as_mut(), gradients.next()) {
-                *bias = stepped(&mut self.stepper, index, bias, gradient, step + 1);
-            }
+        let mut sums: Option<(Inner<B>, Vec<Inner<B>>)> = None;
+        for first in (0..rows.len()).step_by(step.piece.min(rows.len())) {
+            let count = step.piece.min(rows.len() - first);
+            let range = first * pixels..(first + count) * pixels;
+            let batch = Batch {
+                images: &images[range.clone()],
+                corrupted: corrupted.as_ref().map(|images| &images[range]),
+                labels: if labels.is_empty() {
+                    &[]
+                } else {
+                    &labels[first..][..count]
+                },
+                first_row: first as u32,
+            };
+            let share = count as f32 / rows.len() as f32;
+            let (losses, gradients) = self.backward(&batch, step);
+            let (losses, gradients) = if count == rows.len() {
+                (losses, gradients)
+            } else {
+                let gradients = gradients.into_iter().map(|gradient| gradient * share);
+                (losses * share, gradients.collect())
+            };
+            sums = Some(match sums {
+                None => (losses, gradients),
+                Some((sum, gradient_sums)) => {
+                    let both = gradient_sums.into_iter().zip(gradients);
+                    (
+                        sum + losses,
+                        both.map(|(sum, gradient)| sum + gradient).collect(),
+                    )
+                }
+            });
+        }
+        let Some((losses, mut gradients)) = sums else {
+            return Ok(());
+        };
+        self.losses.push(losses);
+        self.stepper.clip(&mut gradients);
+        let parameters = self.vae.parameters_mut().iter_mut().zip(gradients);
+        for (index, (parameter, gradient)) in parameters.enumerate() {
+            let value = parameter.clone().inner();
+            let update = step.number + 1;
+            let value = self.stepper.step(index, value, gradient, update, step.lr);
+            *parameter = Tensor::from_inner(value).require_grad();
         }
         Ok(())
     }
@@ -150,77 +284,113 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
             self.losses = pending;
             return Ok(Vec::new());
         }
+        let terms = pending[0].dims()[0];
         let values = self.read(Tensor::cat(pending, 0))?;
-        Ok(values.chunks_exact(2).map(pair).collect())
+        let kind = self.objective.kind;
+        Ok(values
+            .chunks_exact(terms)
+            .map(|terms| Losses::of_terms(kind, terms))
+            .collect())
     }
 
     fn gradients(
         &mut self,
-        images: &[f32],
-        step: u64,
-        beta: f32,
+        batch: &Batch<'_>,
+        step: &Step,
     ) -> Result<Vec<NamedTensor>, EngineError> {
-        let (_, gradients) = self.backward(images, None, step, beta);
+        let (_, gradients) = self.backward(batch, step);
         let values = gradients
             .into_iter()
             .map(|gradient| self.read(gradient))
             .collect::<Result<_, _>>()?;
-        Ok(named(&self.config, values))
+        Ok(self.named(values))
     }
 
-    fn evaluate(
-        &mut self,
-        images: &[f32],
-        corrupted: Option<&[f32]>,
-        first_row: u32,
-    ) -> Result<Losses, EngineError> {
-        let noise = Noise {
-            generator: self.evaluation_noise,
-            step: 0,
-            first_row,
+    fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError> {
+        let vae = self.vae.valid(convolve);
+        let Sight {
+            images,
+            seen,
+            labels,
+        } = self.sight(batch);
+        let mut seen_on_the_way = vec![("images".to_owned(), seen.clone())];
+        let mut observe = |name: &str, values: &Tensor<B::InnerBackend, 2>| {
+            seen_on_the_way.push((name.to_owned(), values.clone()));
         };
-        let seen = self.images(corrupted.unwrap_or(images));
-        let losses = losses(&self.vae.valid(), seen, self.images(images), noise);
-        Ok(pair(&self.read(Tensor::cat(losses.into(), 0))?))
+        let (mu, log_var) = vae.encode(seen, labels.as_ref(), &mut observe);
+        let drawn = self.drawn(self.noise, step.number, batch.first_row);
+        let (z, kl) = drawn.posterior(mu, log_var);
+        observe("kl", &kl.unsqueeze_dim(1));
+        observe("z", &z);
+        let output = vae.decode(z, labels.as_ref(), &mut observe);
+        observe("recon", &vae.nll(output, images).unsqueeze_dim(1));
+        let mut trace = Vec::new();
+        for (name, values) in seen_on_the_way {
+            trace.push(NamedTensor {
+                name,
+                shape: values.dims().to_vec(),
+                values: self.read(values)?,
+            });
+        }
+        let gradients = self.gradients(batch, step)?.into_iter();
+        trace.extend(gradients.map(|gradient| NamedTensor {
+            name: format!("gradient of {}", gradient.name),
+            ..gradient
+        }));
+        Ok(trace)
     }
 
-    fn nll(&mut self, z: &[f32], images: &[f32]) -> Result<Vec<f32>, EngineError> {
-        let vae = self.vae.valid();
-        let output = vae.decode(matrix(z, self.config.latent, &self.device));
-        self.read(vae.nll(output, self.images(images)))
+    fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
+        let mut drawn = self.drawn(self.evaluation_noise, 0, batch.first_row);
+        // Steps of training count from 0: this one is none of them.
+        drawn.prior.step = u64::MAX;
+        let (vae, sight) = (self.evaluated(), self.sight(batch));
+        let count = self.images.count;
+        let terms = objective(&vae, &self.objective, weighting, sight, count, &drawn);
+        Ok(Losses::of_terms(
+            self.objective.kind,
+            &self.read(all(&terms))?,
+        ))
     }
 
-    fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
-        let (mu, log_var) = self.vae.valid().encode(self.images(images));
+    fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
+        let vae = self.evaluated();
+        let labels = self.labels(batch.labels);
+        let z = matrix(z, self.config.latent, &self.device);
+        let output = vae.decode(z, labels.as_ref(), &mut |_, _| {});
+        self.read(vae.nll(output, self.images(batch.images)))
+    }
+
+    fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
+        let images = self.images(batch.images);
+        let labels = self.labels(batch.labels);
+        let (mu, log_var) = self
+            .evaluated()
+            .encode(images, labels.as_ref(), &mut |_, _| {});
         Ok(Posterior {
             mu: self.read(mu)?,
             log_var: self.read(log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX))?,
         })
     }
 
-    fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
-        let vae = self.vae.valid();
-        self.read(vae.mean(vae.decode(matrix(z, self.config.latent, &self.device))))
+    fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let z = matrix(z, self.config.latent, &self.device);
+        let labels = self.labels(labels);
+        self.read(self.evaluated().decode(z, labels.as_ref(), &mut |_, _| {}))
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
-        let mut values = Vec::new();
-        for Linear { weight, bias } in self.vae.layers() {
-            values.push(self.read(weight.val())?);
-            values.extend(
-                bias.as_ref()
-                    .map(|bias| self.read(bias.val()))
-                    .transpose()?,
-            );
-        }
-        let weights = Weights::from_tensors(&self.config, named(&self.config, values))?;
+        let parameters = self.vae.parameters().iter();
+        let values = parameters.map(|parameter| self.read(parameter.clone()));
+        let tensors = self.named(values.collect::<Result<_, _>>()?);
+        let weights = Weights::from_tensors(&self.config, tensors)?;
         let parameters = self.stepper.moments();
         let kept = parameters.first().map_or(0, Vec::len);
         let moment = |index: usize| {
             let values = parameters
                 .iter()
                 .map(|moments| self.read(moments[index].clone()));
-            let tensors = named(&self.config, values.collect::<Result<_, _>>()?);
+            let tensors = self.named(values.collect::<Result<_, _>>()?);
             Ok(Weights::from_tensors(&self.config, tensors)?)
         };
         let moments = (0..kept).map(moment).collect::<Result<_, EngineError>>()?;
@@ -228,61 +398,31 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl> Engine for BurnEngin
     }
 }
 
-/// One array for each parameter of `config`, with the parameter's name.
-fn named(config: &ModelConfig, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
-    let name = |(spec, values): (ParameterSpec, Vec<f32>)| NamedTensor {
-        name: spec.name,
-        shape: spec.shape,
-        values,
-    };
-    config
-        .parameters()
-        .into_iter()
-        .zip(values)
-        .map(name)
-        .collect()
+/// A layer by the convolutions of `vae_kernels`, fast on ndarray.
+fn convolve<B: Convolve>(
+    layer: &Convolution,
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+) -> Tensor<B, 4> {
+    let &Convolution {
+        stride, padding, ..
+    } = layer;
+    if layer.is_transposed {
+        let padding_out = layer.padding_out();
+        conv_transpose2d(x, weight, bias, stride, padding, padding_out)
+    } else {
+        conv2d(x, weight, bias, stride, padding)
+    }
 }
 
-/// The gradient of `parameter`, flattened; zero where the loss does not depend on it.
-fn gradient<B: AutodiffBackend, const D: usize>(
-    parameter: &Param<Tensor<B, D>>,
-    gradients: &B::Gradients,
-) -> Inner<B> {
-    let value = parameter.val();
-    let gradient = value.grad(gradients);
-    gradient
-        .unwrap_or_else(|| value.inner().zeros_like())
-        .flatten(0, D - 1)
-}
-
-/// `parameter` after one step of the optimizer.
-fn stepped<B: AutodiffBackend, const D: usize>(
-    stepper: &mut Stepper<B::InnerBackend>,
-    index: usize,
-    parameter: &Param<Tensor<B, D>>,
-    gradient: Inner<B>,
-    update: u64,
-) -> Param<Tensor<B, D>> {
-    let value = parameter.val().inner();
-    let shape = value.shape();
-    let value = stepper.step(index, value.flatten(0, D - 1), gradient, update);
-    Param::initialized(
-        parameter.id,
-        Tensor::from_inner(value.reshape(shape)).require_grad(),
-    )
-}
-
-/// Means over the batch of recon and kl, `[1]` each, of `images` whose encoder sees `seen`.
-fn losses<B: SampleKl>(
-    vae: &Vae<B>,
-    seen: Tensor<B, 2>,
-    images: Tensor<B, 2>,
-    noise: Noise,
-) -> [Tensor<B, 1>; 2] {
-    let (mu, log_var) = vae.encode(seen);
-    let (z, kl) = sample_kl(mu, log_var, noise);
-    let recon = vae.nll(vae.decode(z), images);
-    [recon.mean(), kl.mean()]
+/// The loss, `recon`, `kl` and the extra terms of an objective: `[terms]`.
+fn all<B: Backend>(terms: &Terms<B>) -> Tensor<B, 1> {
+    let Terms {
+        loss, recon, kl, ..
+    } = terms.clone();
+    let extra = terms.extra.iter().cloned();
+    Tensor::cat([loss, recon, kl].into_iter().chain(extra).collect(), 0)
 }
 
 fn matrix<B: Backend>(values: &[f32], columns: usize, device: &B::Device) -> Tensor<B, 2> {
@@ -303,11 +443,4 @@ fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, En
     data.convert::<f32>()
         .to_vec()
         .map_err(|error| EngineError::Device(format!("{error:?}")))
-}
-
-fn pair(values: &[f32]) -> Losses {
-    Losses {
-        recon: values[0].into(),
-        kl: values[1].into(),
-    }
 }

@@ -11,7 +11,7 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
 use burn_wgpu::Wgpu;
 use vae_kernels::gpu::{Failure, Gpu};
-use vae_model::{Engine, EngineSetup, WeightsError};
+use vae_model::{Engine, EngineSetup};
 
 pub use engine::BurnEngine;
 
@@ -21,25 +21,21 @@ pub type Cpu = NdArray<f32, i32>;
 pub type Shaders = Wgpu<f32, i32, u32>;
 
 /// An engine on the CPU.
-///
-/// # Errors
-/// If the weights belong to another network.
-pub fn ndarray(setup: &EngineSetup<'_>) -> Result<Box<dyn Engine>, WeightsError> {
-    Ok(Box::new(BurnEngine::<Autodiff<Cpu>>::new(
+#[must_use]
+pub fn ndarray(setup: &EngineSetup<'_>) -> Box<dyn Engine> {
+    Box::new(BurnEngine::<Autodiff<Cpu>>::new(
         setup,
         NdArrayDevice::Cpu,
         Failure::default(),
-    )?))
+    ))
 }
 
 /// An engine on a GPU.
-///
-/// # Errors
-/// If the weights belong to another network.
-pub fn wgpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Result<Box<dyn Engine>, WeightsError> {
-    Ok(Box::new(BurnEngine::<Autodiff<Shaders>>::new(
+#[must_use]
+pub fn wgpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Box<dyn Engine> {
+    Box::new(BurnEngine::<Autodiff<Shaders>>::new(
         setup,
         gpu.burn_device(),
         gpu.failure(),
-    )?))
+    ))
 }
