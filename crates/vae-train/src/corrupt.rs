@@ -8,6 +8,7 @@ use vae_data::Shape;
 use vae_rng::Corruption;
 
 use crate::TrainError;
+use crate::schedule::written_as_text;
 
 /// A kind of damage and its amount, written `kind:amount`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,19 +70,7 @@ impl fmt::Display for Corrupt {
     }
 }
 
-impl From<Corrupt> for String {
-    fn from(corrupt: Corrupt) -> Self {
-        corrupt.to_string()
-    }
-}
-
-impl TryFrom<String> for Corrupt {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
+written_as_text!(Corrupt);
 
 impl FromStr for Corrupt {
     type Err = String;

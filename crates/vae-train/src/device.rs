@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::{Engine, EngineSetup, ModelConfig, Optimizer};
+use vae_model::{Engine, EngineSetup, ModelConfig, Network, Objective, OptimizerConfig};
 
 use crate::{FusedEngine, TrainError};
 
@@ -167,14 +167,16 @@ impl Device {
         &self,
         choice: EngineChoice,
         model: &ModelConfig,
-        optimizer: Optimizer,
+        objective: &Objective,
+        optimizer: &OptimizerConfig,
     ) -> Result<Route, TrainError> {
+        let lacks = FusedEngine::lacks(model, objective);
         let obstacle = match &self.place {
-            Place::Cpu => None,
+            Place::Cpu => lacks,
             Place::Ndarray => {
                 Some("ndarray is a backend of burn; that of the fused engine is cpu".into())
             }
-            Place::Gpu(gpu) => FusedEngine::obstacle(model, optimizer, gpu),
+            Place::Gpu(gpu) => lacks.or_else(|| FusedEngine::obstacle(model, optimizer, gpu)),
         };
         match (choice, obstacle) {
             (EngineChoice::Burn, _) => Ok(Route::Burn {
@@ -197,27 +199,21 @@ impl Device {
         choice: EngineChoice,
         batch: usize,
     ) -> Result<Box<dyn Engine>, TrainError> {
-        let route = self.route(choice, setup.model, setup.optimizer.optimizer)?;
+        let route = self.route(choice, setup.model, &setup.objective, &setup.optimizer)?;
         self.check_sizes(setup, batch)?;
         Ok(match (&self.place, route) {
             (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
-            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu)?,
+            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu),
             (_, Route::Fused) => Box::new(FusedEngine::cpu(setup)),
-            (_, Route::Burn { .. }) => vae_burn::ndarray(setup)?,
+            (_, Route::Burn { .. }) => vae_burn::ndarray(setup),
         })
     }
 
     /// No tensor may be larger than the device shows to a kernel.
     fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), TrainError> {
-        let widths = setup.model.layers().into_iter();
-        let widest = widths
-            .map(|(_, inputs, outputs)| inputs.max(outputs))
-            .chain([2 * setup.model.latent])
-            .max();
-        let activations = (
-            "activations of a batch".to_owned(),
-            batch * widest.unwrap_or(0),
-        );
+        let widest = Network::new(setup.model).widest();
+        let rows = batch * setup.objective.samples;
+        let activations = ("activations of a batch".to_owned(), rows * widest);
         let weights = setup.weights.tensors().iter();
         let (tensor, elements) = weights
             .map(|tensor| (tensor.name.clone(), tensor.values.len()))

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use vae_data::DataError;
 use vae_kernels::gpu::GpuError;
-use vae_model::{EngineError, Losses, WeightsError};
+use vae_model::{EngineError, WeightsError};
+
+use crate::Divergence;
 
 /// Why a run could not start, go on, be saved or be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -108,18 +110,8 @@ pub enum TrainError {
         what: String,
     },
     /// The loss is no longer a number.
-    #[error(
-        "the loss became {} (recon {}, kl {}) in step {step} of epoch {epoch}; the weights of the best epoch are kept. \
-         A lower --lr usually helps", .losses.total(1.0), .losses.recon, .losses.kl
-    )]
-    Diverged {
-        /// Counted from 1.
-        epoch: usize,
-        /// Within the epoch, counted from 1.
-        step: usize,
-        /// What it became.
-        losses: Losses,
-    },
+    #[error("{0}\n  the last good checkpoint and the weights of the best epoch are kept")]
+    Diverged(Box<Divergence>),
     /// A picture could not be encoded.
     #[error("a picture could not be drawn: {0}")]
     Picture(String),

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use vae_data::{Scaling, Shape};
-use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Weights};
+use vae_model::layout::{self, Op};
+use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Network, Weights};
 
 use crate::checkpoint::{self, Metadata};
 use crate::onnx::{self, Dense, OnnxActivation};
@@ -86,57 +87,56 @@ fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, TrainError> {
 fn onnx_files(run: &SavedRun) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
     let config = run.recipe.model();
     let facts = facts(run)?;
-    let layers = config.layers();
-    let dense = |(name, inputs, outputs): &'_ (String, usize, usize)| -> Result<_, TrainError> {
-        let tensor = |part: &str| {
-            let wanted = format!("{name}.{part}");
-            let tensor = run
-                .weights
-                .tensors()
-                .iter()
-                .find(|tensor| tensor.name == wanted);
-            tensor.ok_or(vae_model::WeightsError::Missing(wanted))
-        };
-        Ok((
-            name.clone(),
-            *inputs,
-            *outputs,
-            tensor("weight")?,
-            tensor("bias")?,
-        ))
-    };
-    let layers = layers.iter().map(dense).collect::<Result<Vec<_>, _>>()?;
-    let with = |index: usize, activation| {
-        let (name, inputs, outputs, weight, bias) = &layers[index];
-        Dense {
-            name,
-            inputs: *inputs,
-            outputs: *outputs,
-            weight: &weight.values,
-            bias: &bias.values,
-            activation,
-        }
-    };
-    let hidden = config.hidden.len();
-    let chain = |first: usize| -> Vec<Dense<'_>> {
-        (first..first + hidden)
-            .map(|index| with(index, activation(config.activation)))
-            .collect()
-    };
-    let [mu, log_var] = [0, 1].map(|head| with(hidden + head, OnnxActivation::Identity));
-    let mean = match config.likelihood {
-        Likelihood::Bernoulli => OnnxActivation::Sigmoid,
-        Likelihood::Gaussian { .. } => OnnxActivation::Identity,
-    };
-    let mut decoder = chain(hidden + 2);
-    decoder.push(with(2 * hidden + 2, mean));
+    let network = Network::new(&config);
+    let encoder = chain(run, &network.encoder)?;
+    let [mu, log_var] = [&network.mu, &network.log_var].map(|head| dense(run, head));
+    let mut decoder = chain(run, &network.decoder)?;
+    if let (Likelihood::Bernoulli, Some(last)) = (config.likelihood, decoder.last_mut()) {
+        last.activation = OnnxActivation::Sigmoid;
+    }
     Ok(vec![
         (
             "encoder.onnx",
-            onnx::encoder(&chain(0), &mu, &log_var, &facts),
+            onnx::encoder(&encoder, &mu, &log_var, &facts),
         ),
         ("decoder.onnx", onnx::decoder(&decoder, &facts)),
     ])
+}
+
+/// A dense layer with its weights, no activation after it.
+fn dense<'a>(run: &'a SavedRun, layer: &'a layout::Dense) -> Dense<'a> {
+    let tensors = run.weights.tensors();
+    Dense {
+        name: &layer.name,
+        inputs: layer.inputs,
+        outputs: layer.outputs,
+        weight: &tensors[layer.weight].values,
+        bias: &tensors[layer.weight + 1].values,
+        activation: OnnxActivation::Identity,
+    }
+}
+
+/// The dense layers that `ops` are.
+fn chain<'a>(run: &'a SavedRun, ops: &'a [Op]) -> Result<Vec<Dense<'a>>, TrainError> {
+    let mut layers: Vec<Dense<'_>> = Vec::new();
+    for op in ops {
+        match op {
+            Op::Dense(layer) => layers.push(dense(run, layer)),
+            Op::Activation => {
+                if let Some(last) = layers.last_mut() {
+                    last.activation = activation(run.recipe.activation);
+                }
+            }
+            _ => {
+                return Err(TrainError::Setting {
+                    setting: "export",
+                    expected: "a dense model without labels, for ONNX".into(),
+                    found: "another; --format pytorch exports the weights of any".into(),
+                });
+            }
+        }
+    }
+    Ok(layers)
 }
 
 const fn activation(activation: Activation) -> OnnxActivation {
@@ -159,9 +159,10 @@ fn pytorch_file(run: &SavedRun) -> Result<Vec<u8>, TrainError> {
 
 /// A weight with its axes exchanged; a bias as it is.
 fn transposed(tensor: &NamedTensor) -> NamedTensor {
-    let [rows, columns] = tensor.shape[..] else {
+    let ([rows, columns], true) = (&tensor.shape[..], tensor.name.ends_with(".weight")) else {
         return tensor.clone();
     };
+    let (rows, columns) = (*rows, *columns);
     let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
     NamedTensor {
         name: tensor.name.clone(),
@@ -202,9 +203,16 @@ pub fn read_pytorch(
         what: format!(
             "{error} (shapes as [inputs, outputs]). It holds {}; the network's layers are {}; --map THEIRS=OURS renames one",
             found.join(", "),
-            config.layers().iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>().join(", ")
+            layers(&config).join(", ")
         ),
     })
+}
+
+/// What the layers of `config` are called.
+fn layers(config: &ModelConfig) -> Vec<String> {
+    let parameters = config.parameters().into_iter();
+    let layers = parameters.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
+    layers.collect()
 }
 
 /// Makes the folder `path` of a model that every command but `train --resume` takes.

@@ -2,16 +2,18 @@
 
 mod plan;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Rule, Update};
+use vae_kernels::program::{self, Buffer, Program, Rule, Update};
 use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
 use vae_model::{
-    Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, Optimizer, OptimizerConfig,
-    ParameterSpec, Posterior, Snapshot, TrainingImages, Wait, Weights,
+    Batch, Clip, Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, Objective,
+    Optimizer, OptimizerConfig, ParameterSpec, Posterior, Snapshot, Step, TrainingImages, Wait,
+    Weighting, Weights,
 };
 use vae_rng::{Generator, Stream};
 
@@ -35,6 +37,8 @@ pub struct FusedEngine {
     evaluation_noise: Generator,
     binarization: Generator,
     corruption: Generator,
+    /// The weights of the terms of steps whose losses were not taken yet, in order.
+    betas: VecDeque<f32>,
     /// Whether the moments mean anything yet.
     has_moments: bool,
 }
@@ -57,10 +61,31 @@ impl FusedEngine {
         Ok(Self::new(setup, Box::new(executor)))
     }
 
+    /// What keeps the fused engine from training `model` towards `objective`, where burn can; `None` if nothing does.
+    #[must_use]
+    pub fn lacks(model: &ModelConfig, objective: &Objective) -> Option<String> {
+        let lacks = [
+            (model.convolutions.is_some(), "convolutions"),
+            (model.classes > 0, "labels"),
+            (model.prior != vae_model::Prior::Normal, "learned priors"),
+            (plan::likelihood(model).is_none(), "this likelihood"),
+            (
+                *objective != Objective::ELBO,
+                "objectives other than the ELBO of one draw",
+            ),
+        ];
+        let lacks = lacks
+            .into_iter()
+            .filter(|(lacks, _)| *lacks)
+            .map(|(_, what)| what);
+        let lacks = lacks.collect::<Vec<_>>().join(", ");
+        (!lacks.is_empty()).then(|| format!("the fused engine does not know {lacks}"))
+    }
+
     /// What keeps the fused engine from running `model` on `gpu`, where burn, which needs no more than one tensor in a
     /// binding, may still do it; `None` if nothing does.
     #[must_use]
-    pub fn obstacle(model: &ModelConfig, optimizer: Optimizer, gpu: &Gpu) -> Option<String> {
+    pub fn obstacle(model: &ModelConfig, optimizer: &OptimizerConfig, gpu: &Gpu) -> Option<String> {
         let arena = 4 * model.parameter_count() as u64;
         let moments = arena * optimizer.moment_names().len() as u64;
         let limit = gpu.largest_tensor();
@@ -89,6 +114,7 @@ impl FusedEngine {
             evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
             binarization: Generator::new(setup.seed, Stream::Binarization),
             corruption: Generator::new(setup.seed, Stream::Corruption),
+            betas: VecDeque::new(),
             has_moments: !setup.moments.is_empty(),
         }
     }
@@ -100,19 +126,20 @@ impl FusedEngine {
     pub fn time_step(
         &mut self,
         rows: &[u32],
-        step: u64,
+        step: &Step,
     ) -> Result<Vec<(&'static str, f64)>, EngineError> {
-        self.has_moments = true;
-        let step = self.training_step(rows, step, 1.0);
+        let step = self.training_step(rows, step);
         self.executor.time_step(step).map_err(failed)
     }
 
-    fn training_step(&self, rows: &[u32], step: u64, beta: f32) -> TrainingStep {
+    fn training_step(&mut self, rows: &[u32], step: &Step) -> TrainingStep {
+        self.has_moments = true;
+        self.betas.push_back(step.weighting.beta);
         TrainingStep {
             program: Arc::clone(&self.training),
-            run: self.training_run(step, beta),
+            run: self.training_run(step.number, step.weighting.beta),
             rows: rows.to_vec(),
-            update: self.update(step + 1),
+            update: self.update(step.number + 1, step.lr),
         }
     }
 
@@ -139,34 +166,76 @@ impl FusedEngine {
     }
 
     /// The `update`-th update, counted from 1.
-    fn update(&self, update: u64) -> Update {
+    fn update(&self, update: u64, lr: f32) -> Update {
         let OptimizerConfig {
             optimizer,
-            lr,
             weight_decay,
             momentum,
-            clip_norm,
+            eps,
+            clip,
+            ema,
         } = self.optimizer;
+        let (decoupled, weight_decay) = match optimizer {
+            Optimizer::Adamw => (weight_decay, 0.0),
+            _ => (0.0, weight_decay),
+        };
         let rule = match optimizer {
             Optimizer::Rmsprop => Rule::Rmsprop {
                 lr,
                 rho: OptimizerConfig::RMSPROP_RHO,
-                eps: OptimizerConfig::RMSPROP_EPS,
+                eps,
             },
-            Optimizer::Adam | Optimizer::Adamw => {
+            Optimizer::Adam | Optimizer::Adamw | Optimizer::Amsgrad => {
                 let [mean, square] = OptimizerConfig::adam_corrections(update);
                 Rule::Adam {
                     step_size: (f64::from(lr) / mean) as f32,
                     root_correction: square.sqrt() as f32,
                     beta1: OptimizerConfig::ADAM_BETA1,
                     beta2: OptimizerConfig::ADAM_BETA2,
-                    eps: OptimizerConfig::ADAM_EPS,
-                    keep: 1.0 - lr * weight_decay,
+                    eps,
+                    keep: 1.0 - lr * decoupled,
+                    is_amsgrad: optimizer == Optimizer::Amsgrad,
                 }
             }
+            Optimizer::Adagrad => Rule::Adagrad { lr, eps },
             Optimizer::Sgd => Rule::Sgd { lr, momentum },
         };
-        Update { rule, clip_norm }
+        let clip = clip.map(|clip| match clip {
+            Clip::Norm(norm) => program::Clip::Norm(norm),
+            Clip::Value(value) => program::Clip::Value(value),
+        });
+        Update {
+            rule,
+            clip,
+            weight_decay,
+            ema: ema.map(|_| self.optimizer.ema_decay(update)),
+        }
+    }
+
+    /// Which moment is the average of the weights, if one is kept.
+    fn average(&self) -> Option<usize> {
+        self.optimizer.ema?;
+        Some(self.optimizer.optimizer.moment_names().len())
+    }
+
+    /// A training step's forward and backward passes without its update; the gradients are left in their arena.
+    fn run_loss(
+        &mut self,
+        batch: &Batch<'_>,
+        step: &Step,
+        outputs: &[Buffer],
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let count = rows(batch.images, self.config.pixels());
+        let run = self.run_with(
+            self.noise,
+            step.number,
+            batch.first_row,
+            step.weighting.beta,
+        );
+        let plan = LossPlan::of([&self.loss, &self.denoising], batch);
+        self.executor
+            .run(&plan.program, run, count, &plan.inputs(batch), outputs)
+            .map_err(failed)
     }
 
     /// The tensors of an arena, named as the parameters.
@@ -186,17 +255,39 @@ impl FusedEngine {
     }
 }
 
+/// Runs `program` with the parameters' `average` in their place, if there is one.
+fn run_on(
+    executor: &mut dyn Executor,
+    average: Option<usize>,
+    program: &Program,
+    run: Run,
+    batch: usize,
+    inputs: &[(Buffer, &[f32])],
+    outputs: &[Buffer],
+) -> Result<Vec<Vec<f32>>, EngineError> {
+    let exchange = |executor: &mut dyn Executor| match average {
+        Some(moment) => executor.exchange(moment),
+        None => Ok(()),
+    };
+    exchange(executor).map_err(failed)?;
+    let outputs = executor.run(program, run, batch, inputs, outputs);
+    exchange(executor).map_err(failed)?;
+    outputs.map_err(failed)
+}
+
 /// All weights, in the order of [`ModelConfig::parameters`]; gradients and moments have the same layout.
 fn arena(weights: &Weights) -> Vec<f32> {
     let values = weights.tensors().iter().flat_map(|tensor| &tensor.values);
     values.copied().collect()
 }
 
-/// The optimizer's moments, zero before the first step.
+/// The optimizer's moments, zero before the first step, and the average of the weights, which starts with them.
 fn moments(setup: &EngineSetup<'_>) -> Vec<Vec<f32>> {
     if setup.moments.is_empty() {
         let zeros = vec![0.0; setup.model.parameter_count()];
-        return vec![zeros; setup.optimizer.optimizer.moment_names().len()];
+        let moments = vec![zeros; setup.optimizer.optimizer.moment_names().len()];
+        let average = setup.optimizer.ema.map(|_| arena(setup.weights));
+        return moments.into_iter().chain(average).collect();
     }
     setup.moments.iter().map(arena).collect()
 }
@@ -205,8 +296,8 @@ fn failed(error: ExecutorError) -> EngineError {
     EngineError::Device(error.0)
 }
 
-/// Rows of `values`, `[batch, columns]`.
-fn batch(values: &[f32], columns: usize) -> usize {
+/// Rows of `values`, `[rows, columns]`.
+fn rows(values: &[f32], columns: usize) -> usize {
     assert_eq!(
         values.len() % columns,
         0,
@@ -223,104 +314,125 @@ impl Engine for FusedEngine {
             None => &self.loss,
         };
         self.training = Arc::new(plan.training(&images));
-        let row_bytes = self.config.pixels * plan::element(&images).size();
+        let row_bytes = self.config.pixels() * plan::element(&images).size();
         self.executor
             .set_images(images.bytes, row_bytes)
             .map_err(failed)
     }
 
-    fn train_step(&mut self, rows: &[u32], step: u64, beta: f32) -> Result<(), EngineError> {
-        self.has_moments = true;
-        let step = self.training_step(rows, step, beta);
+    // A batch is taken in one piece: what the pieces of other engines add up to.
+    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
+        let step = self.training_step(rows, step);
         self.executor.train(step).map_err(failed)
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
         let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
-        let losses = losses.into_iter().map(|losses| Losses {
-            recon: losses.recon.into(),
-            kl: losses.kl.into(),
-        });
-        Ok(losses.collect())
+        let betas = self.betas.drain(..losses.len());
+        let losses = losses.into_iter().zip(betas);
+        Ok(losses
+            .map(|(step, beta)| Losses {
+                // In single precision, as a checkpoint keeps it.
+                loss: (step.recon + beta * step.kl).into(),
+                ..Losses::of_elbo(step.recon.into(), step.kl.into(), beta)
+            })
+            .collect())
     }
 
     fn gradients(
         &mut self,
-        images: &[f32],
-        step: u64,
-        beta: f32,
+        batch: &Batch<'_>,
+        step: &Step,
     ) -> Result<Vec<NamedTensor>, EngineError> {
-        let (run, batch) = (
-            self.training_run(step, beta),
-            batch(images, self.config.pixels),
-        );
-        let inputs = [(self.loss.images, images)];
-        self.executor
-            .run(&self.loss.program, run, batch, &inputs, &[])
-            .map_err(failed)?;
+        self.run_loss(batch, step, &[])?;
         self.tensors(Arena::Gradients)
     }
 
-    fn evaluate(
-        &mut self,
-        images: &[f32],
-        corrupted: Option<&[f32]>,
-        first_row: u32,
-    ) -> Result<Losses, EngineError> {
-        let batch = batch(images, self.config.pixels);
-        let run = self.run_with(self.evaluation_noise, 0, first_row, 1.0);
-        let plan = match corrupted {
-            Some(_) => &self.denoising,
-            None => &self.loss,
-        };
-        let corrupted = corrupted.map(|corrupted| (plan.seen, corrupted));
-        let inputs: Vec<_> = [(plan.images, images)]
+    fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError> {
+        let plan = LossPlan::of([&self.loss, &self.denoising], batch);
+        let names = plan.names(&self.config);
+        let buffers: Vec<_> = names.iter().map(|(_, buffer)| *buffer).collect();
+        let values = self.run_loss(batch, step, &buffers)?;
+        let rows = rows(batch.images, self.config.pixels());
+        let named = names
             .into_iter()
-            .chain(corrupted)
-            .collect();
-        let outputs = self
-            .executor
-            .run(&plan.forward, run, batch, &inputs, &[plan.recon, plan.kl])
-            .map_err(failed)?;
-        let mean = |values: &Vec<f32>| {
-            values.iter().map(|&value| f64::from(value)).sum::<f64>() / batch as f64
-        };
-        Ok(Losses {
-            recon: mean(&outputs[0]),
-            kl: mean(&outputs[1]),
-        })
+            .zip(values)
+            .map(|((name, _), values)| NamedTensor {
+                name,
+                shape: vec![rows, values.len() / rows.max(1)],
+                values,
+            });
+        let gradients = self.tensors(Arena::Gradients)?.into_iter();
+        let gradients = gradients.map(|gradient| NamedTensor {
+            name: format!("gradient of {}", gradient.name),
+            ..gradient
+        });
+        Ok(named.chain(gradients).collect())
     }
 
-    fn nll(&mut self, z: &[f32], images: &[f32]) -> Result<Vec<f32>, EngineError> {
-        let (run, batch) = (self.plain_run(), batch(z, self.config.latent));
+    fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
+        let count = rows(batch.images, self.config.pixels());
+        let run = self.run_with(self.evaluation_noise, 0, batch.first_row, 1.0);
+        let plan = LossPlan::of([&self.loss, &self.denoising], batch);
+        let (inputs, outputs) = (plan.inputs(batch), [plan.recon, plan.kl]);
+        let average = self.average();
+        let executor = self.executor.as_mut();
+        let outputs = run_on(
+            executor,
+            average,
+            &plan.forward,
+            run,
+            count,
+            &inputs,
+            &outputs,
+        )?;
+        let mean = |values: &Vec<f32>| {
+            values.iter().map(|&value| f64::from(value)).sum::<f64>() / count as f64
+        };
+        Ok(Losses::of_elbo(
+            mean(&outputs[0]),
+            mean(&outputs[1]),
+            weighting.beta,
+        ))
+    }
+
+    fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
+        let (run, count) = (self.plain_run(), rows(z, self.config.latent));
         let NllPlan {
             program,
             z: z_buffer,
             images: images_buffer,
             recon,
         } = &self.nll;
-        let inputs = [(*z_buffer, z), (*images_buffer, images)];
-        let outputs = self
-            .executor
-            .run(program, run, batch, &inputs, &[*recon])
-            .map_err(failed)?;
-        let parts = outputs[0].len() / batch.max(1);
+        let inputs = [(*z_buffer, z), (*images_buffer, batch.images)];
+        let average = self.average();
+        let executor = self.executor.as_mut();
+        let outputs = run_on(executor, average, program, run, count, &inputs, &[*recon])?;
+        let parts = outputs[0].len() / count.max(1);
         let rows = outputs[0].chunks_exact(parts.max(1));
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
     }
 
-    fn encode(&mut self, images: &[f32]) -> Result<Posterior, EngineError> {
-        let (run, batch) = (self.plain_run(), batch(images, self.config.pixels));
+    fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
+        let images = batch.images;
+        let (run, count) = (self.plain_run(), rows(images, self.config.pixels()));
         let EncodePlan {
             program,
             images: buffer,
             posterior,
         } = &self.encode;
-        let outputs = self
-            .executor
-            .run(program, run, batch, &[(*buffer, images)], &[*posterior])
-            .map_err(failed)?;
+        let (average, inputs) = (self.average(), [(*buffer, images)]);
+        let executor = self.executor.as_mut();
+        let outputs = run_on(
+            executor,
+            average,
+            program,
+            run,
+            count,
+            &inputs,
+            &[*posterior],
+        )?;
         let latent = self.config.latent;
         let rows = || outputs[0].chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -330,23 +442,22 @@ impl Engine for FusedEngine {
         })
     }
 
-    fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
-        let (run, batch) = (self.plain_run(), batch(z, self.config.latent));
+    fn decode(&mut self, z: &[f32], _labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let (run, count) = (self.plain_run(), rows(z, self.config.latent));
         let DecodePlan {
             program,
             z: buffer,
-            means,
+            output,
         } = &self.decode;
-        let outputs = self
-            .executor
-            .run(program, run, batch, &[(*buffer, z)], &[*means])
-            .map_err(failed)?;
+        let (average, inputs) = (self.average(), [(*buffer, z)]);
+        let executor = self.executor.as_mut();
+        let outputs = run_on(executor, average, program, run, count, &inputs, &[*output])?;
         Ok(outputs.into_iter().next().unwrap_or_default())
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
         let kept = if self.has_moments {
-            self.optimizer.optimizer.moment_names().len()
+            self.optimizer.moment_names().len()
         } else {
             0
         };

@@ -1,18 +1,22 @@
 //! A trained model at work: whole data sets through an engine, a batch at a time.
 
 use vae_data::{Images, Progress, Shape, Watch};
-use vae_model::{Engine, EngineError, Posterior};
+use vae_model::{
+    Batch, Engine, EngineError, LOG_VAR_MAX, LOG_VAR_MIN, Likelihood, ModelConfig, Posterior,
+    Prior, Spread, Weights,
+};
 use vae_rng::{Generator, Stream};
 
+use crate::mixture::log_sum_exp;
 use crate::trainer::{EVALUATION_BATCH, batches};
-use crate::{Recipe, Sight};
+use crate::{Mixture, Recipe, Sight, TrainError};
 
 /// What a model says of one image, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Negative log-likelihood of the image given one draw of its posterior.
     pub recon: f64,
-    /// Divergence of the posterior from the prior.
+    /// Divergence of the posterior from the prior; of a learned prior its value at that draw.
     pub kl: f64,
     /// Negative log-likelihood of the image, estimated with importance samples from the posterior: `-log mean_k p(x, z_k) /
     /// q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016), if asked for.
@@ -32,16 +36,22 @@ pub struct Inference<'a> {
     engine: &'a mut dyn Engine,
     sight: &'a Sight,
     watch: Watch<'a>,
-    latent: usize,
+    config: ModelConfig,
+    /// Of the prior and of the likelihood's spread.
+    weights: &'a Weights,
     shape: Shape,
     seed: u64,
+    label: Option<u32>,
+    prior: Option<Mixture>,
 }
 
 impl<'a> Inference<'a> {
-    /// The model of `recipe` on `engine`; images are those that `sight` gives, and `watch` hears how far long work is.
+    /// The model of `recipe` with `weights` on `engine`; images are those that `sight` gives, and `watch` hears how far
+    /// long work is.
     pub fn new(
         engine: &'a mut dyn Engine,
         recipe: &Recipe,
+        weights: &'a Weights,
         sight: &'a Sight,
         watch: Watch<'a>,
     ) -> Self {
@@ -49,16 +59,24 @@ impl<'a> Inference<'a> {
             engine,
             sight,
             watch,
-            latent: recipe.latent,
+            config: recipe.model(),
+            weights,
             shape: recipe.image,
             seed: recipe.seed,
+            label: None,
+            prior: None,
         }
+    }
+
+    /// Latents that belong to no image are from now on decoded with this class; without, with each class in turn.
+    pub const fn set_label(&mut self, class: u32) {
+        self.label = Some(class);
     }
 
     /// Latent dimensions.
     #[must_use]
     pub const fn latent(&self) -> usize {
-        self.latent
+        self.config.latent
     }
 
     /// Of an image.
@@ -82,20 +100,65 @@ impl<'a> Inference<'a> {
         });
     }
 
-    /// The posteriors of `images`.
+    /// What the model was trained to draw latents from.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn encode(&mut self, images: &Images) -> Result<Posterior, EngineError> {
+    pub fn prior(&mut self) -> Result<&Mixture, EngineError> {
+        if self.prior.is_none() {
+            self.prior = Some(self.trained_prior()?);
+        }
+        let latent = self.config.latent;
+        Ok(self.prior.get_or_insert_with(|| Mixture::standard(latent)))
+    }
+
+    /// Puts `prior` in the place of the trained one.
+    pub fn set_prior(&mut self, prior: Mixture) {
+        self.prior = Some(prior);
+    }
+
+    fn trained_prior(&mut self) -> Result<Mixture, EngineError> {
+        let latent = self.config.latent;
+        Ok(match self.config.prior {
+            Prior::Normal => Mixture::standard(latent),
+            Prior::Mixture { .. } => {
+                let [logits, mu] =
+                    ["prior.logits", "prior.mu"].map(|name| self.weights.values(name));
+                let log_var = self.weights.values("prior.log_var").iter();
+                let log_var: Vec<f32> =
+                    log_var.map(|v| v.clamp(LOG_VAR_MIN, LOG_VAR_MAX)).collect();
+                Mixture::diagonal(logits, mu, &log_var, latent)
+            }
+            Prior::Vamp { inputs } => {
+                let [low, high] = self.config.likelihood.range();
+                let images = self.weights.values("prior.images").iter();
+                let images: Vec<f32> = images.map(|x| x.clamp(low, high)).collect();
+                let Posterior { mu, log_var } = self.engine.encode(&Batch::of(&images))?;
+                Mixture::diagonal(&vec![0.0; inputs], &mu, &log_var, latent)
+            }
+        })
+    }
+
+    /// The posteriors of `images`.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn encode(&mut self, images: &Images) -> Result<Posterior, TrainError> {
         let mut all = Posterior {
             mu: Vec::new(),
             log_var: Vec::new(),
         };
-        for places in batches(images.count()) {
-            let Posterior { mu, log_var } = self.engine.encode(&images.gather(&places))?;
+        let labels = self.sight.labels(images)?;
+        for places in batches(images.count(), EVALUATION_BATCH) {
+            let values = images.gather(&places);
+            let batch = Batch {
+                labels: of(&labels, &places),
+                ..Batch::of(&values)
+            };
+            let Posterior { mu, log_var } = self.engine.encode(&batch)?;
             all.mu.extend(mu);
             all.log_var.extend(log_var);
-            self.tell("encoding", all.mu.len() / self.latent, images.count());
+            self.tell("encoding", all.mu.len() / self.latent(), images.count());
         }
         Ok(all)
     }
@@ -103,13 +166,13 @@ impl<'a> Inference<'a> {
     /// One draw from each of `posteriors`: that which an evaluation of these images takes.
     #[must_use]
     pub fn draw(&self, posteriors: &Posterior) -> Vec<f32> {
-        let rows = posteriors.mu.len() / self.latent;
+        let rows = posteriors.mu.len() / self.latent();
         self.draws(posteriors, 0, 0, rows)
     }
 
     fn draws(&self, posteriors: &Posterior, step: u64, first_row: u32, rows: usize) -> Vec<f32> {
         let noise = Generator::new(self.seed, Stream::EvaluationNoise);
-        let eps = noise.normals(step, first_row, rows, self.latent);
+        let eps = noise.normals(step, first_row, rows, self.latent());
         let Posterior { mu, log_var } = posteriors;
         let draws = mu.iter().zip(log_var).zip(eps);
         draws
@@ -122,11 +185,78 @@ impl<'a> Inference<'a> {
     /// # Errors
     /// If the device fails.
     pub fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let labels = self.free_labels(z.len() / self.latent());
+        self.means(z, &labels)
+    }
+
+    /// Images drawn from the likelihood given latents `[count, latent]`, in units of the model: `[count, pixels]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn draw_pixels(&mut self, z: &[f32], seed: u64) -> Result<Vec<f32>, EngineError> {
+        let labels = self.free_labels(z.len() / self.latent());
+        let mut images = self.outputs(z, &labels)?;
+        let generator = Generator::new(seed, Stream::Pixels);
+        let (likelihood, pixels) = (self.config.likelihood, self.config.pixels());
+        let spread = self.spread();
+        for (row, image) in images.chunks_exact_mut(pixels).enumerate() {
+            for (pixel, value) in image.iter_mut().enumerate() {
+                let mut drawn = 0;
+                // Each pixel has uniforms of its own, as many as it wants.
+                let mut uniform = || {
+                    let place = (row * pixels + pixel) as u64;
+                    let [uniform] = generator.uniforms(place, drawn, 1, 1)[..] else {
+                        return 0.5;
+                    };
+                    drawn += 1;
+                    // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
+                    f64::from(uniform) + 0.5f64.powi(25)
+                };
+                let spread = spread[pixel.min(spread.len() - 1)];
+                *value = likelihood.sample((*value).into(), spread, &mut uniform) as f32;
+            }
+        }
+        Ok(images)
+    }
+
+    /// The likelihood's spread: one number, or one for each pixel.
+    fn spread(&self) -> Vec<f64> {
+        match self.config.likelihood.spread() {
+            Some(Spread::Fixed(spread)) => vec![spread.into()],
+            Some(Spread::Learned | Spread::PerDimension) => {
+                let logs = self.weights.values("likelihood.log_spread").iter();
+                logs.map(|&log| Likelihood::spread_of(log.into())).collect()
+            }
+            None => vec![1.0],
+        }
+    }
+
+    /// Classes of `count` latents that belong to no image.
+    fn free_labels(&self, count: usize) -> Vec<u32> {
+        match (self.config.classes as u32, self.label) {
+            (0, _) => Vec::new(),
+            (_, Some(class)) => vec![class; count],
+            (classes, None) => (0..classes).cycle().take(count).collect(),
+        }
+    }
+
+    fn means(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let mut images = self.outputs(z, labels)?;
+        let likelihood = self.config.likelihood;
+        for value in &mut images {
+            *value = likelihood.mean_of((*value).into()) as f32;
+        }
+        Ok(images)
+    }
+
+    fn outputs(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
         let mut images = Vec::new();
-        for batch in z.chunks(EVALUATION_BATCH * self.latent) {
-            images.extend(self.engine.decode(batch)?);
+        for places in batches(z.len() / self.latent(), EVALUATION_BATCH) {
+            let first = places[0] as usize;
+            let rows = &z[first * self.latent()..][..places.len() * self.latent()];
+            images.extend(self.engine.decode(rows, of(labels, &places))?);
             let done = images.len() / self.shape.length();
-            self.tell("decoding", done, z.len() / self.latent);
+            self.tell("decoding", done, z.len() / self.latent());
         }
         Ok(images)
     }
@@ -134,48 +264,74 @@ impl<'a> Inference<'a> {
     /// What the model makes of the posterior means of `images`.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn reconstruct(&mut self, images: &Images) -> Result<Vec<f32>, EngineError> {
+    /// If the device fails, or a conditional model finds no label.
+    pub fn reconstruct(&mut self, images: &Images) -> Result<Vec<f32>, TrainError> {
         let mu = self.encode(images)?.mu;
-        self.decode(&mu)
+        let labels = self.sight.labels(images)?;
+        Ok(self.means(&mu, &labels)?)
     }
 
     /// The scores of `images`, their log-likelihoods estimated with `samples` draws, if any.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, or a conditional model finds no label.
     pub fn score(
         &mut self,
         images: &Images,
         samples: Option<usize>,
-    ) -> Result<Vec<Score>, EngineError> {
+    ) -> Result<Vec<Score>, TrainError> {
+        let latent = self.latent();
+        let labels = self.sight.labels(images)?;
+        let prior = match self.config.prior {
+            Prior::Normal => None,
+            Prior::Mixture { .. } | Prior::Vamp { .. } => Some(self.prior()?.clone()),
+        };
         let mut scores = Vec::with_capacity(images.count());
-        for places in batches(images.count()) {
+        for places in batches(images.count(), EVALUATION_BATCH) {
             let values = images.gather(&places);
-            let posteriors = self.engine.encode(&values)?;
+            let batch = Batch {
+                labels: of(&labels, &places),
+                ..Batch::of(&values)
+            };
+            let posteriors = self.engine.encode(&batch)?;
             let z = self.draws(&posteriors, 0, places[0], places.len());
-            let recon = self.engine.nll(&z, &values)?;
-            let kl = posteriors
-                .mu
-                .chunks(self.latent)
-                .zip(posteriors.log_var.chunks(self.latent));
+            let recon = self.engine.nll(&z, &batch)?;
             let first = scores.len();
-            scores.extend(recon.iter().zip(kl).map(|(&recon, (mu, log_var))| Score {
-                recon: recon.into(),
-                kl: divergence(mu, log_var),
-                nll: None,
-            }));
+            for (row, &recon) in recon.iter().enumerate() {
+                let of_row = |values: &[f32]| values[row * latent..][..latent].to_vec();
+                let (mu, log_var, z) = (
+                    of_row(&posteriors.mu),
+                    of_row(&posteriors.log_var),
+                    of_row(&z),
+                );
+                let kl = match &prior {
+                    None => divergence(&mu, &log_var),
+                    // There is no closed form: its value at the draw.
+                    Some(prior) => log_normal(&z, &mu, &log_var) - prior.log_density(&z),
+                };
+                scores.push(Score {
+                    recon: recon.into(),
+                    kl,
+                    nll: None,
+                });
+            }
             let Some(samples) = samples else {
                 self.tell("scoring", scores.len(), images.count());
                 continue;
             };
             for (row, &place) in places.iter().enumerate() {
                 let posterior = Posterior {
-                    mu: posteriors.mu[row * self.latent..][..self.latent].to_vec(),
-                    log_var: posteriors.log_var[row * self.latent..][..self.latent].to_vec(),
+                    mu: posteriors.mu[row * latent..][..latent].to_vec(),
+                    log_var: posteriors.log_var[row * latent..][..latent].to_vec(),
                 };
-                let image = &values[row * self.shape.length()..][..self.shape.length()];
-                scores[first + row].nll = Some(self.importance(&posterior, image, place, samples)?);
+                let length = self.shape.length();
+                let image = Batch {
+                    images: &values[row * length..][..length],
+                    labels: of(&labels, &[place]),
+                    corrupted: None,
+                    first_row: place,
+                };
+                scores[first + row].nll = Some(self.importance(&posterior, &image, samples)?);
                 self.tell("scoring", first + row + 1, images.count());
             }
         }
@@ -186,40 +342,42 @@ impl<'a> Inference<'a> {
     fn importance(
         &mut self,
         posterior: &Posterior,
-        image: &[f32],
-        place: u32,
+        image: &Batch<'_>,
         samples: usize,
     ) -> Result<f64, EngineError> {
+        let latent = self.latent();
         let mut weights = Vec::with_capacity(samples);
         while weights.len() < samples {
             let count = EVALUATION_BATCH.min(samples - weights.len());
-            let repeated = |values: &[f32]| values.repeat(count);
             let posteriors = Posterior {
-                mu: repeated(&posterior.mu),
-                log_var: repeated(&posterior.log_var),
+                mu: posterior.mu.repeat(count),
+                log_var: posterior.log_var.repeat(count),
             };
             // Draws of an image are the rows of a step of its own; step 0 is that of plain evaluations.
-            let z = self.draws(
-                &posteriors,
-                u64::from(place) + 1,
-                weights.len() as u32,
-                count,
-            );
-            let recon = self.engine.nll(&z, &repeated(image))?;
-            for (z, recon) in z.chunks(self.latent).zip(recon) {
-                let terms = z.iter().zip(&posterior.mu).zip(&posterior.log_var);
-                // log p(z) - log q(z | x): the constants cancel.
-                let prior_over_posterior: f64 = terms
-                    .map(|((&z, &mu), &log_var)| {
-                        let [z, mu, log_var] = [z, mu, log_var].map(f64::from);
-                        0.5 * (log_var + (z - mu).powi(2) * (-log_var).exp() - z * z)
-                    })
-                    .sum();
-                weights.push(prior_over_posterior - f64::from(recon));
-            }
+            let step = u64::from(image.first_row) + 1;
+            let z = self.draws(&posteriors, step, weights.len() as u32, count);
+            let (images, labels) = (image.images.repeat(count), image.labels.repeat(count));
+            let batch = Batch {
+                labels: &labels,
+                ..Batch::of(&images)
+            };
+            let recon = self.engine.nll(&z, &batch)?;
+            let prior = self.prior()?;
+            weights.extend(z.chunks(latent).zip(recon).map(|(z, recon)| {
+                let log_q = log_normal(z, &posterior.mu, &posterior.log_var);
+                prior.log_density(z) - log_q - f64::from(recon)
+            }));
         }
-        Ok(-log_mean_exp(&weights))
+        Ok((samples as f64).ln() - log_sum_exp(&weights))
     }
+}
+
+/// The labels at `places`, which follow each other; none if there are none.
+fn of<'a>(labels: &'a [u32], places: &[u32]) -> &'a [u32] {
+    if labels.is_empty() {
+        return labels;
+    }
+    &labels[places[0] as usize..][..places.len()]
 }
 
 /// Divergence of a normal from the standard normal, nats.
@@ -231,10 +389,13 @@ fn divergence(mu: &[f32], log_var: &[f32]) -> f64 {
     terms.sum()
 }
 
-fn log_mean_exp(values: &[f64]) -> f64 {
-    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = values.iter().map(|value| (value - largest).exp()).sum();
-    largest + (sum / values.len() as f64).ln()
+/// Logarithm of a normal's density at `z`, nats.
+fn log_normal(z: &[f32], mu: &[f32], log_var: &[f32]) -> f64 {
+    let terms = z.iter().zip(mu).zip(log_var).map(|((&z, &mu), &log_var)| {
+        let [z, mu, log_var] = [z, mu, log_var].map(f64::from);
+        -0.5 * (std::f64::consts::TAU.ln() + log_var + (z - mu).powi(2) * (-log_var).exp())
+    });
+    terms.sum()
 }
 
 #[cfg(test)]
@@ -249,8 +410,13 @@ mod tests {
     }
 
     #[test]
-    fn means_of_exponentials_survive_large_numbers() {
-        assert!((log_mean_exp(&[-1000.0, -1000.0]) + 1000.0).abs() < 1e-12);
-        assert!((log_mean_exp(&[0.0, 3f64.ln()]) - 2f64.ln()).abs() < 1e-12);
+    fn a_normal_is_densest_at_its_mean() {
+        // At the mean -ln(2 pi v) / 2, one deviation away 1/2 less.
+        let at_mean = -0.5 * (std::f64::consts::TAU * 1f64.exp()).ln();
+        assert!((log_normal(&[3.0], &[3.0], &[1.0]) - at_mean).abs() < 1e-12);
+        assert!(
+            (log_normal(&[4.0], &[3.0], &[0.0]) + 0.5 * (std::f64::consts::TAU.ln() + 1.0)).abs()
+                < 1e-12
+        );
     }
 }

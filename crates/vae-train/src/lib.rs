@@ -3,6 +3,7 @@
 //! Emits events and never prints. Names no burn backend type: engines are trait objects (`vae_model::Engine`).
 
 mod checkpoint;
+mod collapse;
 mod corrupt;
 mod device;
 mod error;
@@ -11,6 +12,8 @@ mod fused;
 mod inference;
 mod latents;
 mod manifest;
+mod metric;
+mod mixture;
 mod onnx;
 mod pictures;
 mod plots;
@@ -18,11 +21,13 @@ mod recipe;
 mod resume;
 mod run_folder;
 mod saved_run;
+mod schedule;
 mod sight;
 mod state;
 mod trainer;
 mod writer;
 
+pub use collapse::LatentUse;
 pub use corrupt::Corrupt;
 pub use device::{BackendChoice, Device, EngineChoice};
 pub use error::TrainError;
@@ -31,14 +36,19 @@ pub use fused::FusedEngine;
 pub use inference::{Inference, Score};
 pub use latents::{Latents, read_latents, write_scores};
 pub use manifest::{DataSummary, Manifest};
+pub use metric::Metric;
+pub use mixture::{Mixture, Normal};
 pub use pictures::{
-    Draw, Grid, Walk, grid, manifold, prior, reconstructions, samples, square_columns, stacked,
-    traversal,
+    Grid, Walk, grid, manifold, reconstructions, samples, square_columns, stacked, traversal,
 };
 pub use plots::{Plane, scatter, variances};
-pub use recipe::{Binarize, LikelihoodName, Preset, Recipe, RecipePatch};
+pub use recipe::{
+    Binarize, Capacity, FreeBitsText, LikelihoodName, ObjectiveName, OnNan, OutputBias, Preset,
+    PriorText, Recipe, RecipePatch, Sigma, SigmaName,
+};
 pub use resume::Interrupted;
 pub use run_folder::RunFolder;
 pub use saved_run::SavedRun;
+pub use schedule::{KlSchedule, LrSchedule, Plateau, Span, Stopping, StoppingState};
 pub use sight::Sight;
-pub use trainer::{EpochReport, Event, Outcome, Progress, Training};
+pub use trainer::{Divergence, EpochReport, Event, Outcome, Progress, Training};

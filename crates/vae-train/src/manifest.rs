@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 
 /// Of the folder's layout; counted up when an older program could not read it.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
 /// What a run was trained on, how, and how far it got.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Manifest {
     pub best_epoch: usize,
     /// Its validation loss, nats per image; `null` before the first validation.
     pub best_validation_loss: Option<f64>,
+    /// What the best epoch was chosen by, lower is better; `null` in runs of older versions, which went by their loss.
+    #[serde(default)]
+    pub best_cost: Option<f64>,
     /// Wall time of training, seconds.
     pub seconds: f64,
 }
@@ -76,6 +79,7 @@ impl Manifest {
             steps: 0,
             best_epoch: 0,
             best_validation_loss: None,
+            best_cost: None,
             seconds: 0.0,
         }
     }

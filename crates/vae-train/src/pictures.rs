@@ -11,6 +11,7 @@ use vae_data::{Images, Shape};
 use vae_model::EngineError;
 use vae_rng::{Generator, Stream};
 
+use crate::mixture::normal_quantile;
 use crate::{Inference, TrainError};
 
 /// Images side by side.
@@ -166,49 +167,10 @@ pub fn samples(
     seed: u64,
     count: usize,
 ) -> Result<Grid, EngineError> {
-    let z = prior(seed, count, inference.latent(), &Draw::default());
+    let generator = Generator::new(seed, Stream::Prior);
+    let z = inference.prior()?.sample(generator, count, 1.0, None);
     let images = inference.decode(&z)?;
     Ok(grid(inference, images, square_columns(count)))
-}
-
-/// How the prior is drawn from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Draw {
-    /// Standard deviation.
-    pub temperature: f64,
-    /// The largest absolute value before it is multiplied by the temperature: a truncated normal.
-    pub truncation: Option<f64>,
-}
-
-impl Default for Draw {
-    fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            truncation: None,
-        }
-    }
-}
-
-/// `count` draws of the prior, `[count, latent]`.
-#[must_use]
-pub fn prior(seed: u64, count: usize, latent: usize, draw: &Draw) -> Vec<f32> {
-    let generator = Generator::new(seed, Stream::Prior);
-    let scaled = |z: f64| (z * draw.temperature) as f32;
-    match draw.truncation {
-        None => {
-            let normals = generator.normals(0, 0, count, latent).into_iter();
-            normals.map(|z| scaled(z.into())).collect()
-        }
-        Some(largest) => {
-            let outside = normal_probability(-largest);
-            let uniforms = generator.uniforms(0, 0, count, latent).into_iter();
-            // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
-            let middle = uniforms.map(|u| f64::from(u) + 0.5f64.powi(25));
-            middle
-                .map(|u| scaled(normal_quantile(outside + u * (1.0 - 2.0 * outside))))
-                .collect()
-        }
-    }
 }
 
 /// The number of columns that makes a grid of `count` images about square.
@@ -241,10 +203,7 @@ pub fn stacked(inference: &Inference<'_>, kinds: &[&[f32]]) -> Grid {
 ///
 /// # Errors
 /// If the device fails.
-pub fn reconstructions(
-    inference: &mut Inference<'_>,
-    images: &Images,
-) -> Result<Grid, EngineError> {
+pub fn reconstructions(inference: &mut Inference<'_>, images: &Images) -> Result<Grid, TrainError> {
     let reconstructed = inference.reconstruct(images)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
     Ok(stacked(
@@ -354,60 +313,9 @@ impl Walk {
     }
 }
 
-/// The probability that a standard normal falls below `z`.
-fn normal_probability(z: f64) -> f64 {
-    0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
-}
-
-/// The `z` below which a standard normal falls with probability `p`, by bisection.
-fn normal_quantile(p: f64) -> f64 {
-    let (mut low, mut high) = (-10.0, 10.0);
-    for _ in 0..64 {
-        let middle = 0.5 * (low + high);
-        if normal_probability(middle) < p {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_the_tables() {
-        for (p, z) in [
-            (0.05, -1.644_853_627),
-            (0.5, 0.0),
-            (0.95, 1.644_853_627),
-            (0.975, 1.959_963_985),
-        ] {
-            assert!(
-                (normal_quantile(p) - z).abs() < 1e-8,
-                "{p}: {}",
-                normal_quantile(p)
-            );
-        }
-    }
-
-    #[test]
-    fn a_truncated_prior_stays_within_and_fills_its_range() {
-        let draw = Draw {
-            temperature: 0.5,
-            truncation: Some(1.0),
-        };
-        let z = prior(3, 1000, 4, &draw);
-        let largest = z.iter().fold(0f32, |largest, z| largest.max(z.abs()));
-        assert!((0.49..=0.5).contains(&largest), "{largest}");
-        // The variance of a standard normal cut at 1 is 0.2912, here times 0.25; five deviations of its estimate.
-        let variance = z.iter().map(|z| z * z).sum::<f32>() / z.len() as f32;
-        assert!((variance - 0.0728).abs() < 0.005, "{variance}");
-        let free = prior(3, 1000, 4, &Draw::default());
-        assert!(free.iter().any(|z| z.abs() > 2.0));
-    }
 
     #[test]
     fn a_spherical_walk_keeps_its_distance_from_the_middle_where_a_straight_one_does_not() {

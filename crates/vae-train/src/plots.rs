@@ -1,5 +1,7 @@
 //! Diagrams with axes: the latent plane and the loss curve. The font is part of the program: a server needs none.
 
+mod kl;
+
 use std::io::Cursor;
 use std::sync::Once;
 
@@ -17,6 +19,8 @@ use plotters::style::{
 use vae_data::Images;
 
 use crate::{EpochReport, TrainError};
+
+pub(crate) use kl::kl;
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
@@ -254,9 +258,9 @@ fn colour_bar(bar: &Area<'_>, classes: &[String]) -> Result<(), Box<dyn std::err
 }
 
 /// `loss.png`: training and validation loss by epoch, nats per image.
-pub(crate) fn loss(epochs: &[EpochReport], beta: f32) -> Result<Vec<u8>, TrainError> {
-    let training = |report: &EpochReport| (report.epoch, report.train.total(beta));
-    let validation = |report: &EpochReport| (report.epoch, report.validation.total(beta));
+pub(crate) fn loss(epochs: &[EpochReport]) -> Result<Vec<u8>, TrainError> {
+    let training = |report: &EpochReport| (report.epoch, report.train.loss);
+    let validation = |report: &EpochReport| (report.epoch, report.validation.loss);
     let all = || {
         epochs
             .iter()

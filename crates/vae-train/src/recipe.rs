@@ -1,8 +1,11 @@
 //! A recipe: everything that decides a run. Flags, a config file, a preset and the defaults are patches laid over each
 //! other; what results is written to the run folder as `config.toml`, and that file is a config file again.
 
+mod build;
+mod names;
 mod preset;
 mod resolve;
+mod text;
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +14,15 @@ use serde::{Deserialize, Serialize};
 use vae_data::folder::Fit;
 use vae_data::table::Header;
 use vae_data::{Layout, Scale, Shape};
-use vae_model::{
-    Activation, EngineSetup, Initialization, Likelihood, ModelConfig, Optimizer, OptimizerConfig,
-    Weights,
+use vae_model::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
+
+use crate::{
+    BackendChoice, Corrupt, EngineChoice, KlSchedule, LrSchedule, Metric, Stopping, TrainError,
 };
 
-use crate::{BackendChoice, Corrupt, EngineChoice, TrainError};
-
+pub use names::{Binarize, LikelihoodName, ObjectiveName, OnNan, OutputBias, Sigma, SigmaName};
 pub use preset::Preset;
+pub use text::{Capacity, FreeBitsText, PriorText};
 
 /// Declares each setting once, for the complete recipe and for the patch in which every setting may be absent.
 macro_rules! settings {
@@ -29,7 +33,7 @@ macro_rules! settings {
         pub struct Recipe { $($(#[$doc])* pub $setting: $type,)* }
 
         /// Some settings of a [`Recipe`].
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct RecipePatch { $($(#[$doc])* pub $setting: Option<$type>,)* }
 
@@ -54,6 +58,9 @@ macro_rules! settings {
         }
     };
 }
+
+/// Of the objective `capacity` if nothing is said: what Burgess et al. 2018 weigh it by.
+const CAPACITY_BETA: f64 = 1000.0;
 
 settings! {
     /// A known set or a path.
@@ -88,38 +95,92 @@ settings! {
     backend: BackendChoice,
     /// What computes it.
     engine: EngineChoice,
-    /// Widths of the encoder's hidden layers; the decoder mirrors them.
+    /// Channels after each convolution of the encoder; none in a dense network.
+    channels: Vec<usize>,
+    /// Side of the convolutions' kernels.
+    kernel: usize,
+    /// By which each convolution shrinks the image.
+    stride: usize,
+    /// How the decoder grows it again.
+    upsampling: Upsampling,
+    /// Groups of channels that are normalised together.
+    group_norm: Option<usize>,
+    /// Residual blocks after each convolution.
+    residual_blocks: usize,
+    /// Widths of the encoder's dense hidden layers.
     hidden: Vec<usize>,
+    /// Widths of the decoder's, if they do not mirror the encoder's.
+    decoder_hidden: Option<Vec<usize>>,
     /// Latent dimensions.
     latent: usize,
     /// After every hidden layer.
     activation: Activation,
+    /// Whether encoder and decoder see the label.
+    conditional: bool,
+    /// What the labels are called; found in the data.
+    classes: Vec<String>,
     /// What the decoder's output says of a pixel.
     likelihood: LikelihoodName,
-    /// Standard deviation of a Gaussian likelihood.
-    sigma: Option<f64>,
+    /// How wide the likelihood is.
+    sigma: Option<Sigma>,
+    /// What latents are expected to look like.
+    prior: PriorText,
     /// Whether pixels are made black or white, and when.
     binarize: Binarize,
     /// What is done to the images that the encoder sees.
     corrupt: Option<Corrupt>,
     /// How weights start.
     init: Initialization,
+    /// How the output's bias starts.
+    output_bias: OutputBias,
+    /// What is minimised.
+    objective: ObjectiveName,
+    /// Weight of the KL term.
+    beta: f64,
+    /// How that weight rises.
+    kl_schedule: KlSchedule,
+    /// How the KL term is computed.
+    kl: Option<KlEstimate>,
+    /// Draws of the latents for each image.
+    samples: Option<usize>,
+    /// The least that parts of the KL term count as.
+    free_bits: Option<FreeBitsText>,
+    /// The KL term that the objective `capacity` asks for.
+    capacity: Option<Capacity>,
+    /// Weight of the maximum mean discrepancy.
+    mmd_weight: Option<f64>,
+    /// By which it is measured.
+    mmd_kernel: Option<MmdKernel>,
     /// How weights are stepped.
     optimizer: Optimizer,
     /// Learning rate.
     lr: f64,
-    /// Of AdamW.
+    /// How it changes.
+    lr_schedule: LrSchedule,
+    /// Decoupled with AdamW, else added to the gradient.
     weight_decay: Option<f64>,
     /// Of SGD.
     momentum: Option<f64>,
+    /// Added to the optimizer's root.
+    eps: Option<f64>,
     /// The largest norm of all gradients together.
     clip_norm: Option<f64>,
-    /// Weight of the KL term.
-    beta: f64,
-    /// Images per step.
+    /// The largest magnitude of a gradient's numbers.
+    clip_value: Option<f64>,
+    /// Decay of the average of the weights that is evaluated and saved.
+    ema: Option<f64>,
+    /// Images whose gradients are computed together.
     batch_size: usize,
+    /// How many of those make a step.
+    accumulate: usize,
     /// Passes over the training images.
     epochs: usize,
+    /// When to stop before that.
+    early_stopping: Option<Stopping>,
+    /// By which number of an epoch the best weights are chosen.
+    best_by: Metric,
+    /// What to do when a loss is not finite.
+    on_nan: OnNan,
     /// Steps from one checkpoint to the next within an epoch.
     checkpoint_steps: Option<u64>,
     /// Minutes from one checkpoint to the next within an epoch.
@@ -128,32 +189,6 @@ settings! {
     seed: u64,
 }
 
-/// A likelihood by name; its settings stand beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LikelihoodName {
-    /// Each pixel is a coin.
-    Bernoulli,
-    /// Each pixel is a normal of standard deviation `sigma`.
-    Gaussian,
-}
-
-/// Whether grey pixels are drawn as black or white, their brightness the probability of white.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Binarize {
-    /// They stay grey.
-    None,
-    /// White is what is brighter than one half.
-    Threshold,
-    /// Drawn once.
-    Static,
-    /// Training images are drawn anew at every step, test images once.
-    Dynamic,
-}
-
-/// What a Gaussian's standard deviation is if nothing is said: a tenth of the range of a pixel.
-const SIGMA: f64 = 0.1;
 /// What a crash may cost if nothing is said.
 const CHECKPOINT_MINUTES: f64 = 5.0;
 
@@ -174,17 +209,50 @@ impl RecipePatch {
         })
     }
 
+    /// These settings, and the defaults where they are silent.
+    #[must_use]
+    pub fn over_defaults(self) -> Self {
+        let beta = match self.objective {
+            Some(ObjectiveName::Capacity) => CAPACITY_BETA,
+            _ => 1.0,
+        };
+        let own = Self {
+            beta: Some(beta),
+            ..Self::default()
+        };
+        self.over(own).over(Self::defaults())
+    }
+
     /// What is trained when nothing is said: the article's network on the built-in digits, with more epochs than the
     /// article's ten because there are fewer images.
     #[must_use]
-    pub fn defaults() -> Self {
+    fn defaults() -> Self {
         let own = Self {
             data: Some("digits".into()),
             backend: Some(BackendChoice::Auto),
             engine: Some(EngineChoice::Auto),
             activation: Some(Activation::Relu),
+            channels: Some(Vec::new()),
+            kernel: Some(3),
+            stride: Some(2),
+            upsampling: Some(Upsampling::Transposed),
+            group_norm: Some(None),
+            residual_blocks: Some(0),
+            decoder_hidden: Some(None),
+            conditional: Some(false),
+            classes: Some(Vec::new()),
             likelihood: Some(LikelihoodName::Bernoulli),
             sigma: Some(None),
+            prior: Some(PriorText::Normal),
+            output_bias: Some(OutputBias::Init),
+            objective: Some(ObjectiveName::Elbo),
+            kl_schedule: Some(KlSchedule::Constant),
+            kl: Some(None),
+            samples: Some(None),
+            free_bits: Some(None),
+            capacity: Some(None),
+            mmd_weight: Some(None),
+            mmd_kernel: Some(None),
             size: Some(None),
             grey: Some(false),
             fit: Some(None),
@@ -203,49 +271,19 @@ impl RecipePatch {
             checkpoint_minutes: Some(CHECKPOINT_MINUTES),
             weight_decay: Some(None),
             momentum: Some(None),
+            lr_schedule: Some(LrSchedule::Constant),
+            eps: Some(None),
             clip_norm: Some(None),
+            clip_value: Some(None),
+            ema: Some(None),
+            accumulate: Some(1),
+            early_stopping: Some(None),
+            best_by: Some(Metric::default()),
+            on_nan: Some(OnNan::Stop),
             epochs: Some(60),
             seed: Some(0),
             ..Self::default()
         };
         own.over(Preset::Article.patch())
-    }
-}
-
-impl Recipe {
-    /// The network.
-    #[must_use]
-    pub fn model(&self) -> ModelConfig {
-        ModelConfig {
-            pixels: self.image.length(),
-            hidden: self.hidden.clone(),
-            latent: self.latent,
-            activation: self.activation,
-            likelihood: match self.likelihood {
-                LikelihoodName::Bernoulli => Likelihood::Bernoulli,
-                LikelihoodName::Gaussian => Likelihood::Gaussian {
-                    sigma: self.sigma.unwrap_or(SIGMA) as f32,
-                },
-            },
-            init: self.init,
-        }
-    }
-
-    /// What an engine for this recipe is built from; `model` is [`Self::model`].
-    #[must_use]
-    pub fn setup<'a>(&self, model: &'a ModelConfig, weights: &'a Weights) -> EngineSetup<'a> {
-        EngineSetup {
-            model,
-            weights,
-            moments: &[],
-            optimizer: OptimizerConfig {
-                optimizer: self.optimizer,
-                lr: self.lr as f32,
-                weight_decay: self.weight_decay.unwrap_or(0.0) as f32,
-                momentum: self.momentum.unwrap_or(0.0) as f32,
-                clip_norm: self.clip_norm.map(|norm| norm as f32),
-            },
-            seed: self.seed,
-        }
     }
 }

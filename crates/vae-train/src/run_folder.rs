@@ -276,14 +276,12 @@ mod tests {
                 ),
                 epoch: 7,
                 metrics_bytes: 5,
+                plateau: crate::schedule::Plateau::default(),
+                stopping: crate::schedule::StoppingState::default(),
+                lr_scale: 0.5,
+                rollbacks: 1,
             },
-            losses: vec![
-                vae_model::Losses {
-                    recon: 0.5,
-                    kl: 1.25
-                };
-                3
-            ],
+            losses: vec![vae_model::Losses::of_elbo(0.5, 1.25, 1.0); 3],
             snapshot: Snapshot {
                 weights: weights(1),
                 moments: vec![weights(2)],
@@ -400,7 +398,7 @@ mod tests {
             ..state().position.manifest
         };
         folder.write_manifest(&newer).expect("writable");
-        assert!(message().contains("format version 3"), "{}", message());
+        assert!(message().contains("format version 4"), "{}", message());
         folder.write(MANIFEST, b"{").expect("writable");
         assert!(message().contains("not a manifest"), "{}", message());
 

@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use vae_data::Scaling;
+use vae_data::{Scaling, Watch};
 use vae_model::{Engine, Weights};
 
 use crate::checkpoint;
 use crate::manifest::FORMAT_VERSION;
 use crate::run_folder::{BEST_WEIGHTS, CONFIG, MANIFEST};
 use crate::trainer::EVALUATION_BATCH;
-use crate::{Device, EngineChoice, Manifest, Recipe, RecipePatch, Sight, TrainError};
+use crate::{Device, EngineChoice, Inference, Manifest, Recipe, RecipePatch, Sight, TrainError};
 
 /// Where a weights file keeps the scaling of its data.
 pub(crate) const SCALING: &str = "scaling";
@@ -71,6 +71,11 @@ impl SavedRun {
         })
     }
 
+    /// The trained model at work on `engine`, which is [`Self::engine`]; `watch` hears how far long work is.
+    pub fn inference<'a>(&'a self, engine: &'a mut dyn Engine, watch: Watch<'a>) -> Inference<'a> {
+        Inference::new(engine, &self.recipe, &self.weights, &self.sight, watch)
+    }
+
     /// The trained model on `device`.
     ///
     /// # Errors
@@ -127,7 +132,7 @@ pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, TrainError>
         cause: Box::new(cause),
     })?;
     // Settings that the run's version did not know yet have their defaults.
-    let complete = patch.over(RecipePatch::defaults()).complete();
+    let complete = patch.over_defaults().complete();
     complete.ok_or_else(|| TrainError::Damaged {
         path: config.to_owned(),
         what: "`image` is missing: the shape of the images that the model was trained on".into(),

@@ -4,9 +4,11 @@ use vae_data::table::Header;
 use vae_data::{
     Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
 };
+use vae_kernels::{cpu, program};
+use vae_model::Likelihood;
 use vae_rng::{Corruption, Generator, Stream};
 
-use crate::{Binarize, Corrupt, LikelihoodName, Recipe, RecipePatch, TrainError};
+use crate::{Binarize, Corrupt, Recipe, RecipePatch, TrainError};
 
 impl RecipePatch {
     /// How its data are read.
@@ -43,8 +45,10 @@ pub struct Sight {
     binarize: Binarize,
     scale: Scale,
     scaling: Option<Scaling>,
-    is_unit: bool,
+    likelihood: Likelihood,
     corrupt: Option<Corrupt>,
+    /// What a conditional model's labels are called.
+    classes: Vec<String>,
     seed: u64,
 }
 
@@ -65,9 +69,9 @@ impl Sight {
             binarize: recipe.binarize,
             scale: recipe.scale,
             scaling,
-            is_unit: recipe.likelihood == LikelihoodName::Bernoulli
-                || recipe.binarize != Binarize::None,
+            likelihood: recipe.model().likelihood,
             corrupt: recipe.corrupt,
+            classes: recipe.classes.clone(),
             seed: recipe.seed,
         }
     }
@@ -136,16 +140,100 @@ impl Sight {
             return Ok(images);
         }
         let [low, high] = images.range()?;
-        if self.is_unit && !(low >= 0.0 && high <= 1.0) {
-            return Err(TrainError::Setting {
+        let is_binary = self.binarize != Binarize::None;
+        let is_unit = (0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high);
+        let wrong = |expected: &str, found: String| {
+            Err(TrainError::Setting {
                 setting: "data",
-                expected: "values from 0 to 1, for a Bernoulli likelihood or binarization".into(),
-                found: format!(
+                expected: expected.into(),
+                found,
+            })
+        };
+        if (self.likelihood.is_unit() || is_binary) && !is_unit {
+            return wrong(
+                "values from 0 to 1, for this likelihood or binarization",
+                format!(
                     "{low} to {high}; choose --scale bytes (values of 0 to 255) or --scale min-max, or --likelihood gaussian"
                 ),
-            });
+            );
+        }
+        if let Some((row, value)) = self.misfit(&images) {
+            let expected = if self.likelihood.is_count() {
+                "counts: whole numbers from 0, for this likelihood"
+            } else {
+                "bytes, 0 to 255 or as 255ths, for likelihood discretized-logistic"
+            };
+            return wrong(
+                expected,
+                format!("{value} in sample {row}; choose another --likelihood"),
+            );
         }
         Ok(images)
+    }
+
+    /// The first value that is none of the steps of the likelihood's values, with its place.
+    fn misfit(&self, images: &Images) -> Option<(usize, f32)> {
+        let step = match self.likelihood {
+            Likelihood::Poisson | Likelihood::NegativeBinomial(_) => 1.0,
+            Likelihood::DiscretizedLogistic(_) => 255.0,
+            _ => return None,
+        };
+        let fits = |value: f32| {
+            let steps = value * step;
+            value >= 0.0 && (steps - steps.round()).abs() < 1e-3
+        };
+        let mut found = None;
+        images.each(|row, values| {
+            let misfit = values.iter().find(|value| !fits(**value));
+            found = found.or(misfit.map(|&value| (row, value)));
+        });
+        found
+    }
+
+    /// The class of each image, as a conditional model knows it; none if the model sees no labels.
+    ///
+    /// # Errors
+    /// If an image has no label, or one that the model was not trained on.
+    pub fn labels(&self, images: &Images) -> Result<Vec<u32>, TrainError> {
+        if self.classes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let unlabelled = || TrainError::Setting {
+            setting: "labels",
+            expected: "a label for each sample, for a conditional model".into(),
+            found: "none; --labels names a column, array or file of them".into(),
+        };
+        let places = images.class_names().iter().map(|name| self.class(name));
+        let places = places.collect::<Result<Vec<u32>, _>>()?;
+        let classes = images.classes().ok_or_else(unlabelled)?;
+        Ok(classes
+            .into_iter()
+            .map(|class| places[class as usize])
+            .collect())
+    }
+
+    /// The class that is called `name`.
+    ///
+    /// # Errors
+    /// If the model knows none of that name.
+    pub fn class(&self, name: &str) -> Result<u32, TrainError> {
+        let place = self.classes.iter().position(|class| class == name);
+        let place = place.ok_or_else(|| TrainError::Setting {
+            setting: "label",
+            expected: if self.classes.is_empty() {
+                "none: this model was not trained with --conditional".into()
+            } else {
+                format!("one of {}", self.classes.join(", "))
+            },
+            found: name.to_owned(),
+        })?;
+        Ok(place as u32)
+    }
+
+    /// How many classes a conditional model knows; 0 if it sees no labels.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.classes.len()
     }
 
     /// `values`, `[count, length]`, that the model gave, in units of the data (bytes that were not scaled: 0 to 1).
@@ -177,6 +265,38 @@ impl Sight {
             .corrupt
             .map(|corrupt| corrupt.on(images.shape(), is_byte));
         corrupt.transpose()
+    }
+
+    /// The values of the training `images` at `places` as an engine sees them at `step`, and what its encoder sees of them if
+    /// that is damaged.
+    ///
+    /// # Errors
+    /// If the damage does not fit the images.
+    pub fn training_batch(
+        &self,
+        images: &Images,
+        places: &[u32],
+        step: u64,
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>), TrainError> {
+        let rows: Vec<u32> = places
+            .iter()
+            .map(|&place| images.rows[place as usize])
+            .collect();
+        let element = match images.array.element {
+            Element::U8 => program::Element::U8,
+            Element::F32 => program::Element::F32,
+        };
+        let draws = Generator::new(self.seed, Stream::Binarization);
+        let draws = (self.binarize == Binarize::Dynamic).then_some((draws, step));
+        let length = images.image_length();
+        let values = cpu::gather(&images.array.pixels, element, length, &rows, draws);
+        let damaged = self.corruption(images)?.map(|corruption| {
+            let mut damaged = values.clone();
+            let generator = Generator::new(self.seed, Stream::Corruption);
+            cpu::corrupt(&mut damaged, length, corruption, generator, step, 0);
+            damaged
+        });
+        Ok((values, damaged))
     }
 
     /// The values of `images` at `places`, and as training would damage them, the same whenever they are asked for.

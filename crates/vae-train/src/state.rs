@@ -2,16 +2,20 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use vae_model::{Losses, NamedTensor, Snapshot, Weights};
 
 use crate::checkpoint::{self, Metadata};
 use crate::manifest::FORMAT_VERSION;
-use crate::{Manifest, Recipe, TrainError};
+use crate::schedule::{Plateau, StoppingState};
+use crate::{Manifest, Recipe, RecipePatch, TrainError};
 
 const HEADER: &str = "state";
 const WEIGHTS: &str = "weights.";
 const LOSSES: &str = "losses";
+/// Of a step's losses.
+const TERMS: usize = 7;
 
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,7 @@ pub(crate) struct Position {
     /// Of the folder's layout.
     pub(crate) format_version: u32,
     /// The recipe that led here.
+    #[serde(deserialize_with = "complete")]
     pub(crate) recipe: Recipe,
     /// How far.
     pub(crate) manifest: Manifest,
@@ -26,6 +31,29 @@ pub(crate) struct Position {
     pub(crate) epoch: usize,
     /// Length of `metrics.jsonl`.
     pub(crate) metrics_bytes: u64,
+    /// Of the learning rate's schedule.
+    #[serde(default)]
+    pub(crate) plateau: Plateau,
+    /// Of early stopping.
+    #[serde(default)]
+    pub(crate) stopping: StoppingState,
+    /// What rollbacks made of the learning rate.
+    #[serde(default = "unscaled")]
+    pub(crate) lr_scale: f32,
+    /// How many there were.
+    #[serde(default)]
+    pub(crate) rollbacks: usize,
+}
+
+const fn unscaled() -> f32 {
+    1.0
+}
+
+/// A recipe; settings that its version did not know yet have their defaults.
+fn complete<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recipe, D::Error> {
+    let patch = RecipePatch::deserialize(deserializer)?;
+    let recipe = patch.over_defaults().complete();
+    recipe.ok_or_else(|| D::Error::missing_field("image"))
 }
 
 /// A run at a step.
@@ -41,19 +69,19 @@ impl State {
     /// As the bytes of a file.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, TrainError> {
         let Snapshot { weights, moments } = &self.snapshot;
-        let names = self.position.recipe.optimizer.moment_names();
+        let names = self.position.recipe.optimizer_config().moment_names();
         let of_weights = prefixed(weights, WEIGHTS);
         let of_moments = names
             .iter()
             .zip(moments)
             .flat_map(|(name, moment)| prefixed(moment, &format!("{name}.")));
         // Losses come from single precision, so that none is lost here.
-        let pairs = self.losses.iter();
+        let steps = self.losses.iter();
         let losses = NamedTensor {
             name: LOSSES.into(),
-            shape: vec![self.losses.len(), 2],
-            values: pairs
-                .flat_map(|step| [step.recon as f32, step.kl as f32])
+            shape: vec![self.losses.len(), TERMS],
+            values: steps
+                .flat_map(|step| step.to_array().map(|term| term as f32))
                 .collect(),
         };
         let tensors: Vec<NamedTensor> = of_weights
@@ -103,7 +131,7 @@ impl State {
             named.collect()
         };
         let weights = Weights::from_tensors(&model, of(WEIGHTS))?;
-        let names = position.recipe.optimizer.moment_names();
+        let names = position.recipe.optimizer_config().moment_names();
         let moments = names.iter().map(|name| of(&format!("{name}.")));
         let moments: Vec<_> = moments.filter(|tensors| !tensors.is_empty()).collect();
         let moments = moments
@@ -118,9 +146,19 @@ impl State {
         }
         let losses = tensors.iter().find(|tensor| tensor.name == LOSSES);
         let losses = losses.ok_or_else(|| damaged(format!("no tensor `{LOSSES}`")))?;
-        let losses = losses.values.chunks_exact(2).map(|pair| Losses {
-            recon: pair[0].into(),
-            kl: pair[1].into(),
+        let steps = losses
+            .values
+            .chunks_exact(losses.shape.last().copied().unwrap_or(1).max(1));
+        let losses = steps.map(|terms| match *terms {
+            // Format 2 kept but these, and its objective was the ELBO.
+            [recon, kl] => Losses::of_elbo(recon.into(), kl.into(), position.recipe.beta as f32),
+            _ => {
+                let mut all = [f64::NAN; TERMS];
+                all.iter_mut()
+                    .zip(terms)
+                    .for_each(|(all, &term)| *all = term.into());
+                Losses::from_array(all)
+            }
         });
         Ok(Self {
             losses: losses.collect(),

@@ -1,6 +1,10 @@
 //! The training loop: epochs of steps, validation, best and last weights, checkpoints, pictures at the end. Emits
 //! [`Event`]s.
 
+mod divergence;
+mod epoch;
+mod picture;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +12,24 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vae_data::{Dataset, Element, Images, Prefetch};
-use vae_model::{Engine, Losses, Snapshot, TrainingImages, Wait, Weights};
+use vae_model::{
+    DataStart, Engine, EngineError, Losses, Snapshot, Spread, Step, TrainingImages, Wait, Weights,
+    WeightsError,
+};
 use vae_rng::{Generator, Stream};
 
+use crate::collapse::LatentUse;
 use crate::manifest::FORMAT_VERSION;
 use crate::resume::Interrupted;
+use crate::schedule::{Plateau, StoppingState};
 use crate::state::{Position, State};
 use crate::writer::Writer;
 use crate::{
-    Binarize, DataSummary, Device, Inference, Manifest, Recipe, RunFolder, Sight, TrainError,
-    manifold, plots, reconstructions, samples,
+    Binarize, DataSummary, Device, Manifest, OutputBias, PriorText, Recipe, RunFolder, Sight,
+    TrainError,
 };
+
+pub use divergence::Divergence;
 
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
@@ -36,38 +47,60 @@ pub struct Progress {
     pub steps: usize,
     /// Means over this epoch so far.
     pub train: Losses,
+    /// Weight of the KL term now.
+    pub beta: f32,
+    /// Learning rate now.
+    pub lr: f32,
     /// Training speed of this epoch so far.
     pub images_per_second: f64,
 }
 
 /// One epoch's result.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 1.
     pub epoch: usize,
     /// Means over the epoch's steps, each taken before its update.
     pub train: Losses,
-    /// Means over the validation images, after the epoch.
+    /// Means over the validation images, after the epoch; the loss at the weights that terms have in the end.
     pub validation: Losses,
+    /// Weight of the KL term at the epoch's last step.
+    #[serde(default)]
+    pub beta: f32,
+    /// Learning rate at the epoch's last step.
+    #[serde(default)]
+    pub lr: f32,
+    /// Latent dimensions that tell images apart: the variance of `mu` over the validation images is above 0.01.
+    #[serde(default)]
+    pub active_units: usize,
+    /// What the latents say of which image they are of, nats: an estimate that cannot exceed the logarithm of 2000, or of
+    /// the number of validation images if there are fewer.
+    #[serde(default)]
+    pub mutual_information: f64,
+    /// Divergence of each latent dimension from the standard normal, means over the validation images, nats.
+    #[serde(default)]
+    pub kl_per_dimension: Vec<f64>,
     /// Training speed, without validation.
     pub images_per_second: f64,
-    /// Whether no earlier epoch had a lower validation loss.
+    /// Whether no earlier epoch was better.
     pub is_best: bool,
 }
 
 /// What happens during a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// Some steps are done.
     Progress(Progress),
     /// An epoch is done and validated.
     Epoch(EpochReport),
+    /// Something that the user should know, in words.
+    Notice(String),
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All epochs are done.
+    /// All epochs are done, or no more are worth it.
     Finished,
     /// It was asked to stop; what it had learned is saved, and it can go on.
     Interrupted,
@@ -80,6 +113,7 @@ pub struct Training<'a> {
     sight: Sight,
     train: Images,
     validation: Images,
+    validation_labels: Vec<u32>,
     engine: Box<dyn Engine>,
     folder: Arc<RunFolder>,
     writer: Writer,
@@ -90,6 +124,14 @@ pub struct Training<'a> {
     epoch: usize,
     /// Of the epoch's steps whose losses are known.
     losses: Vec<Losses>,
+    plateau: Plateau,
+    stopping: StoppingState,
+    /// What rollbacks made of the learning rate.
+    lr_scale: f32,
+    rollbacks: usize,
+    latent_use: Option<LatentUse>,
+    /// The state of the last checkpoint.
+    last_good: Arc<State>,
     last_checkpoint: (Instant, u64),
 }
 
@@ -104,42 +146,52 @@ impl<'a> Training<'a> {
         device: &'a Device,
         path: &Path,
     ) -> Result<Self, TrainError> {
-        let model = recipe.model();
+        let sight = Sight::fit(recipe, dataset)?;
+        let images = [
+            sight.train(&dataset.train)?,
+            sight.try_on(&dataset.validation)?,
+        ];
         let snapshot = Snapshot {
-            weights: Weights::initial(&model, recipe.seed),
+            weights: initial_weights(recipe, &images[0]),
             moments: Vec::new(),
         };
-        let sight = Sight::fit(recipe, dataset)?;
-        let (engine, [train, validation]) = prepare(recipe, &sight, dataset, device, &snapshot)?;
+        let engine = prepare(recipe, &sight, &images[0], device, &snapshot)?;
         let folder = Arc::new(RunFolder::create(path)?);
-        let computed_by = computed_by(recipe, device)?;
         let manifest = Manifest::new(
-            computed_by,
+            computed_by(recipe, device)?,
             DataSummary::of(dataset),
-            model.parameter_count(),
+            recipe.model().parameter_count(),
         );
-        let training = Self {
-            recipe,
-            device,
-            train,
-            validation,
-            engine,
-            writer: Writer::start(Arc::clone(&folder)),
-            folder,
-            manifest,
-            epochs: Vec::new(),
-            best: snapshot.weights.clone(),
-            epoch: 1,
+        let state = State {
+            position: Position {
+                format_version: FORMAT_VERSION,
+                recipe: recipe.clone(),
+                manifest,
+                epoch: 1,
+                metrics_bytes: 0,
+                plateau: Plateau::default(),
+                stopping: StoppingState::default(),
+                lr_scale: 1.0,
+                rollbacks: 0,
+            },
             losses: Vec::new(),
-            last_checkpoint: (Instant::now(), 0),
-            sight,
+            snapshot,
         };
+        let best = state.snapshot.weights.clone();
+        let at = (recipe, device, sight);
+        let training = Self::at(
+            at,
+            images,
+            engine,
+            folder,
+            Arc::new(state),
+            best,
+            Vec::new(),
+        )?;
         // From here on the folder is a run that loads and goes on, whatever happens.
         let scaling = training.sight.scaling();
-        training.folder.write_best(&snapshot.weights, scaling)?;
-        training
-            .folder
-            .write_state(&training.state(snapshot)?, scaling)?;
+        training.folder.write_best(&training.best, scaling)?;
+        training.folder.write_state(&training.last_good, scaling)?;
         training.folder.write_recipe(recipe)?;
         Ok(training)
     }
@@ -154,41 +206,81 @@ impl<'a> Training<'a> {
         dataset: &Dataset,
         device: &'a Device,
     ) -> Result<Self, TrainError> {
-        let Interrupted { path, state, best } = interrupted;
-        let State {
-            position,
-            losses,
-            snapshot,
-        } = state;
+        let Interrupted {
+            path,
+            mut state,
+            best,
+        } = interrupted;
         let sight = Sight::fit(recipe, dataset)?;
-        let (engine, [train, validation]) = prepare(recipe, &sight, dataset, device, &snapshot)?;
-        let (folder, epochs) = RunFolder::reopen(&path, position.metrics_bytes)?;
-        let folder = Arc::new(folder);
+        let images = [
+            sight.train(&dataset.train)?,
+            sight.try_on(&dataset.validation)?,
+        ];
+        let engine = prepare(recipe, &sight, &images[0], device, &state.snapshot)?;
+        let (folder, epochs) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
         folder.write_recipe(recipe)?;
-        let manifest = Manifest {
-            device: computed_by(recipe, device)?,
-            data: DataSummary::of(dataset),
-            ..position.manifest
-        };
+        let position = &mut state.position;
+        position.manifest.device = computed_by(recipe, device)?;
+        position.manifest.data = DataSummary::of(dataset);
+        if recipe.epochs > position.recipe.epochs {
+            // Whoever asks for more epochs wants them, although the run had stopped early.
+            position.stopping.since = 0;
+        }
+        let at = (recipe, device, sight);
+        Self::at(
+            at,
+            images,
+            engine,
+            Arc::new(folder),
+            Arc::new(state),
+            best,
+            epochs,
+        )
+    }
+
+    /// A run at `state`.
+    fn at(
+        (recipe, device, sight): (&'a Recipe, &'a Device, Sight),
+        [train, validation]: [Images; 2],
+        engine: Box<dyn Engine>,
+        folder: Arc<RunFolder>,
+        state: Arc<State>,
+        best: Weights,
+        epochs: Vec<EpochReport>,
+    ) -> Result<Self, TrainError> {
+        let position = &state.position;
+        let latent_use = epochs.last().map(|epoch: &EpochReport| LatentUse {
+            kl_per_dimension: epoch.kl_per_dimension.clone(),
+            active_units: epoch.active_units,
+            mutual_information: epoch.mutual_information,
+        });
         Ok(Self {
             recipe,
             device,
+            validation_labels: sight.labels(&validation)?,
             sight,
             train,
             validation,
             engine,
             writer: Writer::start(Arc::clone(&folder)),
             folder,
-            last_checkpoint: (Instant::now(), manifest.steps),
-            manifest,
+            last_checkpoint: (Instant::now(), position.manifest.steps),
+            manifest: position.manifest.clone(),
             epochs,
             best,
             epoch: position.epoch,
-            losses,
+            losses: state.losses.clone(),
+            plateau: position.plateau,
+            stopping: position.stopping,
+            lr_scale: position.lr_scale,
+            rollbacks: position.rollbacks,
+            latent_use,
+            last_good: state,
         })
     }
 
-    /// Trains until all epochs are done or `interrupted` is set, saving after every epoch, at checkpoints and at the end.
+    /// Trains until all epochs are done, no more are worth it, or `interrupted` is set, saving after every epoch, at
+    /// checkpoints and at the end.
     ///
     /// # Errors
     /// If the device fails, the loss diverges, or the folder cannot be written; what was saved before stays.
@@ -200,34 +292,94 @@ impl<'a> Training<'a> {
         let start = Instant::now();
         let seconds_before = self.manifest.seconds;
         let mut outcome = Outcome::Finished;
-        while self.epoch <= self.recipe.epochs {
-            let images_per_second = self.train_epoch(interrupted, &mut on_event)?;
+        while self.epoch <= self.recipe.epochs && !self.is_stopped() {
+            let epoch = self.epoch(interrupted, &mut on_event);
             self.manifest.seconds = seconds_before + start.elapsed().as_secs_f64();
-            let Some(images_per_second) = images_per_second else {
-                outcome = Outcome::Interrupted;
-                break;
+            let (report, snapshot) = match epoch {
+                Ok(Some(epoch)) => epoch,
+                Ok(None) => {
+                    outcome = Outcome::Interrupted;
+                    break;
+                }
+                Err(TrainError::Diverged(divergence)) => {
+                    on_event(Event::Notice(self.recover(divergence)?));
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            self.manifest.epochs = self.epoch;
-            let snapshot = self.engine.snapshot()?;
-            let report = self.validate(images_per_second, &snapshot.weights)?;
             self.folder.log(&report)?;
-            self.epochs.push(report);
+            self.epochs.push(report.clone());
             self.epoch += 1;
             self.losses.clear();
             self.checkpoint(snapshot)?;
             on_event(Event::Epoch(report));
+            if let Some(notice) = self.latent_notice() {
+                on_event(Event::Notice(notice));
+            }
         }
         if outcome == Outcome::Interrupted {
-            let snapshot = self.engine.snapshot()?;
+            let snapshot = self.snapshot()?;
             if self.manifest.best_epoch == 0 {
-                self.write_best(snapshot.weights.clone())?;
+                self.write_best(self.evaluated(&snapshot))?;
             }
             self.checkpoint(snapshot)?;
+        } else if self.is_stopped() && self.epoch <= self.recipe.epochs {
+            on_event(Event::Notice(format!(
+                "stopped early: {} was no better for {} epochs",
+                self.recipe.best_by, self.stopping.since
+            )));
         }
         self.writer.finish()?;
         let manifest = self.manifest.clone();
         self.draw()?;
         Ok((manifest, outcome))
+    }
+
+    /// What is left of an epoch, and its validation; none if interrupted.
+    fn epoch(
+        &mut self,
+        interrupted: &AtomicBool,
+        on_event: &mut impl FnMut(Event),
+    ) -> Result<Option<(EpochReport, Snapshot)>, TrainError> {
+        let Some(images_per_second) = self.train_epoch(interrupted, on_event)? else {
+            return Ok(None);
+        };
+        self.manifest.epochs = self.epoch;
+        let snapshot = self.snapshot()?;
+        let report = self.validate(images_per_second, &snapshot)?;
+        Ok(Some((report, snapshot)))
+    }
+
+    /// The places of the training images in the order of this epoch.
+    fn order(&self) -> Vec<u32> {
+        Generator::new(self.recipe.seed, Stream::Shuffle)
+            .permutation(self.epoch as u64, self.train.count() as u32)
+    }
+
+    /// Rows of the training images at `places`.
+    fn rows(&self, places: &[u32]) -> Vec<u32> {
+        let rows = places.iter().map(|&place| self.train.rows[place as usize]);
+        rows.collect()
+    }
+
+    /// Steps of an epoch.
+    fn steps_per_epoch(&self) -> u64 {
+        self.train.count().div_ceil(self.recipe.step_size()) as u64
+    }
+
+    /// The step `number`, counted from 0 over the whole run.
+    fn step(&self, number: u64) -> Step {
+        let steps = self.steps_per_epoch();
+        let recipe = self.recipe;
+        let factor = recipe
+            .lr_schedule
+            .factor(number, steps, recipe.epochs, &self.plateau);
+        Step {
+            number,
+            lr: recipe.lr as f32 * factor * self.lr_scale,
+            weighting: recipe.weighting(number, steps),
+            piece: recipe.batch_size,
+        }
     }
 
     /// What is left of one pass over the training images: images per second, or `None` if interrupted.
@@ -236,10 +388,8 @@ impl<'a> Training<'a> {
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
     ) -> Result<Option<f64>, TrainError> {
-        let order: Arc<[u32]> = Generator::new(self.recipe.seed, Stream::Shuffle)
-            .permutation(self.epoch as u64, self.train.count() as u32)
-            .into();
-        let batches: Vec<&[u32]> = order.chunks(self.recipe.batch_size).collect();
+        let order: Arc<[u32]> = self.order().into();
+        let batches: Vec<&[u32]> = order.chunks(self.recipe.step_size()).collect();
         let done = self.losses.len();
         let first_image: usize = batches.iter().take(done).map(|batch| batch.len()).sum();
         let prefetch = self.recipe.stream.then(|| {
@@ -254,12 +404,8 @@ impl<'a> Training<'a> {
                 self.take_losses(Wait::ForAll)?;
                 return Ok(None);
             }
-            let rows: Vec<u32> = batch
-                .iter()
-                .map(|&place| self.train.rows[place as usize])
-                .collect();
-            let beta = self.recipe.beta as f32;
-            self.engine.train_step(&rows, self.manifest.steps, beta)?;
+            let step = self.step(self.manifest.steps);
+            self.engine.train_step(&self.rows(batch), &step)?;
             self.manifest.steps += 1;
             given += batch.len();
             if let Some(prefetch) = &prefetch {
@@ -268,7 +414,7 @@ impl<'a> Training<'a> {
             let is_last = index + 1 == batches.len();
             if !is_last && self.is_checkpoint_due() {
                 self.take_losses(Wait::ForAll)?;
-                let snapshot = self.engine.snapshot()?;
+                let snapshot = self.snapshot()?;
                 self.checkpoint(snapshot)?;
             }
             if last_read.elapsed() < READ_INTERVAL && !is_last {
@@ -286,6 +432,8 @@ impl<'a> Training<'a> {
                 step: self.losses.len(),
                 steps: batches.len(),
                 train: mean(&self.losses, &batches),
+                beta: step.weighting.beta,
+                lr: step.lr,
                 images_per_second: (seen - first_image) as f64 / start.elapsed().as_secs_f64(),
             };
             self.folder.log(&progress)?;
@@ -295,71 +443,31 @@ impl<'a> Training<'a> {
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {
-        for step in self.engine.take_losses(wait)? {
-            self.losses.push(step);
-            if !step.total(1.0).is_finite() {
-                return Err(TrainError::Diverged {
-                    epoch: self.epoch,
-                    step: self.losses.len(),
-                    losses: step,
-                });
+        for losses in self.engine.take_losses(wait)? {
+            self.losses.push(losses);
+            let is_good = [losses.loss, losses.recon, losses.kl]
+                .iter()
+                .all(|x| x.is_finite());
+            if !is_good {
+                return Err(self.diverged(Some(losses), None));
             }
         }
         Ok(())
     }
 
-    fn validate(
-        &mut self,
-        images_per_second: f64,
-        weights: &Weights,
-    ) -> Result<EpochReport, TrainError> {
-        let epoch = self.epoch;
-        let validation = self.evaluate()?;
-        let loss = validation.total(self.recipe.beta as f32);
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged {
-                epoch,
-                step: 0,
-                losses: validation,
-            });
-        }
-        let is_best = self
-            .manifest
-            .best_validation_loss
-            .is_none_or(|best| loss < best);
-        if is_best {
-            self.manifest.best_epoch = epoch;
-            self.manifest.best_validation_loss = Some(loss);
-            self.write_best(weights.clone())?;
-        }
-        let sizes = self.batch_sizes();
-        Ok(EpochReport {
-            epoch,
-            train: self.losses.iter().copied().zip(sizes).collect(),
-            validation,
-            images_per_second,
-            is_best,
+    /// All that training has changed so far.
+    fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
+        self.engine.snapshot().map_err(|error| match error {
+            EngineError::Weights(bad @ WeightsError::NotFinite { .. }) => {
+                self.diverged(None, Some(bad.to_string()))
+            }
+            error => error.into(),
         })
     }
 
-    /// Images in each batch of an epoch.
-    fn batch_sizes(&self) -> impl Iterator<Item = usize> + use<> {
-        let (count, batch) = (self.train.count(), self.recipe.batch_size);
-        (0..count)
-            .step_by(batch)
-            .map(move |first| batch.min(count - first))
-    }
-
-    /// The mean losses of all validation images, damaged as those of training.
-    fn evaluate(&mut self) -> Result<Losses, TrainError> {
-        let batches = batches(self.validation.count()).map(|places| {
-            let (images, damaged) = self.sight.damaged(&self.validation, &places)?;
-            let losses = self
-                .engine
-                .evaluate(&images, damaged.as_deref(), places[0])?;
-            Ok((losses, places.len()))
-        });
-        batches.collect()
+    /// The weights that are judged and saved.
+    fn evaluated(&self, snapshot: &Snapshot) -> Weights {
+        snapshot.evaluated(&self.recipe.optimizer_config()).clone()
     }
 
     fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
@@ -384,101 +492,123 @@ impl<'a> Training<'a> {
 
     fn checkpoint(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
         self.last_checkpoint = (Instant::now(), self.manifest.steps);
-        let state = self.state(snapshot)?;
-        let scaling = self.sight.scaling().cloned();
-        self.writer
-            .write(move |folder| folder.write_state(&state, scaling.as_ref()))
-    }
-
-    fn state(&self, snapshot: Snapshot) -> Result<State, TrainError> {
-        Ok(State {
+        let state = Arc::new(State {
             position: Position {
                 format_version: FORMAT_VERSION,
                 recipe: self.recipe.clone(),
                 manifest: self.manifest.clone(),
                 epoch: self.epoch,
                 metrics_bytes: self.folder.metrics_bytes()?,
+                plateau: self.plateau,
+                stopping: self.stopping,
+                lr_scale: self.lr_scale,
+                rollbacks: self.rollbacks,
             },
             losses: self.losses.clone(),
             snapshot,
-        })
-    }
-
-    /// All pictures, of the best weights.
-    fn draw(self) -> Result<(), TrainError> {
-        // Two engines at a time may be more than the device holds.
-        drop(self.engine);
-        let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
-        write(
-            "loss.png",
-            plots::loss(&self.epochs, self.recipe.beta as f32)?,
-        )?;
-        let model = self.recipe.model();
-        let setup = self.recipe.setup(&model, &self.best);
-        let mut engine = self
-            .device
-            .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
-        let nobody = |_: vae_data::Progress<'_>| {};
-        let mut inference = Inference::new(engine.as_mut(), self.recipe, &self.sight, &nobody);
-        let means = inference.encode(&self.validation)?.mu;
-        write(
-            "latent.png",
-            plots::latent(&means, self.recipe.latent, &self.validation)?,
-        )?;
-        if self.recipe.image.is_table() {
-            return Ok(());
-        }
-        write(
-            "samples.png",
-            samples(&mut inference, self.recipe.seed, 100)?.png()?,
-        )?;
-        let shown: Vec<u32> = (0..self.validation.count().min(40) as u32).collect();
-        write(
-            "reconstructions.png",
-            reconstructions(&mut inference, &self.validation.subset(&shown))?.png()?,
-        )?;
-        if self.recipe.latent == 2 {
-            write(
-                "manifold.png",
-                manifold(&mut inference, [0, 1], MANIFOLD_SIDE)?.png()?,
-            )?;
-        }
-        Ok(())
+        });
+        self.last_good = Arc::clone(&state);
+        let scaling = self.sight.scaling().cloned();
+        self.writer
+            .write(move |folder| folder.write_state(&state, scaling.as_ref()))
     }
 }
 
-/// Side of the manifold grid: the article's.
-const MANIFOLD_SIDE: usize = 15;
+/// Fresh weights, with what `train`, the training images as the model sees them, say of them.
+fn initial_weights(recipe: &Recipe, train: &Images) -> Weights {
+    let model = recipe.model();
+    let mut weights = Weights::initial(&model, recipe.seed);
+    let learns_spread = matches!(
+        model.likelihood.spread(),
+        Some(Spread::Learned | Spread::PerDimension)
+    );
+    let starts_at_data = recipe.output_bias == OutputBias::Data;
+    let shown = match recipe.prior {
+        PriorText::Vamp(inputs) => inputs,
+        PriorText::Normal | PriorText::Mixture(_) => 0,
+    };
+    if !(learns_spread || starts_at_data || shown > 0) {
+        return weights;
+    }
+    let data = data_start(train, shown, recipe.seed);
+    weights.start_from(&model, &data);
+    if starts_at_data {
+        weights.start_output_from(&model, &data);
+    }
+    weights
+}
 
-/// An engine that goes on from `snapshot`, and the images as it sees them: training and validation.
+/// Mean and deviation of each pixel, and `shown` of the images, drawn.
+fn data_start(train: &Images, shown: usize, seed: u64) -> DataStart {
+    let count = train.count() as f64;
+    let mut sums = vec![[0.0; 2]; train.image_length()];
+    train.each(|_, values| {
+        for ([sum, squares], &x) in sums.iter_mut().zip(values) {
+            *sum += f64::from(x);
+            *squares += f64::from(x) * f64::from(x);
+        }
+    });
+    let moments = sums.iter().map(|[sum, squares]| {
+        let mean = sum / count;
+        (
+            mean as f32,
+            (squares / count - mean * mean).max(0.0).sqrt() as f32,
+        )
+    });
+    let (means, deviations) = moments.unzip();
+    let order = Generator::new(seed, Stream::Init).permutation(u64::MAX, train.count() as u32);
+    let places: Vec<u32> = order.into_iter().cycle().take(shown).collect();
+    DataStart {
+        means,
+        deviations,
+        images: train.gather(&places),
+    }
+}
+
+/// An engine that goes on from `snapshot` with the images `train`, as it sees them.
 fn prepare(
     recipe: &Recipe,
     sight: &Sight,
-    dataset: &Dataset,
+    train: &Images,
     device: &Device,
     Snapshot { weights, moments }: &Snapshot,
-) -> Result<(Box<dyn Engine>, [Images; 2]), TrainError> {
-    let train = sight.train(&dataset.train)?;
-    let validation = sight.try_on(&dataset.validation)?;
+) -> Result<Box<dyn Engine>, TrainError> {
     let model = recipe.model();
     let setup = vae_model::EngineSetup {
         moments,
         ..recipe.setup(&model, weights)
     };
-    let batch = recipe.batch_size.max(EVALUATION_BATCH);
+    let batch = recipe.batch_size.max(evaluation_batch(recipe));
     let mut engine = device.engine(&setup, recipe.engine, batch)?;
+    let mut labels = vec![0; train.array.rows()];
+    for (&row, class) in train.rows.iter().zip(sight.labels(train)?) {
+        labels[row as usize] = class;
+    }
     engine.train_on(TrainingImages {
         bytes: train.array.pixels.clone(),
         is_float: train.array.element == Element::F32,
+        labels,
+        count: train.count(),
         binarize: recipe.binarize == Binarize::Dynamic,
-        corruption: sight.corruption(&train)?,
+        corruption: sight.corruption(train)?,
     })?;
-    Ok((engine, [train, validation]))
+    Ok(engine)
+}
+
+/// Images per call of an evaluation, each of which is decoded as often as the objective draws.
+fn evaluation_batch(recipe: &Recipe) -> usize {
+    (EVALUATION_BATCH / recipe.objective().samples).max(1)
 }
 
 /// The device and the engine, in words.
 fn computed_by(recipe: &Recipe, device: &Device) -> Result<String, TrainError> {
-    let route = device.route(recipe.engine, &recipe.model(), recipe.optimizer)?;
+    let model = recipe.model();
+    let route = device.route(
+        recipe.engine,
+        &model,
+        &recipe.objective(),
+        &recipe.optimizer_config(),
+    )?;
     Ok(format!("{device}; engine: {route}"))
 }
 
@@ -487,10 +617,10 @@ fn mean(losses: &[Losses], batches: &[&[u32]]) -> Losses {
     losses.iter().copied().zip(sizes).collect()
 }
 
-/// The places of `count` images in batches.
-pub(crate) fn batches(count: usize) -> impl Iterator<Item = Vec<u32>> {
+/// The places of `count` images in batches of `size`.
+pub(crate) fn batches(count: usize, size: usize) -> impl Iterator<Item = Vec<u32>> {
     let count = count as u32;
     (0..count)
-        .step_by(EVALUATION_BATCH)
-        .map(move |first| (first..count).take(EVALUATION_BATCH).collect())
+        .step_by(size)
+        .map(move |first| (first..count).take(size).collect())
 }

@@ -4,7 +4,7 @@ use vae_kernels::executor::TrainingProgram;
 use vae_kernels::program::{
     Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program,
 };
-use vae_model::{ModelConfig, TrainingImages};
+use vae_model::{Batch, ModelConfig, Spread, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of [`ModelConfig::layers`].
 #[derive(Clone, Debug)]
@@ -53,11 +53,12 @@ impl Arena {
 impl Layers {
     pub(super) fn new(config: &ModelConfig) -> Self {
         let mut arena = Arena::default();
-        let widths = config.hidden.iter().copied();
-        let (encoder, features) = arena.hidden(config.pixels, widths.clone());
+        let pixels = config.pixels();
+        let (encoder, features) = arena.hidden(pixels, config.hidden.iter().copied());
         let posterior = arena.layer(features, config.latent, 2);
-        let (decoder, features) = arena.hidden(config.latent, widths.rev());
-        let output = arena.layer(features, config.pixels, 1);
+        let widths = config.decoder_hidden.iter().copied();
+        let (decoder, features) = arena.hidden(config.latent, widths);
+        let output = arena.layer(features, pixels, 1);
         Self {
             encoder,
             posterior,
@@ -71,11 +72,20 @@ impl Layers {
                 vae_model::Activation::LeakyRelu => Activation::LeakyRelu,
                 vae_model::Activation::Softplus => Activation::Softplus,
             },
-            likelihood: match config.likelihood {
-                vae_model::Likelihood::Bernoulli => Likelihood::Bernoulli,
-                vae_model::Likelihood::Gaussian { sigma } => Likelihood::Gaussian { sigma },
-            },
+            // `FusedEngine::lacks` keeps the others away.
+            likelihood: likelihood(config).unwrap_or(Likelihood::Bernoulli),
         }
+    }
+}
+
+/// The likelihood of `config`, if there are passes for it.
+pub(super) const fn likelihood(config: &ModelConfig) -> Option<Likelihood> {
+    match config.likelihood {
+        vae_model::Likelihood::Bernoulli => Some(Likelihood::Bernoulli),
+        vae_model::Likelihood::Gaussian(Spread::Fixed(sigma)) => {
+            Some(Likelihood::Gaussian { sigma })
+        }
+        _ => None,
     }
 }
 
@@ -87,12 +97,12 @@ pub(super) struct EncodePlan {
     pub(super) posterior: Buffer,
 }
 
-/// Latents to mean images.
+/// Latents to what the likelihood takes.
 #[derive(Debug)]
 pub(super) struct DecodePlan {
     pub(super) program: Program,
     pub(super) z: Buffer,
-    pub(super) means: Buffer,
+    pub(super) output: Buffer,
 }
 
 /// Images to the loss, and on to every gradient.
@@ -142,18 +152,15 @@ pub(super) fn decode(layers: &Layers) -> DecodePlan {
     let mut program = Program::default();
     let z = program.buffer(inputs(&layers.decoder, layers.output));
     let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
-    let means = program.buffer(layers.output.width());
+    let output = program.buffer(layers.output.width());
     program.passes.push(Pass::DenseForward {
         layer: layers.output,
         input: decoded.features(),
-        output: means,
-        activation: match layers.likelihood {
-            Likelihood::Bernoulli => Activation::Sigmoid,
-            Likelihood::Gaussian { .. } => Activation::Identity,
-        },
+        output,
+        activation: Activation::Identity,
         slope: None,
     });
-    DecodePlan { program, z, means }
+    DecodePlan { program, z, output }
 }
 
 pub(super) fn nll(layers: &Layers) -> NllPlan {
@@ -222,6 +229,48 @@ pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
 }
 
 impl LossPlan {
+    /// That of undamaged or of damaged images, as `batch` is.
+    pub(super) const fn of<'a>([plain, denoising]: [&'a Self; 2], batch: &Batch<'_>) -> &'a Self {
+        match batch.corrupted {
+            Some(_) => denoising,
+            None => plain,
+        }
+    }
+
+    /// What `batch` fills.
+    pub(super) fn inputs<'a>(&self, batch: &Batch<'a>) -> Vec<(Buffer, &'a [f32])> {
+        let corrupted = batch.corrupted.map(|corrupted| (self.seen, corrupted));
+        [(self.images, batch.images)]
+            .into_iter()
+            .chain(corrupted)
+            .collect()
+    }
+
+    /// The matrices that the forward passes fill, by the names of their layers in `config`.
+    pub(super) fn names(&self, config: &ModelConfig) -> Vec<(String, Buffer)> {
+        let mut names = vec![("images".to_owned(), self.seen)];
+        let layers = config.parameters().into_iter();
+        let layers = layers.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
+        let mut layers = layers
+            .filter(|name| name != "log_var")
+            .map(|name| match &name[..] {
+                // One matrix.
+                "mu" => "mu and log_var".to_owned(),
+                _ => name,
+            });
+        for pass in &self.forward.passes {
+            match *pass {
+                Pass::DenseForward { output, .. } => names.extend(layers.next().zip(Some(output))),
+                Pass::SampleKlForward { z, kl, .. } => {
+                    names.extend([("kl".to_owned(), kl), ("z".to_owned(), z)]);
+                }
+                Pass::DenseNll { recon, .. } => names.push(("recon".to_owned(), recon)),
+                _ => {}
+            }
+        }
+        names
+    }
+
     /// The program of a training step, whose images come out of the data set.
     pub(super) fn training(&self, from: &TrainingImages) -> TrainingProgram {
         let mut program = self.program.clone();

@@ -1,124 +1,396 @@
 //! Completes a patch with the defaults and checks it against the data.
 
-use vae_data::Dataset;
-use vae_model::{Optimizer, OptimizerConfig};
+use vae_data::{Dataset, Scale};
+use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
-use super::{LikelihoodName, Recipe, RecipePatch, SIGMA};
-use crate::TrainError;
+use super::{
+    Binarize, Capacity, FreeBitsText, LikelihoodName, ObjectiveName, PriorText, Recipe,
+    RecipePatch, Sigma,
+};
+use crate::{Metric, TrainError};
+
+/// `setting: expected .., found ..`
+fn wrong(setting: &'static str, expected: impl Into<String>, found: impl ToString) -> TrainError {
+    TrainError::Setting {
+        setting,
+        expected: expected.into(),
+        found: found.to_string(),
+    }
+}
+
+/// Refuses what does not hold.
+fn ensure(holds: bool, error: impl FnOnce() -> TrainError) -> Result<(), TrainError> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
+/// Gives a setting its default where it belongs, and refuses it elsewhere.
+fn belongs<T: Clone + serde::Serialize>(
+    setting: &'static str,
+    value: &mut Option<T>,
+    default: Option<T>,
+    belongs_to: &str,
+) -> Result<(), TrainError> {
+    if let (Some(found), None) = (&*value, &default) {
+        let found = toml::Value::try_from(found).map_or_else(|_| setting.into(), |x| x.to_string());
+        return Err(wrong(
+            setting,
+            format!("none without {belongs_to}"),
+            found.trim_matches('"'),
+        ));
+    }
+    *value = value.take().or(default);
+    Ok(())
+}
+
+/// Weight of the maximum mean discrepancy if nothing is said.
+const MMD_WEIGHT: f64 = 100.0;
+/// Of the objective `capacity` if nothing is said: nats that Burgess et al. 2018 end at.
+const CAPACITY: f64 = 25.0;
+/// Draws of importance-weighted objectives if nothing is said: the fewest of Burda et al. 2016 that are not one.
+const IMPORTANCE_SAMPLES: usize = 5;
 
 impl Recipe {
     /// Completes `patch` with the defaults and checks it against the data.
     ///
     /// # Errors
-    /// If a setting is out of range, or the patch was made for images of another size.
+    /// If a setting is out of range, or the patch was made for other data.
     pub fn resolve(patch: RecipePatch, dataset: &Dataset) -> Result<Self, TrainError> {
         let found = dataset.train.shape();
-        let wrong = |setting, expected: &str, found: String| {
-            Err(TrainError::Setting {
-                setting,
-                expected: expected.to_owned(),
-                found,
-            })
-        };
         if let Some(expected) = patch.image.filter(|expected| *expected != found) {
             let expected = format!("{expected} as the config says");
-            return wrong("image", &expected, format!("{found} in {}", dataset.name));
+            return Err(wrong(
+                "image",
+                expected,
+                format!("{found} in {}", dataset.name),
+            ));
         }
         let patch = RecipePatch {
             image: Some(found),
-            ..patch.over(RecipePatch::defaults())
+            ..patch.over_defaults()
         };
         let Some(mut recipe) = patch.complete() else {
-            return wrong("config", "every setting", "one without a default".into());
+            return Err(wrong("config", "every setting", "one without a default"));
         };
-        let defaults = OptimizerConfig::new(recipe.optimizer, 0.0);
-        for (setting, value, default, belongs_to) in [
-            (
-                "sigma",
-                &mut recipe.sigma,
-                (recipe.likelihood == LikelihoodName::Gaussian).then_some(SIGMA),
-                "likelihood gaussian",
-            ),
-            (
-                "weight_decay",
-                &mut recipe.weight_decay,
-                (recipe.optimizer == Optimizer::Adamw).then_some(short(defaults.weight_decay)),
-                "optimizer adamw",
-            ),
-            (
-                "momentum",
-                &mut recipe.momentum,
-                (recipe.optimizer == Optimizer::Sgd).then_some(short(defaults.momentum)),
-                "optimizer sgd",
-            ),
-        ] {
-            match (*value, default) {
-                (Some(found), None) => {
-                    return wrong(
-                        setting,
-                        &format!("none without {belongs_to}"),
-                        found.to_string(),
-                    );
-                }
-                (found, default) => *value = found.or(default),
-            }
-        }
-        if recipe.hidden.contains(&0) {
-            return wrong(
-                "hidden",
-                "widths of at least 1",
-                format!("{:?}", recipe.hidden),
-            );
-        }
-        for (setting, value) in [
-            ("latent", recipe.latent),
-            ("batch_size", recipe.batch_size),
-            ("epochs", recipe.epochs),
-        ] {
-            if value == 0 {
-                return wrong(setting, "at least 1", "0".into());
-            }
-        }
-        if !is_positive(recipe.lr) {
-            return wrong("lr", "a number above 0", recipe.lr.to_string());
-        }
-        for (setting, value) in [("sigma", recipe.sigma), ("clip_norm", recipe.clip_norm)] {
-            if let Some(found) = value.filter(|value| !is_positive(*value)) {
-                return wrong(setting, "a number above 0", found.to_string());
-            }
-        }
-        for (setting, value) in [
-            ("weight_decay", recipe.weight_decay),
-            ("momentum", recipe.momentum),
-        ] {
-            if let Some(found) = value.filter(|value| !(0.0..1.0).contains(value)) {
-                return wrong(setting, "a number from 0 to below 1", found.to_string());
-            }
-        }
-        if !(recipe.beta == 0.0 || is_positive(recipe.beta)) {
-            return wrong("beta", "a number of at least 0", recipe.beta.to_string());
-        }
-        if let Some(found) = recipe.val_fraction.filter(|x| !(*x > 0.0 && *x < 1.0)) {
-            return wrong(
-                "val_fraction",
-                "a number above 0 and below 1",
-                found.to_string(),
-            );
-        }
+        recipe.resolve_labels(dataset)?;
+        recipe.resolve_defaults()?;
+        recipe.check_numbers()?;
+        recipe.check_network()?;
+        recipe.check_likelihood()?;
+        recipe.check_objective()?;
         if let (Some(_), Some(data)) = (recipe.val_fraction, &recipe.val_data) {
-            return wrong("val_fraction", "none beside val_data", data.clone());
-        }
-        if !is_positive(recipe.checkpoint_minutes) {
-            let found = recipe.checkpoint_minutes.to_string();
-            return wrong("checkpoint_minutes", "a number above 0", found);
-        }
-        if recipe.checkpoint_steps == Some(0) {
-            return wrong("checkpoint_steps", "at least 1", "0".into());
+            return Err(wrong("val_fraction", "none beside val_data", data));
         }
         if let Some(corrupt) = recipe.corrupt {
             corrupt.on(recipe.image, false)?;
         }
         Ok(recipe)
+    }
+
+    /// The classes that a conditional model knows.
+    fn resolve_labels(&mut self, dataset: &Dataset) -> Result<(), TrainError> {
+        if !self.conditional {
+            self.classes.clear();
+            return Ok(());
+        }
+        let found = dataset.train.class_names();
+        ensure(!found.is_empty(), || {
+            let expected = "samples with labels (--labels names a column, array or file of them)";
+            wrong("conditional", expected, format!("none in {}", dataset.name))
+        })?;
+        ensure(self.classes.is_empty() || self.classes == found, || {
+            let expected = format!("{} as the config says", self.classes.join(", "));
+            wrong(
+                "classes",
+                expected,
+                format!("{} in {}", found.join(", "), dataset.name),
+            )
+        })?;
+        self.classes = found.to_vec();
+        Ok(())
+    }
+
+    /// Defaults that depend on other settings.
+    fn resolve_defaults(&mut self) -> Result<(), TrainError> {
+        let sigma = self.likelihood.default_sigma();
+        belongs(
+            "sigma",
+            &mut self.sigma,
+            sigma,
+            "a likelihood of a width: gaussian, laplace, discretized-logistic or negative-binomial",
+        )?;
+
+        let defaults = OptimizerConfig::new(self.optimizer);
+        let is_sgd = self.optimizer == Optimizer::Sgd;
+        let momentum = is_sgd.then_some(short(defaults.momentum));
+        belongs("momentum", &mut self.momentum, momentum, "optimizer sgd")?;
+        let eps = self.optimizer.eps().map(short);
+        belongs("eps", &mut self.eps, eps, "an optimizer with a root")?;
+        if self.optimizer == Optimizer::Adamw {
+            self.weight_decay = self.weight_decay.or(Some(short(defaults.weight_decay)));
+        }
+
+        let has_mmd = self.objective == ObjectiveName::InfoVae;
+        let weight = has_mmd.then_some(MMD_WEIGHT);
+        belongs(
+            "mmd_weight",
+            &mut self.mmd_weight,
+            weight,
+            "objective info-vae",
+        )?;
+        let kernel = has_mmd.then_some(MmdKernel::Imq);
+        belongs(
+            "mmd_kernel",
+            &mut self.mmd_kernel,
+            kernel,
+            "objective info-vae",
+        )?;
+        let capacity = (self.objective == ObjectiveName::Capacity).then_some(Capacity {
+            nats: CAPACITY,
+            span: None,
+        });
+        belongs(
+            "capacity",
+            &mut self.capacity,
+            capacity,
+            "objective capacity",
+        )?;
+
+        let is_weighted = matches!(self.objective, ObjectiveName::Iwae | ObjectiveName::Dreg);
+        let samples = if is_weighted { IMPORTANCE_SAMPLES } else { 1 };
+        self.samples = self.samples.or(Some(samples));
+        let has_closed_form = self.prior == PriorText::Normal
+            && !is_weighted
+            && self.objective != ObjectiveName::BetaTcvae;
+        let kl = if has_closed_form {
+            KlEstimate::Analytic
+        } else {
+            KlEstimate::Sampled
+        };
+        ensure(
+            has_closed_form || self.kl != Some(KlEstimate::Analytic),
+            || {
+                let expected =
+                    "sampled with a learned prior or the objectives iwae, dreg and beta-tcvae";
+                wrong("kl", expected, "analytic")
+            },
+        )?;
+        self.kl = self.kl.or(Some(kl));
+
+        if self.likelihood.is_count() && self.scale == Scale::Auto {
+            self.scale = Scale::None;
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<(), TrainError> {
+        for (setting, value) in [
+            ("latent", self.latent),
+            ("batch_size", self.batch_size),
+            ("accumulate", self.accumulate),
+            ("epochs", self.epochs),
+            ("samples", self.samples.unwrap_or(1)),
+            ("kernel", self.kernel),
+            ("stride", self.stride),
+            ("group_norm", self.group_norm.unwrap_or(1)),
+            (
+                "checkpoint_steps",
+                self.checkpoint_steps
+                    .map_or(1, |steps| steps.min(1) as usize),
+            ),
+        ] {
+            ensure(value > 0, || wrong(setting, "at least 1", value))?;
+        }
+        let sigma = match self.sigma {
+            Some(Sigma::Fixed(sigma)) => Some(sigma),
+            Some(Sigma::Named(_)) | None => None,
+        };
+        for (setting, value) in [
+            ("lr", Some(self.lr)),
+            ("sigma", sigma),
+            ("eps", self.eps),
+            ("clip_norm", self.clip_norm),
+            ("clip_value", self.clip_value),
+            ("mmd_weight", self.mmd_weight),
+            ("checkpoint_minutes", Some(self.checkpoint_minutes)),
+        ] {
+            if let Some(found) = value.filter(|value| !is_positive(*value)) {
+                return Err(wrong(setting, "a number above 0", found));
+            }
+        }
+        for (setting, value) in [
+            ("weight_decay", self.weight_decay),
+            ("momentum", self.momentum),
+        ] {
+            if let Some(found) = value.filter(|value| !(0.0..1.0).contains(value)) {
+                return Err(wrong(setting, "a number from 0 to below 1", found));
+            }
+        }
+        for (setting, value) in [("val_fraction", self.val_fraction), ("ema", self.ema)] {
+            if let Some(found) = value.filter(|x| !(*x > 0.0 && *x < 1.0)) {
+                return Err(wrong(setting, "a number above 0 and below 1", found));
+            }
+        }
+        ensure(self.beta == 0.0 || is_positive(self.beta), || {
+            wrong("beta", "a number of at least 0", self.beta)
+        })?;
+        ensure(
+            self.clip_norm.is_none() || self.clip_value.is_none(),
+            || {
+                wrong(
+                    "clip_value",
+                    "none beside clip_norm",
+                    self.clip_value.unwrap_or_default(),
+                )
+            },
+        )
+    }
+
+    fn check_network(&self) -> Result<(), TrainError> {
+        for (setting, widths) in [
+            ("hidden", Some(&self.hidden)),
+            ("decoder_hidden", self.decoder_hidden.as_ref()),
+            ("channels", Some(&self.channels)),
+        ] {
+            if let Some(found) = widths.filter(|widths| widths.contains(&0)) {
+                return Err(wrong(setting, "widths of at least 1", format!("{found:?}")));
+            }
+        }
+        let model = self.model();
+        let Some(stages) = model.convolutions else {
+            return Ok(());
+        };
+        ensure(!self.image.is_table(), || {
+            wrong(
+                "channels",
+                "none for a table, whose columns are no image",
+                format!("{:?}", self.channels),
+            )
+        })?;
+        ensure(self.kernel >= self.stride, || {
+            wrong(
+                "kernel",
+                format!("at least the stride, {}", self.stride),
+                self.kernel,
+            )
+        })?;
+        let is_odd = self.kernel % 2 == 1;
+        ensure(
+            is_odd || self.upsampling == vae_model::Upsampling::Transposed,
+            || {
+                wrong(
+                    "kernel",
+                    "an odd number with upsampling nearest",
+                    self.kernel,
+                )
+            },
+        )?;
+        ensure(stages.fits(model.image), || {
+            let found = format!(
+                "{} stages of kernel {} and stride {} on {}",
+                self.channels.len(),
+                self.kernel,
+                self.stride,
+                self.image
+            );
+            wrong(
+                "channels",
+                "as few stages as the image can be shrunk by",
+                found,
+            )
+        })
+    }
+
+    fn check_likelihood(&self) -> Result<(), TrainError> {
+        let name = |what: &str| {
+            format!("none with counts (likelihood poisson or negative-binomial), {what}")
+        };
+        if self.likelihood.is_count() {
+            ensure(self.scale == Scale::None, || {
+                wrong(
+                    "scale",
+                    name("which are whole numbers"),
+                    format!("{:?}", self.scale).to_lowercase(),
+                )
+            })?;
+            ensure(self.binarize == Binarize::None, || {
+                wrong(
+                    "binarize",
+                    name("which are not black and white"),
+                    format!("{:?}", self.binarize).to_lowercase(),
+                )
+            })?;
+            if let Some(corrupt) = self.corrupt {
+                return Err(wrong("corrupt", name("which must stay counts"), corrupt));
+            }
+        }
+        ensure(
+            self.likelihood != LikelihoodName::DiscretizedLogistic
+                || self.binarize == Binarize::None,
+            || {
+                let found = format!("{:?}", self.binarize).to_lowercase();
+                wrong(
+                    "binarize",
+                    "none with likelihood discretized-logistic, whose pixels are bytes",
+                    found,
+                )
+            },
+        )
+    }
+
+    fn check_objective(&self) -> Result<(), TrainError> {
+        let objective = self.objective();
+        let is_normal = self.prior == PriorText::Normal;
+        let needs_normal = matches!(
+            self.objective,
+            ObjectiveName::BetaTcvae | ObjectiveName::InfoVae
+        );
+        ensure(is_normal || !needs_normal, || {
+            wrong(
+                "prior",
+                "normal with the objectives beta-tcvae and info-vae",
+                self.prior,
+            )
+        })?;
+        let is_vamp = matches!(self.prior, PriorText::Vamp(_));
+        ensure(!(is_vamp && self.conditional), || {
+            wrong(
+                "prior",
+                "normal or mixture:10 of a conditional model, for a VampPrior's images have no labels",
+                self.prior,
+            )
+        })?;
+        ensure(
+            self.objective != ObjectiveName::BetaTcvae || objective.samples == 1,
+            || wrong("samples", "1 with objective beta-tcvae", objective.samples),
+        )?;
+        if let Some(free_bits) = self.free_bits {
+            let is_elbo = self.objective == ObjectiveName::Elbo;
+            ensure(is_elbo && objective.kl == KlEstimate::Analytic, || {
+                wrong(
+                    "free_bits",
+                    "none but with objective elbo and an analytic KL",
+                    free_bits,
+                )
+            })?;
+            let FreeBitsText(parts) = free_bits;
+            if let vae_model::FreeBitsPer::Group(size) = parts.per {
+                ensure(self.latent.is_multiple_of(size), || {
+                    wrong(
+                        "free_bits",
+                        format!("groups that divide {} latent dimensions", self.latent),
+                        free_bits,
+                    )
+                })?;
+            }
+        }
+        let names = Metric::names(objective.kind);
+        ensure(names.contains(&self.best_by.to_string()), || {
+            wrong(
+                "best_by",
+                format!("one of {}", names.join(", ")),
+                &self.best_by,
+            )
+        })
     }
 }
 
@@ -130,7 +402,10 @@ const fn is_positive(value: f64) -> bool {
 
 /// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.
 fn short(value: f32) -> f64 {
-    (f64::from(value) * 1e6).round() / 1e6
+    value
+        .to_string()
+        .parse()
+        .unwrap_or_else(|_| f64::from(value))
 }
 
 #[cfg(test)]

@@ -1,0 +1,257 @@
+//! Mixtures fitted to latent vectors by expectation maximisation (Dempster, Laird and Rubin 1977).
+//!
+//! The same to the bit for any number of threads: rows are summed in chunks of a fixed size, and chunks in their order.
+
+use std::array;
+
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
+use vae_rng::Generator;
+
+use super::{Mixture, Normal, log_sum_exp};
+
+/// Rows that are summed by one thread: enough to hide the cost of a task, few enough to keep many threads busy.
+const CHUNK: usize = 1024;
+/// Rows that a thread works on at once: enough for their sums not to wait for each other, few enough for registers.
+const LANES: usize = 8;
+/// An iteration that raises the mean log-likelihood by less, nats, is the last.
+const IMPROVEMENT: f64 = 1e-4;
+/// The most iterations.
+const ITERATIONS: usize = 100;
+/// What is added to the variances of a component, as a share of the mean variance of the data: a component that closes
+/// in on rows in a plane stays a normal.
+const RIDGE: f64 = 1e-6;
+/// A component with less than this part of a row stays where it is: its moments would be mostly rounding.
+const EMPTY: f64 = 1e-6;
+
+impl Mixture {
+    /// A mixture of `components` correlated normals fitted to the rows of `z`, `[rows, latent]`. It starts from rows
+    /// that `generator` chooses, by k-means++ (Arthur and Vassilvitskii 2007).
+    ///
+    /// # Errors
+    /// If there are fewer than `components * (latent + 1)` rows, a row holds a number that is not finite, or all rows
+    /// are the same.
+    pub fn fit(
+        z: &[f32],
+        latent: usize,
+        components: usize,
+        generator: Generator,
+    ) -> Result<Self, String> {
+        if latent == 0 || components == 0 || !z.len().is_multiple_of(latent) {
+            return Err(format!(
+                "expected at least one component and rows of at least one number, found {components} components, \
+                 and {} numbers in rows of {latent}",
+                z.len()
+            ));
+        }
+        let rows = z.len() / latent;
+        let needed = components.saturating_mul(latent + 1);
+        if rows < needed {
+            return Err(format!(
+                "expected at least {needed} latent vectors for {components} components in {latent} dimensions, found \
+                 {rows}: use fewer components or more images"
+            ));
+        }
+        if let Some(place) = z.iter().position(|z| !z.is_finite()) {
+            return Err(format!(
+                "expected finite latent vectors, found {} in row {}",
+                z[place],
+                place / latent + 1
+            ));
+        }
+        // Compared exactly: a computed variance of equal rows may be rounding.
+        if z.chunks_exact(latent).all(|row| *row == z[..latent]) {
+            return Err("expected latent vectors that differ, found the same in every row".into());
+        }
+        let ridge = RIDGE * mean_variance(z, latent);
+        let mut mixture = Self::start(z, latent, components, ridge, generator);
+        let mut before = f64::NEG_INFINITY;
+        for _ in 0..ITERATIONS {
+            let (log_likelihood, next) = mixture.iterate(z, ridge);
+            if log_likelihood - before < IMPROVEMENT {
+                break;
+            }
+            (before, mixture) = (log_likelihood, next);
+        }
+        Ok(mixture)
+    }
+
+    /// Equal round normals about rows that are far apart: each is chosen with a probability in proportion to its
+    /// squared distance from the nearest of those before it.
+    fn start(
+        z: &[f32],
+        latent: usize,
+        components: usize,
+        ridge: f64,
+        generator: Generator,
+    ) -> Self {
+        let mut distances = vec![1.0; z.len() / latent];
+        let mut is_first = true;
+        let mut means = Vec::with_capacity(components * latent);
+        for uniform in generator.uniforms(0, 0, components, 1) {
+            let target = f64::from(uniform) * distances.iter().sum::<f64>();
+            let mut below = 0.0;
+            let reached = distances.iter().position(|distance| {
+                below += distance;
+                target < below
+            });
+            // There is none if every row is a mean already.
+            let centre = &z[reached.unwrap_or(0) * latent..][..latent];
+            means.extend_from_slice(centre);
+            let nearest = distances.par_chunks_mut(CHUNK);
+            nearest
+                .zip(z.par_chunks(CHUNK * latent))
+                .for_each(|(distances, rows)| {
+                    for (distance, row) in distances.iter_mut().zip(rows.chunks_exact(latent)) {
+                        let new = squared_distance(row, centre);
+                        *distance = if is_first { new } else { distance.min(new) };
+                    }
+                });
+            is_first = false;
+        }
+        let variance = distances.iter().sum::<f64>() / z.len() as f64 + ridge;
+        let normals = means.chunks_exact(latent).map(|mean| {
+            let mean = mean.iter().copied().map(f64::from).collect();
+            Normal::diagonal(mean, std::iter::repeat_n(variance.ln(), latent))
+        });
+        Self::normalized(vec![0.0; components], normals.collect())
+    }
+
+    /// The mean log-likelihood of the rows of `z`, nats, and the mixture after one iteration.
+    fn iterate(&self, z: &[f32], ridge: f64) -> (f64, Self) {
+        let latent = self.latent();
+        let chunks: Vec<(f64, Vec<f64>)> = z
+            .par_chunks(CHUNK * latent)
+            .map(|rows| self.moments(rows))
+            .collect();
+        let side = latent + 1;
+        let mut log_likelihood = 0.0;
+        let mut moments = vec![0.0; self.normals.len() * side * side];
+        for (chunk_log_likelihood, chunk) in chunks {
+            log_likelihood += chunk_log_likelihood;
+            moments.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+        }
+        let moments = moments.chunks_exact(side * side);
+        let log_weights = moments.clone().map(|moments| moments[0].ln()).collect();
+        let normals = self.normals.iter().zip(moments);
+        let normals = normals.map(|(normal, moments)| maximise(normal, moments, ridge));
+        let rows = (z.len() / latent) as f64;
+        (
+            log_likelihood / rows,
+            Self::normalized(log_weights, normals.collect()),
+        )
+    }
+
+    /// The log-likelihood of the rows of `z`, nats, and the moments of each component: `sum_i r_i d_i d_i^T`, the lower
+    /// triangle of `[latent + 1, latent + 1]`, where `r_i` is the component's responsibility for row `i` and `d_i` is a
+    /// 1 followed by the row's deviation from the component's mean.
+    ///
+    /// The 1 makes room for the count and the means in the same sum; deviations from a mean nearby, not the rows
+    /// themselves, keep the difference of moments that is the covariance free of cancellation.
+    fn moments(&self, z: &[f32]) -> (f64, Vec<f64>) {
+        let latent = self.latent();
+        let side = latent + 1;
+        let components = self.normals.len();
+        let mut deviations = vec![[1.0; LANES]; components * side];
+        let mut scaled = vec![[0.0; LANES]; latent];
+        // Logarithms of w_k N(z_i; m_k, S_k), `[LANES, components]`.
+        let mut terms = vec![0.0; LANES * components];
+        let mut log_likelihood = 0.0;
+        let mut moments = vec![0.0; components * side * side];
+        for rows in z.chunks(LANES * latent) {
+            let normals = self.log_weights.iter().zip(&self.normals);
+            for (component, ((log_weight, normal), deviations)) in
+                normals.zip(deviations.chunks_exact_mut(side)).enumerate()
+            {
+                normal.deviate(rows, &mut deviations[1..]);
+                scaled.copy_from_slice(&deviations[1..]);
+                let log_densities = normal.log_densities(&mut scaled);
+                for (terms, log_density) in terms.chunks_exact_mut(components).zip(log_densities) {
+                    terms[component] = log_weight + log_density;
+                }
+            }
+            // From here on the terms are responsibilities: of a lane without a row, 0.
+            let (with_row, without) = terms.split_at_mut(rows.len() / latent * components);
+            without.fill(0.0);
+            for terms in with_row.chunks_exact_mut(components) {
+                let log_density = log_sum_exp(terms);
+                log_likelihood += log_density;
+                terms
+                    .iter_mut()
+                    .for_each(|term| *term = (*term - log_density).exp());
+            }
+            let sums = moments.chunks_exact_mut(side * side);
+            for (component, (sums, x)) in sums.zip(deviations.chunks_exact(side)).enumerate() {
+                let weights = array::from_fn(|lane| terms[lane * components + component]);
+                add_outer_products(sums, weights, x);
+            }
+        }
+        (log_likelihood, moments)
+    }
+}
+
+/// Adds `sum_l weights_l x_l x_l^T`, where the `x_l` are the columns of `x`, to the lower triangle of `sums`.
+fn add_outer_products(sums: &mut [f64], weights: [f64; LANES], x: &[[f64; LANES]]) {
+    for (i, sums) in sums.chunks_exact_mut(x.len()).enumerate() {
+        let weighted: [f64; LANES] = array::from_fn(|lane| weights[lane] * x[i][lane]);
+        for (sum, x) in sums[..=i].iter_mut().zip(x) {
+            let [a, b, c, d, e, f, g, h] = array::from_fn(|lane| weighted[lane] * x[lane]);
+            // Paired as vector units hold them.
+            *sum += ((a + e) + (c + g)) + ((b + f) + (d + h));
+        }
+    }
+}
+
+/// The normal of these `moments` about the mean of the present one, as [`Mixture::moments`] has them.
+fn maximise(normal: &Normal, moments: &[f64], ridge: f64) -> Normal {
+    let latent = normal.mean().len();
+    let side = latent + 1;
+    let count = moments[0];
+    if count < EMPTY {
+        return normal.clone();
+    }
+    let shift: Vec<f64> = moments[side..]
+        .iter()
+        .step_by(side)
+        .map(|sum| sum / count)
+        .collect();
+    let mut covariance = vec![0.0; latent * latent];
+    for i in 0..latent {
+        for j in 0..=i {
+            let x = moments[(i + 1) * side + j + 1] / count - shift[i] * shift[j];
+            covariance[i * latent + j] = x;
+            covariance[j * latent + i] = x;
+        }
+        covariance[i * latent + i] += ridge;
+    }
+    let mean = normal.mean().iter().zip(&shift);
+    let mean = mean.map(|(mean, shift)| mean + shift).collect();
+    // The ridge is far above rounding, so there always is a factor.
+    Normal::full(mean, &covariance).unwrap_or_else(|| normal.clone())
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    let pairs = a.iter().zip(b);
+    pairs
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+        .sum()
+}
+
+/// The variance of a dimension over the rows of `z`, `[rows, latent]`, averaged over dimensions.
+fn mean_variance(z: &[f32], latent: usize) -> f64 {
+    let rows = (z.len() / latent) as f64;
+    let variances = (0..latent).map(|dimension| {
+        let column = || {
+            z.iter()
+                .skip(dimension)
+                .step_by(latent)
+                .copied()
+                .map(f64::from)
+        };
+        let mean = column().sum::<f64>() / rows;
+        column().map(|z| (z - mean).powi(2)).sum::<f64>() / rows
+    });
+    variances.sum::<f64>() / latent as f64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! When a loss is not finite: which step, which tensor, which images; and going on from before.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vae_model::{Batch, Losses, NamedTensor, Wait};
+
+use super::{Training, prepare};
+use crate::{OnNan, TrainError};
+
+/// How often a run goes back at most: each time at half the learning rate.
+const ROLLBACKS: usize = 3;
+
+/// A run whose numbers are no longer finite.
+#[derive(Clone, Debug)]
+pub struct Divergence {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Of the epoch, counted from 1.
+    pub step: usize,
+    /// Of that step, if its losses were not finite.
+    pub losses: Option<Losses>,
+    /// The first tensor that was not finite, in words.
+    pub first: Option<String>,
+    /// The places in the training images of that step's batch, and its smallest and largest value.
+    pub batch: Option<(Vec<u32>, [f32; 2])>,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            epoch,
+            step,
+            losses,
+            first,
+            batch,
+            advice,
+        } = self;
+        write!(f, "epoch {epoch}, step {step}: ")?;
+        match losses {
+            Some(Losses {
+                loss, recon, kl, ..
+            }) => {
+                write!(f, "the loss is {loss} (recon {recon}, kl {kl})")?;
+            }
+            None => f.write_str("the weights are no longer finite")?,
+        }
+        if let Some(first) = first {
+            write!(f, "\n  first number that is not finite: {first}")?;
+        }
+        if let Some((places, [low, high])) = batch {
+            let shown: Vec<String> = places.iter().take(8).map(ToString::to_string).collect();
+            let more = if places.len() > shown.len() {
+                ", .."
+            } else {
+                ""
+            };
+            write!(
+                f,
+                "\n  in that batch: training images {}{more} ({} in all), values from {low} to {high}",
+                shown.join(", "),
+                places.len()
+            )?;
+        }
+        write!(f, "\n  {advice}")
+    }
+}
+
+impl Training<'_> {
+    /// That the losses of the last known step, or the weights after it, are not finite.
+    pub(super) fn diverged(&self, losses: Option<Losses>, first: Option<String>) -> TrainError {
+        TrainError::Diverged(Box::new(Divergence {
+            epoch: self.epoch,
+            step: self.losses.len(),
+            losses,
+            first,
+            batch: None,
+            advice: "",
+        }))
+    }
+
+    /// Finds out more by computing the steps since the last checkpoint again, then goes back to it if that is wanted: gives
+    /// what happened in words.
+    pub(super) fn recover(
+        &mut self,
+        mut divergence: Box<Divergence>,
+    ) -> Result<String, TrainError> {
+        self.go_back()?;
+        self.repeat(&mut divergence)?;
+        self.go_back()?;
+        if self.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
+            // What is on the disk is the state that was gone back to.
+            self.writer.finish()?;
+            return Err(TrainError::Diverged(divergence));
+        }
+        self.rollbacks += 1;
+        self.lr_scale *= 0.5;
+        let lr = self.step(self.manifest.steps).lr;
+        let notice = format!(
+            "{divergence}\n  going back to the checkpoint after step {} of the epoch, at learning rate {lr} (try {} of {ROLLBACKS})",
+            self.losses.len(),
+            self.rollbacks
+        );
+        self.folder.log(&serde_json::json!({
+            "rollback": self.rollbacks,
+            "epoch": self.epoch,
+            "step": self.losses.len(),
+            "lr": lr,
+            "reason": divergence.to_string(),
+        }))?;
+        let snapshot = self.last_good.snapshot.clone();
+        self.checkpoint(snapshot)?;
+        Ok(notice)
+    }
+
+    /// To the last checkpoint.
+    fn go_back(&mut self) -> Result<(), TrainError> {
+        let state = Arc::clone(&self.last_good);
+        let (recipe, device) = (self.recipe, self.device);
+        self.engine = prepare(recipe, &self.sight, &self.train, device, &state.snapshot)?;
+        self.losses.clone_from(&state.losses);
+        let position = &state.position;
+        self.epoch = position.epoch;
+        self.manifest.steps = position.manifest.steps;
+        self.manifest.epochs = position.manifest.epochs;
+        self.plateau = position.plateau;
+        self.stopping = position.stopping;
+        Ok(())
+    }
+
+    /// Repeats the steps up to that of `divergence` and looks where that one goes wrong.
+    fn repeat(&mut self, divergence: &mut Divergence) -> Result<(), TrainError> {
+        let order = self.order();
+        let bad = divergence.step.saturating_sub(1);
+        let batches: Vec<&[u32]> = order.chunks(self.recipe.step_size()).collect();
+        let done = self.losses.len();
+        for batch in batches.iter().take(bad).skip(done) {
+            let step = self.step(self.manifest.steps);
+            self.engine.train_step(&self.rows(batch), &step)?;
+            self.manifest.steps += 1;
+        }
+        self.engine.take_losses(Wait::ForAll)?;
+        let Some(places) = batches.get(bad) else {
+            return Ok(());
+        };
+        let step = self.step(self.manifest.steps);
+        let (images, damaged) = self
+            .sight
+            .training_batch(&self.train, places, step.number)?;
+        let labels = self.sight.labels(&self.train.subset(places))?;
+        let batch = Batch {
+            images: &images,
+            corrupted: damaged.as_deref(),
+            labels: &labels,
+            first_row: 0,
+        };
+        let trace = self.engine.trace(&batch, &step)?;
+        let bad = trace.iter().find_map(first_not_finite);
+        divergence.advice = advice(bad.as_ref().map(|(name, _)| name.as_str()));
+        divergence.first = bad.map(|(_, words)| words).or(divergence.first.take());
+        let range = [f32::INFINITY, f32::NEG_INFINITY];
+        let range = images
+            .iter()
+            .fold(range, |[low, high], &x| [low.min(x), high.max(x)]);
+        divergence.batch = Some((places.to_vec(), range));
+        Ok(())
+    }
+}
+
+/// The tensor's name, and in words where its first number is that is not finite, if there is one.
+fn first_not_finite(tensor: &NamedTensor) -> Option<(String, String)> {
+    let NamedTensor {
+        name,
+        shape,
+        values,
+    } = tensor;
+    let index = values.iter().position(|value| !value.is_finite())?;
+    let columns = shape.last().copied().unwrap_or(1).max(1);
+    let value = values[index];
+    let (row, column) = (index / columns, index % columns);
+    let words = format!("`{name}`, {shape:?}: {value} in row {row}, column {column}");
+    Some((name.clone(), words))
+}
+
+/// What usually helps, by where numbers went wrong first.
+fn advice(first: Option<&str>) -> &'static str {
+    match first {
+        Some("images") => {
+            "the images themselves are not finite: look at them with `vae-gpu data info`"
+        }
+        Some("kl" | "z" | "mu" | "log_var" | "mu and log_var") => {
+            "the posterior overflows: a lower --lr, --clip-norm 10, data of a smaller --scale or a warm-up (--kl-schedule linear:10) usually helps; --on-nan rollback tries lower rates by itself"
+        }
+        Some("recon" | "output") => {
+            "the likelihood overflows: a larger --sigma, a lower --lr or --clip-norm 10 usually helps; --on-nan rollback tries lower rates by itself"
+        }
+        _ => {
+            "a lower --lr or --clip-norm 10 usually helps; --on-nan rollback tries lower rates by itself"
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The end of an epoch: what it is judged by.
+
+use vae_model::{Batch, Losses, Snapshot};
+use vae_rng::{Generator, Stream};
+
+use super::{EpochReport, Training, batches, evaluation_batch};
+use crate::TrainError;
+use crate::collapse::LatentUse;
+use crate::schedule::Stopping;
+
+impl Training<'_> {
+    /// The report of the epoch whose weights are in `snapshot`; the best weights are saved.
+    pub(super) fn validate(
+        &mut self,
+        images_per_second: f64,
+        snapshot: &Snapshot,
+    ) -> Result<EpochReport, TrainError> {
+        let (validation, latent_use) = self.evaluate()?;
+        if !validation.loss.is_finite() {
+            return Err(self.diverged(Some(validation), Some("the validation loss".into())));
+        }
+        let last = self.step(self.manifest.steps.saturating_sub(1));
+        let mut report = EpochReport {
+            epoch: self.epoch,
+            train: self.losses.iter().copied().zip(self.step_sizes()).collect(),
+            validation,
+            beta: last.weighting.beta,
+            lr: last.lr,
+            active_units: latent_use.active_units,
+            mutual_information: latent_use.mutual_information,
+            kl_per_dimension: latent_use.kl_per_dimension.clone(),
+            images_per_second,
+            is_best: false,
+        };
+        self.judge(&mut report, snapshot)?;
+        self.latent_use = Some(latent_use);
+        Ok(report)
+    }
+
+    /// Compares the epoch with those before.
+    fn judge(&mut self, report: &mut EpochReport, snapshot: &Snapshot) -> Result<(), TrainError> {
+        // Checked when the recipe was resolved.
+        let cost = self
+            .recipe
+            .best_by
+            .cost(report)
+            .unwrap_or(report.validation.loss);
+        // Runs of older versions were judged by their validation loss alone.
+        let manifest = &mut self.manifest;
+        let best = manifest.best_cost.or(manifest.best_validation_loss);
+        report.is_best = best.is_none_or(|best| cost < best);
+        if report.is_best {
+            manifest.best_epoch = self.epoch;
+            manifest.best_cost = Some(cost);
+            manifest.best_validation_loss = Some(report.validation.loss);
+            self.write_best(self.evaluated(snapshot))?;
+        }
+        let (steps, epochs) = (self.steps_per_epoch(), self.recipe.epochs);
+        let ramp = self.recipe.kl_schedule.ramp_epochs(steps, epochs);
+        // While the weight of the KL term rises, so may the loss.
+        if self.epoch > ramp {
+            self.plateau.epoch(&self.recipe.lr_schedule, cost);
+        }
+        if let Some(stopping) = self.recipe.early_stopping {
+            let stopping = Stopping {
+                warmup: stopping.warmup.max(ramp),
+                ..stopping
+            };
+            let _ = stopping.epoch(&mut self.stopping, self.epoch, cost);
+        }
+        Ok(())
+    }
+
+    /// Whether no more epochs are worth it.
+    pub(super) fn is_stopped(&self) -> bool {
+        let stopping = self.recipe.early_stopping;
+        stopping.is_some_and(|stopping| self.stopping.since >= stopping.patience)
+    }
+
+    /// What there is to say of latents that carry nothing, when it becomes so.
+    pub(super) fn latent_notice(&self) -> Option<String> {
+        let [.., before, _] = &self.epochs[..] else {
+            return self.latent_use.as_ref()?.warning(None);
+        };
+        let before = LatentUse {
+            kl_per_dimension: before.kl_per_dimension.clone(),
+            active_units: before.active_units,
+            mutual_information: before.mutual_information,
+        };
+        self.latent_use.as_ref()?.warning(Some(&before))
+    }
+
+    /// Images in each step of an epoch.
+    fn step_sizes(&self) -> impl Iterator<Item = usize> + use<> {
+        let (count, size) = (self.train.count(), self.recipe.step_size());
+        (0..count)
+            .step_by(size)
+            .map(move |first| size.min(count - first))
+    }
+
+    /// The mean losses of all validation images, damaged as those of training, and what their latents carry.
+    fn evaluate(&mut self) -> Result<(Losses, LatentUse), TrainError> {
+        let weighting = self.recipe.final_weighting();
+        let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
+        for places in batches(self.validation.count(), evaluation_batch(self.recipe)) {
+            let (images, damaged) = self.sight.damaged(&self.validation, &places)?;
+            let first = places[0] as usize;
+            let labels = self.validation_labels.get(first..first + places.len());
+            let batch = Batch {
+                images: &images,
+                corrupted: damaged.as_deref(),
+                labels: labels.unwrap_or_default(),
+                first_row: places[0],
+            };
+            losses.push((self.engine.evaluate(&batch, weighting)?, places.len()));
+            let posterior = self.engine.encode(&Batch {
+                images: damaged.as_deref().unwrap_or(&images),
+                ..batch
+            })?;
+            mu.extend(posterior.mu);
+            log_var.extend(posterior.log_var);
+        }
+        let noise = Generator::new(self.recipe.seed, Stream::EvaluationNoise);
+        let latent_use = LatentUse::of(&mu, &log_var, self.recipe.latent, noise);
+        Ok((losses.into_iter().collect(), latent_use))
+    }
+}

@@ -1,0 +1,53 @@
+//! The pictures that a run leaves.
+
+use super::{EVALUATION_BATCH, Training};
+use crate::{Inference, TrainError, manifold, plots, reconstructions, samples};
+
+/// Side of the manifold grid: the article's.
+const MANIFOLD_SIDE: usize = 15;
+/// Images drawn from the prior.
+const SAMPLES: usize = 100;
+/// Images shown with their reconstructions.
+const RECONSTRUCTIONS: usize = 40;
+
+impl Training<'_> {
+    /// All pictures, of the best weights.
+    pub(super) fn draw(self) -> Result<(), TrainError> {
+        // Two engines at a time may be more than the device holds.
+        drop(self.engine);
+        let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
+        write("loss.png", plots::loss(&self.epochs)?)?;
+        if let Some(png) = plots::kl(&self.epochs)? {
+            write("kl.png", png)?;
+        }
+        let model = self.recipe.model();
+        let setup = self.recipe.setup(&model, &self.best);
+        let mut engine = self
+            .device
+            .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
+        let nobody = |_: vae_data::Progress<'_>| {};
+        let engine = engine.as_mut();
+        let mut inference = Inference::new(engine, self.recipe, &self.best, &self.sight, &nobody);
+        let means = inference.encode(&self.validation)?.mu;
+        let latent = plots::latent(&means, self.recipe.latent, &self.validation)?;
+        write("latent.png", latent)?;
+        if self.recipe.image.is_table() {
+            return Ok(());
+        }
+        let samples = samples(&mut inference, self.recipe.seed, SAMPLES)?;
+        write("samples.png", samples.png()?)?;
+        let shown = self.validation.count().min(RECONSTRUCTIONS) as u32;
+        let shown = self.validation.subset(&(0..shown).collect::<Vec<_>>());
+        let reconstructions = reconstructions(&mut inference, &shown)?;
+        write("reconstructions.png", reconstructions.png()?)?;
+        if self.recipe.latent == 2 {
+            if !self.recipe.classes.is_empty() {
+                // Of a conditional model, that of its first class.
+                inference.set_label(0);
+            }
+            let manifold = manifold(&mut inference, [0, 1], MANIFOLD_SIDE)?;
+            write("manifold.png", manifold.png()?)?;
+        }
+        Ok(())
+    }
+}
