@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Wait, Weights};
+use vae_model::{
+    Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights,
+};
 use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};
@@ -34,17 +36,11 @@ fn phases(
 ) {
     let model = network(400, 20);
     let weights = Weights::initial(&model, 0);
-    let setup = EngineSetup {
-        model: &model,
-        weights: &weights,
-        moments: &[],
-        optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
-        seed: 0,
-    };
+    let setup = EngineSetup::new(&model, &weights, OptimizerConfig::new(Optimizer::Adam), 0);
     let images = training_images(digits);
     let rows: Vec<u32> = (0..128).collect();
     let step = |engine: &mut FusedEngine, number| {
-        engine.train_step(&rows, number, 1.0)?;
+        engine.train_step(&rows, &Step::plain(number, 1e-3))?;
         engine.take_losses(Wait::ForAll)
     };
     let train = || -> Result<(), EngineError> {
@@ -58,7 +54,7 @@ fn phases(
         for (number, which) in [(0, "first"), (1, "second")] {
             let start = Instant::now();
             let losses = step(&mut engine, number)?;
-            assert!(losses.len() == 1 && losses[0].total(1.0).is_finite());
+            assert!(losses.len() == 1 && losses[0].loss.is_finite());
             println!(
                 "{name}: {:>9.1} ms for the {which} step",
                 milliseconds(start)

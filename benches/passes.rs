@@ -5,7 +5,7 @@
 mod workload;
 
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Engine, EngineSetup, Optimizer, OptimizerConfig, Weights};
+use vae_model::{Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Weighting, Weights};
 use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
 
@@ -45,13 +45,12 @@ fn table(
 ) {
     let digits = digits();
     let model = network(hidden, latent);
-    let mut engine = engine(&EngineSetup {
-        model: &model,
-        weights: &Weights::initial(&model, 0),
-        moments: &[],
-        optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
-        seed: 0,
-    });
+    let mut engine = engine(&EngineSetup::new(
+        &model,
+        &Weights::initial(&model, 0),
+        OptimizerConfig::new(Optimizer::Adam),
+        0,
+    ));
     let images = training_images(&digits);
     engine
         .train_on(images)
@@ -59,15 +58,15 @@ fn table(
     let images = digits.train.gather(&(0..100).collect::<Vec<u32>>());
     let loss = |engine: &mut FusedEngine| {
         engine
-            .evaluate(&images, None, 0)
-            .map_or(f64::NAN, |losses| losses.total(1.0))
+            .evaluate(&Batch::of(&images), Weighting::PLAIN)
+            .map_or(f64::NAN, |losses| losses.loss)
     };
     let before = loss(&mut engine);
     let steps: Vec<Vec<(&str, f64)>> = (0..WARM_UP + STEPS)
         .map(|step| {
             let order = Generator::new(0, Stream::Shuffle);
             let rows = order.permutation(step as u64, digits.train.count() as u32);
-            let times = engine.time_step(&rows[..batch], step as u64);
+            let times = engine.time_step(&rows[..batch], &Step::plain(step as u64, 1e-3));
             times.unwrap_or_else(|error| panic!("{error}"))
         })
         .skip(WARM_UP)

@@ -8,7 +8,7 @@ mod workload;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Engine, EngineSetup, Optimizer, OptimizerConfig, Wait, Weights};
+use vae_model::{Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights};
 use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};
@@ -25,13 +25,7 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
     for (hidden, latent, batch) in NETWORKS {
         let model = network(hidden, latent);
         let weights = Weights::initial(&model, 0);
-        let setup = EngineSetup {
-            model: &model,
-            weights: &weights,
-            moments: &[],
-            optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
-            seed: 0,
-        };
+        let setup = EngineSetup::new(&model, &weights, OptimizerConfig::new(Optimizer::Adam), 0);
         let mut engine = engine(&setup);
         let images = training_images(&digits);
         engine
@@ -42,14 +36,14 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
         let mut steps = |engine: &mut dyn Engine| {
             for _ in 0..STEPS {
                 engine
-                    .train_step(&rows, step, 1.0)
+                    .train_step(&rows, &Step::plain(step, 1e-3))
                     .unwrap_or_else(|error| panic!("{error}"));
                 step += 1;
             }
             let losses = engine
                 .take_losses(Wait::ForAll)
                 .unwrap_or_else(|error| panic!("{error}"));
-            (losses[0].total(1.0), losses[losses.len() - 1].total(1.0))
+            (losses[0].loss, losses[losses.len() - 1].loss)
         };
         let (first, last) = steps(engine.as_mut());
         assert!(
@@ -69,17 +63,13 @@ fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> B
 
 fn all(c: &mut Criterion) {
     backend(c, "fused/cpu", |setup| Box::new(FusedEngine::cpu(setup)));
-    backend(c, "burn/ndarray", |setup| {
-        vae_burn::ndarray(setup).unwrap_or_else(|error| panic!("{error}"))
-    });
+    backend(c, "burn/ndarray", |setup| vae_burn::ndarray(setup));
     match Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
             backend(c, "fused/wgpu", |setup| {
                 Box::new(FusedEngine::gpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}")))
             });
-            backend(c, "burn/wgpu", |setup| {
-                vae_burn::wgpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}"))
-            });
+            backend(c, "burn/wgpu", |setup| vae_burn::wgpu(setup, &gpu));
         }
         _ => println!("skipped: train_step/wgpu: no hardware adapter"),
     }

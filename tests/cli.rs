@@ -171,7 +171,7 @@ fn print_config_shows_the_resolved_settings_and_trains_nothing() {
             .and(contains("latent = 7"))
             .and(contains("epochs = 4")),
     )
-    .stdout(contains("# encoder.0: 784 x 400").and(contains("# 637198 parameters")));
+    .stdout(contains("# encoder.0.weight: 784 x 400").and(contains("# 637198 parameters")));
     assert!(!parent.path().join("runs").exists());
 }
 
@@ -278,7 +278,7 @@ fn settings_that_cannot_be_are_refused() {
     for (arguments, complaint) in [
         (
             ["--sigma", "0.5"],
-            "sigma: expected none without likelihood gaussian, found 0.5",
+            "sigma: expected none without a likelihood of a width: gaussian, laplace, discretized-logistic or negative-binomial, found 0.5",
         ),
         (
             ["--momentum", "0.5"],
@@ -398,9 +398,11 @@ fn a_loss_that_is_no_longer_a_number_stops_the_run_and_keeps_what_was_there() {
         .assert()
         .code(1)
         .stderr(
-            contains("the loss became")
-                .and(contains("of epoch 1"))
-                .and(contains("A lower --lr")),
+            contains("epoch 1, step 2: the loss is")
+                .and(contains("first number that is not finite: `mu"))
+                .and(contains("in that batch: training images "))
+                .and(contains("the posterior overflows: a lower --lr"))
+                .and(contains("the last good checkpoint")),
         );
         let grid = parent.path().join("grid.png");
         vae_gpu(&["sample", "--backend", backend])

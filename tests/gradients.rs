@@ -1,8 +1,8 @@
 //! Gradients of the whole loss: burn's autodiff against central finite differences of the plain loss in f64.
 
 use vae_model::{
-    Activation, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, NamedTensor,
-    Optimizer, OptimizerConfig, Weights,
+    Activation, Batch, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, NamedTensor,
+    Optimizer, OptimizerConfig, Spread, Step, Weighting, Weights,
 };
 use vae_rng::{Generator, Stream};
 
@@ -16,12 +16,8 @@ const BATCH: usize = 4;
 
 fn config(hidden: &[usize]) -> ModelConfig {
     ModelConfig {
-        pixels: 7,
-        hidden: hidden.to_vec(),
-        latent: 3,
-        activation: Activation::Relu,
-        likelihood: Likelihood::Bernoulli,
         init: Initialization::Pytorch,
+        ..ModelConfig::dense(7, hidden, 3)
     }
 }
 
@@ -35,7 +31,10 @@ fn variants() -> Vec<ModelConfig> {
         Activation::LeakyRelu,
         Activation::Softplus,
     ];
-    let likelihoods = [Likelihood::Bernoulli, Likelihood::Gaussian { sigma: 0.5 }];
+    let likelihoods = [
+        Likelihood::Bernoulli,
+        Likelihood::Gaussian(Spread::Fixed(0.5)),
+    ];
     let mut variants = Vec::new();
     for activation in activations {
         for likelihood in likelihoods {
@@ -65,8 +64,18 @@ fn weights(config: &ModelConfig) -> Weights {
     Weights::from_tensors(config, tensors).expect("its own tensors")
 }
 
+fn step() -> Step {
+    Step {
+        weighting: Weighting {
+            beta: BETA,
+            ..Weighting::PLAIN
+        },
+        ..Step::plain(STEP, 0.0)
+    }
+}
+
 fn images(config: &ModelConfig) -> Vec<f32> {
-    Generator::new(SEED, Stream::Shuffle).uniforms(0, 0, BATCH, config.pixels)
+    Generator::new(SEED, Stream::Shuffle).uniforms(0, 0, BATCH, config.pixels())
 }
 
 /// For each parameter the central difference of the plain loss.
@@ -98,7 +107,7 @@ fn finite_differences(config: &ModelConfig, formula: Formula) -> Vec<NamedTensor
 fn worst(route: Route, config: &ModelConfig, formula: Formula) -> f32 {
     let weights = weights(config);
     let found = engine(route, config, &weights)
-        .gradients(&images(config), STEP, BETA)
+        .gradients(&Batch::of(&images(config)), &step())
         .expect("a working device");
     let expected = finite_differences(config, formula);
     assert_eq!(found.len(), expected.len());
@@ -113,13 +122,8 @@ fn worst(route: Route, config: &ModelConfig, formula: Formula) -> f32 {
 }
 
 fn engine(route: Route, model: &ModelConfig, weights: &Weights) -> Box<dyn Engine> {
-    route.engine(&EngineSetup {
-        model,
-        weights,
-        moments: &[],
-        optimizer: OptimizerConfig::new(Optimizer::Adam, 1e-3),
-        seed: SEED,
-    })
+    let optimizer = OptimizerConfig::new(Optimizer::Adam);
+    route.engine(&EngineSetup::new(model, weights, optimizer, SEED))
 }
 
 fn is_exact(route: Route) {
@@ -159,7 +163,7 @@ fn gradients_of_wrong_losses_are_told_apart() {
 fn a_neighbouring_activation_or_output_is_told_apart() {
     let gradients = |model: &ModelConfig| {
         let mut engine = engine(Route::Cpu, model, &weights(model));
-        let gradients = engine.gradients(&images(model), STEP, BETA);
+        let gradients = engine.gradients(&Batch::of(&images(model)), &step());
         let gradients = gradients.expect("a working device").into_iter();
         gradients
             .flat_map(|tensor| tensor.values)
@@ -185,12 +189,18 @@ fn a_logit_of_exactly_zero_has_the_gradient_one_half_minus_x() {
         .for_each(|tensor| tensor.values.fill(0.0));
     let weights = Weights::from_tensors(&model, tensors).expect("its own tensors");
     let images = images(&model);
-    let mean =
-        |pixel: usize| images.iter().skip(pixel).step_by(model.pixels).sum::<f32>() / BATCH as f32;
-    let expected: Vec<f32> = (0..model.pixels).map(|pixel| 0.5 - mean(pixel)).collect();
+    let mean = |pixel: usize| {
+        images
+            .iter()
+            .skip(pixel)
+            .step_by(model.pixels())
+            .sum::<f32>()
+            / BATCH as f32
+    };
+    let expected: Vec<f32> = (0..model.pixels()).map(|pixel| 0.5 - mean(pixel)).collect();
     for route in Route::all() {
         let gradients = engine(route, &model, &weights)
-            .gradients(&images, 0, 1.0)
+            .gradients(&Batch::of(&images), &Step::plain(0, 0.0))
             .expect("a working device");
         let found = &gradients
             .iter()

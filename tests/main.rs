@@ -11,6 +11,7 @@ mod data;
 mod executors;
 mod gradients;
 mod mnist;
+mod networks;
 mod passes;
 mod random;
 mod resume;

@@ -12,9 +12,9 @@ use vae_rng::{Generator, Stream};
 
 use crate::cli::{folder, vae_gpu};
 
-/// A run of about a second, with all that could be forgotten: shuffling, noise, damage, drawn pixels, moments, clipping, a
-/// split of the data.
-const SETTINGS: [&str; 25] = [
+/// A run of about a second, with all that could be forgotten: shuffling, noise, damage, drawn pixels, moments, clipping, an
+/// average of the weights, a schedule that goes by the losses, a split of the data.
+const SETTINGS: [&str; 33] = [
     "--backend",
     "cpu",
     "--hidden",
@@ -29,6 +29,14 @@ const SETTINGS: [&str; 25] = [
     "adam",
     "--clip-norm",
     "50",
+    "--ema",
+    "0.9",
+    "--lr-schedule",
+    "plateau:0.5:1",
+    "--kl-schedule",
+    "linear:2",
+    "--accumulate",
+    "2",
     "--binarize",
     "dynamic",
     "--corrupt",

@@ -1,8 +1,8 @@
 //! Training: the same curve on every backend, the same bits for the same seed.
 
 use vae_model::{
-    Activation, Engine, EngineSetup, Initialization, Likelihood, Losses, ModelConfig, Optimizer,
-    OptimizerConfig, Snapshot, TrainingImages, Wait, Weights,
+    Activation, Batch, Clip, Engine, EngineSetup, Likelihood, Losses, ModelConfig, Optimizer,
+    OptimizerConfig, Snapshot, Spread, Step, TrainingImages, Wait, Weighting, Weights,
 };
 use vae_rng::{Corruption, Generator, Stream};
 
@@ -11,16 +11,10 @@ use crate::common::{Route, distance, stripes};
 const BATCH: usize = 33;
 const IMAGES: usize = 200;
 const STEPS: u64 = 50;
+const LR: f32 = 1e-2;
 
 fn config() -> ModelConfig {
-    ModelConfig {
-        pixels: 50,
-        hidden: vec![17, 9],
-        latent: 3,
-        activation: Activation::Relu,
-        likelihood: Likelihood::Bernoulli,
-        init: Initialization::Glorot,
-    }
+    ModelConfig::dense(50, &[17, 9], 3)
 }
 
 fn engine(
@@ -30,27 +24,21 @@ fn engine(
     seed: u64,
 ) -> Box<dyn Engine> {
     let weights = Weights::initial(model, seed);
-    route.engine(&EngineSetup {
-        model,
-        weights: &weights,
-        moments: &[],
-        optimizer,
-        seed,
-    })
+    route.engine(&EngineSetup::new(model, &weights, optimizer, seed))
 }
 
 fn optimizer(optimizer: Optimizer) -> OptimizerConfig {
-    OptimizerConfig::new(optimizer, 1e-2)
+    OptimizerConfig::new(optimizer)
 }
 
 fn bytes() -> Vec<u8> {
-    stripes(IMAGES, config().pixels)
+    stripes(IMAGES, config().pixels())
 }
 
 /// A batch of the training images as an engine evaluates them.
 fn batch(step: u64) -> Vec<f32> {
     let bytes = bytes();
-    let pixels = config().pixels;
+    let pixels = config().pixels();
     let images = rows(step).into_iter();
     images
         .flat_map(|row| bytes[row as usize * pixels..][..pixels].to_vec())
@@ -83,7 +71,7 @@ fn trained_as(
     let mut losses = Vec::new();
     for step in 0..STEPS {
         engine
-            .train_step(&rows(step), step, 1.0)
+            .train_step(&rows(step), &Step::plain(step, LR))
             .expect("a working device");
         losses.extend(engine.take_losses(Wait::No).expect("a working device"));
     }
@@ -112,26 +100,33 @@ fn curve_distance(found: &[Losses], expected: &[Losses]) -> f32 {
     })
 }
 
-/// Each optimizer, clipped gradients, a Gaussian output and binarized images, over both depths of output.
+/// Each optimizer (AMSGrad decayed and clipped: over so few steps it is Adam), clipped gradients, decayed weights, a Gaussian output and binarized images, over both depths of output.
 fn recipes() -> Vec<(ModelConfig, OptimizerConfig, bool)> {
     let plain = |which| (config(), optimizer(which), false);
     let clipped = OptimizerConfig {
-        clip_norm: Some(0.5),
+        clip: Some(Clip::Norm(0.5)),
         ..optimizer(Optimizer::Adam)
     };
     let gaussian = ModelConfig {
         activation: Activation::Gelu,
-        likelihood: Likelihood::Gaussian { sigma: 0.5 },
+        likelihood: Likelihood::Gaussian(Spread::Fixed(0.5)),
         ..config()
     };
     let sgd = OptimizerConfig {
-        clip_norm: Some(5.0),
+        clip: Some(Clip::Norm(5.0)),
         ..optimizer(Optimizer::Sgd)
+    };
+    let decayed = OptimizerConfig {
+        clip: Some(Clip::Value(0.05)),
+        weight_decay: 0.1,
+        ..optimizer(Optimizer::Amsgrad)
     };
     vec![
         plain(Optimizer::Rmsprop),
         plain(Optimizer::Adam),
         plain(Optimizer::Adamw),
+        plain(Optimizer::Adagrad),
+        (config(), decayed, false),
         (config(), sgd, false),
         (config(), clipped, false),
         (gaussian, optimizer(Optimizer::Adam), false),
@@ -144,7 +139,7 @@ fn fifty_steps_have_the_same_losses_on_every_route() {
     for (model, optimizer, binarize) in recipes() {
         let (expected, _) = trained_as(Route::Ndarray, &model, optimizer, binarize, 4);
         assert!(
-            expected[49].total(1.0) < expected[0].total(1.0) - 1.0,
+            expected[49].loss < expected[0].loss - 1.0,
             "it did not learn: {expected:?}"
         );
         for route in Route::others() {
@@ -195,12 +190,7 @@ fn a_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others() {
 #[test]
 fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
     // Wide enough that matrix products and loops are shared among threads, and odd enough that the last shares are small.
-    let model = ModelConfig {
-        pixels: 785,
-        hidden: vec![600, 301],
-        latent: 5,
-        ..config()
-    };
+    let model = ModelConfig::dense(785, &[600, 301], 5);
     let rows: Vec<u32> = (0..201).collect();
     let trained = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -209,7 +199,7 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
             .expect("a pool");
         pool.install(|| {
             let optimizer = OptimizerConfig {
-                clip_norm: Some(1.0),
+                clip: Some(Clip::Norm(1.0)),
                 ..optimizer(Optimizer::Adam)
             };
             let mut engine = engine(Route::Cpu, &model, optimizer, 1);
@@ -221,7 +211,7 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
                 .expect("a working device");
             for step in 0..3 {
                 engine
-                    .train_step(&rows, step, 1.0)
+                    .train_step(&rows, &Step::plain(step, LR))
                     .expect("a working device");
             }
             engine.snapshot().expect("a working device")
@@ -250,7 +240,7 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
         };
         engine.train_on(images).expect("a working device");
         engine
-            .train_step(&rows(0), 0, 1.0)
+            .train_step(&rows(0), &Step::plain(0, LR))
             .expect("a working device");
         let snapshot = engine.snapshot().expect("a working device");
         assert_ne!(snapshot.weights, fresh.weights);
@@ -258,14 +248,16 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
         assert_ne!(snapshot.moments[0], snapshot.moments[1]);
 
         let mut copy = Route::Ndarray.engine(&EngineSetup {
-            model: &config(),
-            weights: &snapshot.weights,
             moments: &snapshot.moments,
-            optimizer,
-            seed: 4,
+            ..EngineSetup::new(&config(), &snapshot.weights, optimizer, 4)
         });
-        let losses = |engine: &mut dyn Engine, row| {
-            let losses = engine.evaluate(&batch(1), None, row);
+        let images = batch(1);
+        let losses = |engine: &mut dyn Engine, first_row| {
+            let batch = Batch {
+                first_row,
+                ..Batch::of(&images)
+            };
+            let losses = engine.evaluate(&batch, Weighting::PLAIN);
             losses.expect("a working device")
         };
         let (found, expected) = (losses(engine.as_mut(), 7), losses(copy.as_mut(), 7));
@@ -274,8 +266,11 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
             "{route:?}: {found:?} against {expected:?}"
         );
         assert_ne!(losses(engine.as_mut(), 8), found, "another row's noise");
-        let posteriors = [&mut engine, &mut copy]
-            .map(|engine| engine.encode(&batch(1)).expect("a working device"));
+        let posteriors = [&mut engine, &mut copy].map(|engine| {
+            engine
+                .encode(&Batch::of(&images))
+                .expect("a working device")
+        });
         // 50 and 17 products, each rounded to 2^-24 of sums of at most 5.
         assert!(distance(&posteriors[0].mu, &posteriors[1].mu, |_| 2e-5) <= 1.0);
         assert!(distance(&posteriors[0].log_var, &posteriors[1].log_var, |_| 2e-5) <= 1.0);
@@ -283,26 +278,15 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
 }
 
 #[test]
-fn decoded_pixels_are_probabilities_of_bernoullis_and_means_of_gaussians() {
-    let gaussian = ModelConfig {
-        likelihood: Likelihood::Gaussian { sigma: 0.1 },
-        ..config()
-    };
+fn zero_latents_decode_to_zero_logits_or_means_and_large_ones_to_large_outputs() {
     for route in Route::all() {
-        let decode = |model: &ModelConfig| {
-            let mut engine = engine(route, model, optimizer(Optimizer::Adam), 4);
-            let pixels = engine.decode(&[1e6, 0.0, 0.0, 0.0, 0.0, 0.0]);
-            let pixels = pixels.expect("a working device");
-            assert_eq!(pixels.len(), 2 * model.pixels);
-            pixels
-        };
+        let mut engine = engine(route, &config(), optimizer(Optimizer::Adam), 4);
+        let outputs = engine.decode(&[1e6, 0.0, 0.0, 0.0, 0.0, 0.0], &[]);
+        let outputs = outputs.expect("a working device");
+        assert_eq!(outputs.len(), 2 * config().pixels());
         // Zero latents and zero biases make an output of zero.
-        let pixels = decode(&config());
-        assert!(pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
-        assert!(pixels[50..].iter().all(|&pixel| pixel == 0.5));
-        let means = decode(&gaussian);
-        assert!(means[..50].iter().any(|&mean| mean > 1.0));
-        assert!(means[50..].iter().all(|&mean| mean == 0.0));
+        assert!(outputs[..50].iter().any(|&output| output > 1.0));
+        assert!(outputs[50..].iter().all(|&output| output == 0.0));
     }
 }
 
@@ -319,11 +303,8 @@ fn a_snapshot_goes_on_as_if_training_had_never_stopped() {
             };
             for part in [0..7, 7..31, 31..STEPS] {
                 let mut engine = route.engine(&EngineSetup {
-                    model: &config(),
-                    weights: &snapshot.weights,
                     moments: &snapshot.moments,
-                    optimizer: optimizer(which),
-                    seed: 4,
+                    ..EngineSetup::new(&config(), &snapshot.weights, optimizer(which), 4)
                 });
                 let images = TrainingImages {
                     bytes: bytes().into(),
@@ -332,7 +313,7 @@ fn a_snapshot_goes_on_as_if_training_had_never_stopped() {
                 engine.train_on(images).expect("a working device");
                 for step in part {
                     engine
-                        .train_step(&rows(step), step, 1.0)
+                        .train_step(&rows(step), &Step::plain(step, LR))
                         .expect("a working device");
                 }
                 losses.extend(engine.take_losses(Wait::ForAll).expect("a working device"));
@@ -353,13 +334,8 @@ fn forgotten_moments_are_told_apart_from_the_curve() {
     let whole = trained(Route::Cpu, Optimizer::Adam, 4).0;
     let weights = Weights::initial(&config(), 4);
     let train = |weights: &Weights, steps: std::ops::Range<u64>| {
-        let mut engine = Route::Cpu.engine(&EngineSetup {
-            model: &config(),
-            weights,
-            moments: &[],
-            optimizer: optimizer(Optimizer::Adam),
-            seed: 4,
-        });
+        let setup = (config(), optimizer(Optimizer::Adam));
+        let mut engine = Route::Cpu.engine(&EngineSetup::new(&setup.0, weights, setup.1, 4));
         let images = TrainingImages {
             bytes: bytes().into(),
             ..TrainingImages::default()
@@ -367,7 +343,7 @@ fn forgotten_moments_are_told_apart_from_the_curve() {
         engine.train_on(images).expect("a working device");
         for step in steps {
             engine
-                .train_step(&rows(step), step, 1.0)
+                .train_step(&rows(step), &Step::plain(step, LR))
                 .expect("a working device");
         }
         let losses = engine.take_losses(Wait::ForAll).expect("a working device");
@@ -397,24 +373,32 @@ fn damaged_images_float_images_and_single_likelihoods_are_the_same_on_every_rout
             let images = TrainingImages {
                 bytes: bytes.into(),
                 is_float,
-                binarize: false,
                 corruption,
+                ..TrainingImages::default()
             };
             engine.train_on(images).expect("a working device");
             for step in 0..10 {
                 engine
-                    .train_step(&rows(step), step, 1.0)
+                    .train_step(&rows(step), &Step::plain(step, LR))
                     .expect("a working device");
             }
             let mut found = curve(&engine.take_losses(Wait::ForAll).expect("a working device"));
             let (whole, damaged) = (batch(1), vec![0.5; batch(1).len()]);
-            let plain = engine.evaluate(&whole, None, 0).expect("a working device");
-            let denoised = engine.evaluate(&whole, Some(&damaged), 0);
-            let denoised = denoised.expect("a working device");
+            let mut evaluate = |corrupted| {
+                let batch = Batch {
+                    corrupted,
+                    ..Batch::of(&whole)
+                };
+                let losses = engine.evaluate(&batch, Weighting::PLAIN);
+                losses.expect("a working device")
+            };
+            let (plain, denoised) = (evaluate(None), evaluate(Some(&damaged[..])));
             assert_ne!(plain, denoised);
             found.extend(curve(&[plain, denoised]));
             let z: Vec<f32> = (0..BATCH * 3).map(|i| (i % 7) as f32 / 3.0 - 1.0).collect();
-            let nll = engine.nll(&z, &whole).expect("a working device");
+            let nll = engine
+                .nll(&z, &Batch::of(&whole))
+                .expect("a working device");
             assert_eq!(nll.len(), BATCH);
             found.extend(nll);
             let expected = expected.get_or_insert_with(|| found.clone());
@@ -427,13 +411,52 @@ fn damaged_images_float_images_and_single_likelihoods_are_the_same_on_every_rout
         let same = curve_distance(
             &expected.expect("routes")[..20]
                 .chunks(2)
-                .map(|pair| Losses {
-                    recon: pair[0].into(),
-                    kl: pair[1].into(),
-                })
+                .map(|pair| Losses::of_elbo(pair[0].into(), pair[1].into(), 1.0))
                 .collect::<Vec<_>>(),
             &grey[..10],
         );
         assert_eq!(same <= 1.0, corruption.is_none(), "{same} tolerances");
+    }
+}
+
+#[test]
+fn everything_but_training_sees_the_average_of_the_weights_on_every_route() {
+    let images = batch(1);
+    let of = |route, ema| {
+        let optimizer = OptimizerConfig {
+            ema,
+            ..optimizer(Optimizer::Adam)
+        };
+        let mut engine = engine(route, &config(), optimizer, 4);
+        let training = TrainingImages {
+            bytes: bytes().into(),
+            ..TrainingImages::default()
+        };
+        engine.train_on(training).expect("a working device");
+        for step in 0..10 {
+            engine
+                .train_step(&rows(step), &Step::plain(step, LR))
+                .expect("a working device");
+        }
+        let losses = engine.take_losses(Wait::ForAll).expect("a working device");
+        let evaluated = engine.evaluate(&Batch::of(&images), Weighting::PLAIN);
+        let evaluated = [evaluated.expect("a working device")];
+        let posterior = engine.encode(&Batch::of(&images));
+        let mu = posterior.expect("a working device").mu;
+        // Looking at the average leaves the weights that are trained where they were.
+        let step = engine.train_step(&rows(10), &Step::plain(10, LR));
+        step.expect("a working device");
+        let next = engine.take_losses(Wait::ForAll).expect("a working device");
+        ([losses, next].concat(), evaluated, mu)
+    };
+    let (curve, expected, mu) = of(Route::Ndarray, Some(0.9));
+    for route in Route::all() {
+        let (found_curve, found, found_mu) = of(route, Some(0.9));
+        assert!(curve_distance(&found_curve, &curve) <= 1.0, "{route:?}");
+        assert!(curve_distance(&found, &expected) <= 1.0, "{route:?}");
+        assert!(distance(&found_mu, &mu, |_| 2e-5) <= 1.0, "{route:?}");
+        let (same_curve, plain, _) = of(route, None);
+        assert!(curve_distance(&same_curve, &curve) <= 1.0, "{route:?}");
+        assert!(curve_distance(&plain, &expected) > 10.0, "{route:?}");
     }
 }

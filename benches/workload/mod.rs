@@ -1,18 +1,11 @@
 //! What the benchmarks of training share: the presets' network, and the built-in digits to train it on.
 
 use vae_data::Dataset;
-use vae_model::{Activation, Initialization, Likelihood, ModelConfig, TrainingImages};
+use vae_model::{ModelConfig, TrainingImages};
 
 /// 784-`hidden`-`latent`, ReLU, Bernoulli.
 pub(crate) fn network(hidden: usize, latent: usize) -> ModelConfig {
-    ModelConfig {
-        pixels: 784,
-        hidden: vec![hidden],
-        latent,
-        activation: Activation::Relu,
-        likelihood: Likelihood::Bernoulli,
-        init: Initialization::Glorot,
-    }
+    ModelConfig::dense(784, &[hidden], latent)
 }
 
 pub(crate) fn digits() -> Dataset {

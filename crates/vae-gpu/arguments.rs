@@ -12,7 +12,7 @@ use vae_data::fetch::FetchOptions;
 use vae_data::folder::Fit;
 use vae_data::table::Header;
 use vae_data::{Dataset, Images, Layout, Source};
-use vae_train::{BackendChoice, Device, RecipePatch, SavedRun};
+use vae_train::{BackendChoice, Device, Inference, RecipePatch, SavedRun};
 
 use crate::{
     data, decode, denoise, encode, export, import, interpolate, latent, manifold, reconstruct,
@@ -161,6 +161,36 @@ impl ModelArguments {
     }
 }
 
+/// The label of latents that are no image's.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LabelArguments {
+    /// The label that a conditional model is told, as its data call it.
+    #[arg(long, value_name = "NAME")]
+    label: Option<String>,
+}
+
+impl LabelArguments {
+    /// Tells `inference`, if there is a label.
+    pub(crate) fn tell(&self, inference: &mut Inference<'_>) -> Result<bool> {
+        let Some(label) = &self.label else {
+            return Ok(false);
+        };
+        let class = inference.sight().class(label)?;
+        inference.set_label(class);
+        Ok(true)
+    }
+
+    /// The same; a conditional model must be told one.
+    pub(crate) fn tell_any(&self, inference: &mut Inference<'_>) -> Result<()> {
+        let is_told = self.tell(inference)?;
+        ensure!(
+            is_told || inference.sight().classes() == 0,
+            "--label: the model was trained with --conditional: expected one of its labels, found none"
+        );
+        Ok(())
+    }
+}
+
 /// Which images of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
@@ -229,6 +259,15 @@ impl InputArguments {
     /// The images as the model sees them.
     pub(crate) fn open(&self, run: &SavedRun) -> Result<Images> {
         Ok(run.sight.try_on(&self.read(run)?)?)
+    }
+
+    /// Those of the training part, as the model sees them.
+    pub(crate) fn open_train(&self, run: &SavedRun) -> Result<Images> {
+        let train = Self {
+            part: Some(Part::Train),
+            ..self.clone()
+        };
+        train.open(run)
     }
 
     /// The first `count` of them.

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::{Inference, read_latents, square_columns};
+use vae_train::{read_latents, square_columns};
 
-use crate::arguments::ModelArguments;
+use crate::arguments::{LabelArguments, ModelArguments};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    label: LabelArguments,
     /// Latent vectors: a .npy of [count, latent], or what `encode` writes, of which z is taken if it is there, else mu.
     #[arg(value_name = "LATENTS")]
     latents: PathBuf,
@@ -28,7 +30,8 @@ pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
+    arguments.label.tell_any(&mut inference)?;
     let images = inference.decode(&z)?;
     let columns = square_columns(z.len() / run.recipe.latent);
     output::images(&inference, images, columns, &arguments.out)?;

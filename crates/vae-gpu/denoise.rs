@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use vae_train::{Corrupt, Inference, Sight, stacked};
+use vae_train::{Corrupt, Sight, stacked};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let seen = damaged.as_ref().unwrap_or(&values);
     let cleaned = inference.reconstruct(&images.with_values(seen.clone()))?;
     if let Some(damaged) = &damaged {

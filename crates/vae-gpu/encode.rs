@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use vae_train::{Inference, Latents};
+use vae_train::Latents;
 
 use crate::arguments::{InputArguments, ModelArguments};
 use crate::{output, report};
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let posteriors = inference.encode(&images)?;
     let latents = Latents {
         z: arguments.with_z.then(|| inference.draw(&posteriors)),

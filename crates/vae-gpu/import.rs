@@ -33,7 +33,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn run(arguments: &ImportArguments) -> Result<ExitCode> {
     let recipe = RecipePatch::read(&arguments.config)?
-        .over(RecipePatch::defaults())
+        .over_defaults()
         .complete();
     let recipe = recipe.with_context(|| {
         format!(

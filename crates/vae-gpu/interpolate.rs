@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use vae_train::{Inference, Walk, grid, read_latents};
+use vae_train::{Walk, grid, read_latents};
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct InterpolateArguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    label: LabelArguments,
     #[command(flatten)]
     input: InputArguments,
     /// The image to start from, counted from 0.
@@ -48,7 +50,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let ends = [arguments.from, arguments.to];
     let largest = ends[0].max(ends[1]);
     let vectors = match &arguments.latents {
@@ -79,6 +81,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
         WalkName::Spherical => Walk::Spherical,
     };
     let z = walk.points(&vectors[0], &vectors[1], arguments.steps);
+    arguments.label.tell_any(&mut inference)?;
     let images = inference.decode(&z)?;
     if output::extension(&arguments.out, "png") == "gif" {
         if run.recipe.image.is_table() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use vae_train::{Inference, Plane, scatter, variances};
+use vae_train::{Plane, scatter, variances};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::traverse::dimensions_of;
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let mu = inference.encode(&images)?.mu;
     let plane = match dimensions.as_deref() {
         Some(&[right, up]) => Plane::of_dimensions(&mu, latent, [right, up]),

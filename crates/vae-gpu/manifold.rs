@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use vae_train::{Inference, manifold};
+use vae_train::manifold;
 
-use crate::arguments::{ModelArguments, positive};
+use crate::arguments::{LabelArguments, ModelArguments, positive};
 use crate::traverse::dimensions_of;
 use crate::{output, report};
 
@@ -15,6 +15,8 @@ use crate::{output, report};
 pub(crate) struct ManifoldArguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    label: LabelArguments,
     /// Images in a row and in a column.
     #[arg(long, default_value = "15", value_parser = positive())]
     side: usize,
@@ -42,7 +44,8 @@ pub(crate) fn run(arguments: &ManifoldArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
+    arguments.label.tell_any(&mut inference)?;
     let picture = manifold(&mut inference, [right, up], arguments.side)?;
     output::write(&arguments.out, &picture.png()?)?;
     Ok(ExitCode::SUCCESS)

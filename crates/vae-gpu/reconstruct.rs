@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::{Inference, reconstructions};
+use vae_train::reconstructions;
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     if is_picture {
         let picture = reconstructions(&mut inference, &images)?;
         output::write(&arguments.out, &picture.png()?)?;

@@ -12,7 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use vae_data::{Dataset, Images};
-use vae_train::{Device, EpochReport, Interrupted, Manifest, Outcome, Progress, Recipe, Sight};
+use vae_model::Losses;
+use vae_train::{
+    Device, EpochReport, Interrupted, KlSchedule, Manifest, Outcome, Progress, Recipe, Sight,
+};
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
@@ -149,17 +152,15 @@ pub(crate) fn watch() -> impl Fn(vae_data::Progress<'_>) + Sync {
 /// The progress of a training run: a bar on a terminal, one line per epoch everywhere.
 pub(crate) struct TrainingReport {
     bar: ProgressBar,
-    beta: f32,
-    epochs: usize,
+    recipe: Recipe,
 }
 
 impl TrainingReport {
-    pub(crate) fn new(epochs: usize, beta: f32) -> Result<Self> {
+    pub(crate) fn new(recipe: &Recipe) -> Result<Self> {
         let style = ProgressStyle::with_template("{prefix}  {msg}  {wide_bar}")?;
         Ok(Self {
             bar: ProgressBar::new(0).with_style(style),
-            beta,
-            epochs,
+            recipe: recipe.clone(),
         })
     }
 
@@ -170,15 +171,15 @@ impl TrainingReport {
             steps,
             train,
             images_per_second,
+            ..
         } = progress;
-        let loss = train.total(self.beta);
         self.bar
-            .set_prefix(format!("epoch {epoch}/{}", self.epochs));
+            .set_prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
         self.bar.set_length(*steps as u64);
         self.bar.set_position(*step as u64);
         self.bar.set_message(format!(
-            "loss {loss:.2}  recon {:.2}  kl {:.2}  {images_per_second:.0} images/s",
-            train.recon, train.kl
+            "loss {:.2}  recon {:.2}  kl {:.2}  {images_per_second:.0} images/s",
+            train.loss, train.recon, train.kl
         ));
     }
 
@@ -187,23 +188,38 @@ impl TrainingReport {
             epoch,
             train,
             validation,
+            beta,
+            lr,
+            active_units,
+            kl_per_dimension,
+            mutual_information,
             images_per_second,
             is_best,
+            ..
         } = report;
-        let line = format!(
-            "epoch {epoch:>3}  train {:.2}  validation {:.2} = recon {:.2} + {}kl {:.2}  {images_per_second:.0} images/s{}",
-            train.total(self.beta),
-            validation.total(self.beta),
-            validation.recon,
-            if self.beta == 1.0 {
-                String::new()
-            } else {
-                format!("{} ", self.beta)
-            },
-            validation.kl,
-            if *is_best { "  best" } else { "" },
+        let mut line = format!(
+            "epoch {epoch:>3}  train {:.2}  validation {:.2} ({})  active {active_units}/{}  mi {mutual_information:.2}",
+            train.loss,
+            validation.loss,
+            terms(validation),
+            kl_per_dimension.len(),
         );
+        // What changes from epoch to epoch is shown; what does not, is not.
+        if self.recipe.kl_schedule != KlSchedule::Constant || self.recipe.beta != 1.0 {
+            line += &format!("  beta {beta:.3}");
+        }
+        if *lr != self.recipe.lr as f32 {
+            line += &format!("  lr {lr:.2e}");
+        }
+        line += &format!("  {images_per_second:.0} images/s");
+        if *is_best {
+            line += "  best";
+        }
         self.bar.suspend(|| note(&line));
+    }
+
+    pub(crate) fn notice(&self, text: &str) {
+        self.bar.suspend(|| note(text));
     }
 
     pub(crate) fn end(&self, manifest: &Manifest, outcome: Outcome, folder: &Path) {
@@ -227,4 +243,20 @@ impl TrainingReport {
         }
         result(&folder.display().to_string());
     }
+}
+
+/// What a loss is made of.
+fn terms(losses: &Losses) -> String {
+    let mut text = format!("recon {:.2}, kl {:.2}", losses.recon, losses.kl);
+    for (name, value) in [
+        ("mi", losses.index_code_mi),
+        ("tc", losses.total_correlation),
+        ("dim-kl", losses.dimension_wise_kl),
+        ("mmd", losses.mmd),
+    ] {
+        if let Some(value) = value {
+            text += &format!(", {name} {value:.3}");
+        }
+    }
+    text
 }

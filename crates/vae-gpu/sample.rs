@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
-use vae_train::{Draw, Inference, prior, square_columns};
+use vae_rng::{Generator, Stream};
+use vae_train::{Mixture, SavedRun, square_columns};
 
-use crate::arguments::{ModelArguments, positive};
+use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct SampleArguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    label: LabelArguments,
     /// Number of images.
     #[arg(long, default_value = "100", value_parser = positive())]
     count: usize,
@@ -26,19 +29,30 @@ pub(crate) struct SampleArguments {
     /// Draw no coordinate further from 0 than this, before it is multiplied by the temperature [default: no limit].
     #[arg(long, value_name = "LIMIT")]
     truncation: Option<f64>,
+    /// Draw latents from a mixture of K normals that is fitted to those of the training images, not from the prior.
+    #[arg(long, value_name = "K", value_parser = positive())]
+    fit_mixture: Option<usize>,
+    /// Draw each pixel from its distribution instead of showing its mean.
+    #[arg(long)]
+    draw_pixels: bool,
+    #[command(flatten)]
+    input: InputArguments,
     /// A grid (.png), an array (.npy), a table (.csv), or a folder for a PNG file each.
     #[arg(long, default_value = "samples.png", value_name = "FILE|FOLDER")]
     out: PathBuf,
 }
 
 pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
-    let draw = Draw {
-        temperature: arguments.temperature,
-        truncation: arguments.truncation,
-    };
+    let SampleArguments {
+        count,
+        seed,
+        temperature,
+        truncation,
+        ..
+    } = *arguments;
     for (name, value) in [
-        ("temperature", Some(draw.temperature)),
-        ("truncation", draw.truncation),
+        ("temperature", Some(temperature)),
+        ("truncation", truncation),
     ] {
         let is_good = value.is_none_or(|value| value > 0.0 && value.is_finite());
         ensure!(
@@ -51,14 +65,32 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
-    let z = prior(arguments.seed, arguments.count, run.recipe.latent, &draw);
-    let images = inference.decode(&z)?;
-    output::images(
-        &inference,
-        images,
-        square_columns(arguments.count),
-        &arguments.out,
-    )?;
+    let mut inference = run.inference(engine.as_mut(), &watch);
+    arguments.label.tell(&mut inference)?;
+    let generator = Generator::new(seed, Stream::Prior);
+    if let Some(components) = arguments.fit_mixture {
+        let posteriors = inference.encode(&arguments.input.open_train(&run)?)?;
+        let z = inference.draw(&posteriors);
+        let fitted = Mixture::fit(&z, run.recipe.latent, components, generator);
+        inference
+            .set_prior(fitted.map_err(|error| anyhow!("--fit-mixture {components}: {error}"))?);
+    }
+    let z = inference
+        .prior()?
+        .sample(generator, count, temperature, truncation);
+    let images = if arguments.draw_pixels {
+        inference.draw_pixels(&z, seed)?
+    } else {
+        inference.decode(&z)?
+    };
+    output::images(&inference, images, columns(&run, count), &arguments.out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Images in a row: the classes of a conditional model one below the other, if they fit.
+fn columns(run: &SavedRun, count: usize) -> usize {
+    match run.recipe.classes.len() {
+        classes @ 2..=20 => classes.min(count),
+        _ => square_columns(count),
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::{Inference, write_scores};
+use vae_train::write_scores;
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let scores = inference.score(&images, arguments.importance_samples)?;
     let count = scores.len() as f64;
     let mean = scores.iter().map(|score| score.elbo()).sum::<f64>() / count;

@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         .transpose()?;
     let patch = match &interrupted {
         Some((_, recipe)) => {
+            arguments.check_resume();
             let more = arguments.epochs.unwrap_or(0);
             let patch = arguments.resume_patch().over(recipe.clone().into());
             RecipePatch {
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
             arguments.patch(config.unwrap_or_default())
         }
     };
-    let patch = patch.over(RecipePatch::defaults());
+    let patch = patch.over_defaults();
     let options = patch.read_options(arguments.read.fetch.options());
     let name = patch.data.clone().unwrap_or_default();
     let dataset = Dataset::open(&name, &options, &patch.validation(), &report::watch())?;
@@ -57,7 +58,12 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 
     let device = Device::open(recipe.backend)?;
     report::device(&device);
-    let route = device.route(recipe.engine, &recipe.model(), recipe.optimizer)?;
+    let route = device.route(
+        recipe.engine,
+        &recipe.model(),
+        &recipe.objective(),
+        &recipe.optimizer_config(),
+    )?;
     report::note(&format!("engine: {route}"));
     report::dataset(&dataset, &recipe);
     let (training, path) = match interrupted {
@@ -77,10 +83,11 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     };
 
     let stop = stop_on_ctrl_c()?;
-    let report = TrainingReport::new(recipe.epochs, recipe.beta as f32)?;
+    let report = TrainingReport::new(&recipe)?;
     let (manifest, outcome) = training.run(&stop, |event| match event {
         Event::Progress(progress) => report.progress(&progress),
         Event::Epoch(epoch) => report.epoch(&epoch),
+        Event::Notice(text) => report.notice(&text),
     })?;
     report.end(&manifest, outcome, &path);
     Ok(match outcome {
@@ -112,8 +119,9 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
         dataset.train.count(),
         dataset.validation.count()
     )?;
-    for (layer, inputs, outputs) in model.layers() {
-        writeln!(text, "# {layer}: {inputs} x {outputs}")?;
+    for tensor in model.parameters() {
+        let sides: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
+        writeln!(text, "# {}: {}", tensor.name, sides.join(" x "))?;
     }
     write!(text, "# {} parameters", model.parameter_count())?;
     Ok(text)

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use vae_train::{Inference, traversal};
+use vae_train::traversal;
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
 pub(crate) struct TraverseArguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    label: LabelArguments,
     #[command(flatten)]
     input: InputArguments,
     /// Start from the posterior mean of this image, counted from 0 [default: from the middle of the prior].
@@ -51,7 +53,7 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let mut engine = run.engine(&device)?;
     let watch = report::watch();
-    let mut inference = Inference::new(engine.as_mut(), &run.recipe, &run.sight, &watch);
+    let mut inference = run.inference(engine.as_mut(), &watch);
     let base = match arguments.image {
         None => vec![0.0; latent],
         Some(place) => {
@@ -64,6 +66,7 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
             inference.encode(&images.subset(&[place as u32]))?.mu
         }
     };
+    arguments.label.tell_any(&mut inference)?;
     let picture = traversal(&mut inference, &base, &dimensions, arguments.steps)?;
     let bytes = if kind == "gif" {
         picture.gif()?

@@ -57,8 +57,8 @@ impl Route {
     pub(crate) fn engine(self, setup: &EngineSetup<'_>) -> Box<dyn Engine> {
         let gpu = || gpu().expect("a route of this machine");
         match self {
-            Self::Ndarray => vae_burn::ndarray(setup).expect("its own weights"),
-            Self::Wgpu => vae_burn::wgpu(setup, gpu()).expect("its own weights"),
+            Self::Ndarray => vae_burn::ndarray(setup),
+            Self::Wgpu => vae_burn::wgpu(setup, gpu()),
             Self::Cpu => Box::new(FusedEngine::cpu(setup)),
             Self::FusedWgpu => Box::new(FusedEngine::gpu(setup, gpu()).expect("a working device")),
         }

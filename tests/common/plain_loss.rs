@@ -1,6 +1,6 @@
 //! The loss of `vae_model`'s documentation in plain f64 loops, without tensors or autodiff: the root of the oracle chain.
 
-use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor};
+use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Spread};
 
 /// What a wrong implementation might do instead.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,10 +23,10 @@ pub(crate) fn loss(
     beta: f64,
     formula: Formula,
 ) -> f64 {
-    let batch = images.len() / config.pixels;
+    let batch = images.len() / config.pixels();
     let mut total = 0.0;
     for row in 0..batch {
-        let x: Vec<f64> = images[row * config.pixels..][..config.pixels]
+        let x: Vec<f64> = images[row * config.pixels()..][..config.pixels()]
             .iter()
             .map(|&x| x.into())
             .collect();
@@ -57,14 +57,16 @@ pub(crate) fn loss(
         let output = dense(weights, "output", &hidden(weights, "decoder", config, z));
         let nll = |(y, x): (&f64, &f64)| match config.likelihood {
             Likelihood::Bernoulli => y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
-            Likelihood::Gaussian { sigma } => {
+            Likelihood::Gaussian(Spread::Fixed(sigma)) => {
                 let sigma = f64::from(sigma);
                 0.5 * ((x - y) / sigma).powi(2) + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
             }
+            // The others are held against SciPy in vae-model.
+            _ => f64::NAN,
         };
         let mut recon: f64 = output.iter().zip(&x).map(nll).sum();
         if formula == Formula::MeanOverPixels {
-            recon /= config.pixels as f64;
+            recon /= config.pixels() as f64;
         }
         total += recon + beta * kl;
     }

@@ -1,23 +1,27 @@
 //! What `vae-gpu train` takes.
 
+mod network;
+mod objective;
+mod optimizer;
+
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use vae_data::Scale;
-use vae_model::{Activation, Initialization, Optimizer};
-use vae_train::{
-    BackendChoice, Binarize, Corrupt, EngineChoice, LikelihoodName, Preset, RecipePatch,
-};
+use vae_train::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
 
-use crate::arguments::{BACKENDS, ReadArguments, one_of, positive};
+use crate::arguments::{Arguments, BACKENDS, ReadArguments, one_of, positive};
+use network::NetworkArguments;
+use objective::ObjectiveArguments;
+use optimizer::OptimizerArguments;
 
 /// A setting is taken from its flag, else from `--config`, else from `--preset`, else from the defaults.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
     /// Go on with an interrupted run, or with a finished one for --epochs MORE. Its settings stay; only --backend, --engine,
     /// --data, --data-dir, --offline, --stream, --checkpoint-steps and --checkpoint-minutes may be given beside it.
-    #[arg(long, value_name = "RUN", conflicts_with_all = FIXED)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["preset", "config", "out", "print_config"])]
     pub(crate) resume: Option<PathBuf>,
     /// Where to compute; `auto` takes a hardware GPU if there is one, else the CPU [default: auto].
     #[arg(long, value_parser = one_of::<BackendChoice>(BACKENDS))]
@@ -26,7 +30,7 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_parser = one_of::<EngineChoice>(ENGINES))]
     engine: Option<EngineChoice>,
     /// A published recipe.
-    #[arg(long, value_parser = preset())]
+    #[arg(long, value_parser = one_of::<Preset>(PRESETS))]
     preset: Option<Preset>,
     /// A TOML file of settings; the config.toml of a run folder is one.
     #[arg(long, value_name = "FILE")]
@@ -34,48 +38,9 @@ pub(crate) struct TrainArguments {
     /// Passes over the training images; with --resume so many more [default: 60].
     #[arg(long, value_parser = positive())]
     pub(crate) epochs: Option<usize>,
-    /// Images per step [default: 100].
-    #[arg(long, value_parser = positive())]
-    batch_size: Option<usize>,
-    /// Learning rate [default: 0.001].
-    #[arg(long)]
-    lr: Option<f64>,
-    /// RMSprop as Keras does it, or Adam, AdamW or SGD as PyTorch does them [default: rmsprop].
-    #[arg(long, value_parser = one_of::<Optimizer>(OPTIMIZERS))]
-    optimizer: Option<Optimizer>,
-    /// Decoupled weight decay of AdamW [default: 0.01].
-    #[arg(long)]
-    weight_decay: Option<f64>,
-    /// Momentum of SGD [default: 0.9].
-    #[arg(long)]
-    momentum: Option<f64>,
-    /// Scale gradients down to this norm, all parameters together [default: never].
-    #[arg(long, value_name = "NORM")]
-    clip_norm: Option<f64>,
-    /// Weight of the KL term [default: 1].
-    #[arg(long)]
-    beta: Option<f64>,
     /// Decides weights, order, noise and what is validated on [default: 0].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// Latent dimensions [default: 2].
-    #[arg(long, value_parser = positive())]
-    latent: Option<usize>,
-    /// Widths of the encoder's hidden layers; the decoder mirrors them [default: 256].
-    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "WIDTH[,WIDTH..]")]
-    hidden: Option<Vec<usize>>,
-    /// After every hidden layer [default: relu].
-    #[arg(long, value_parser = one_of::<Activation>(ACTIVATIONS))]
-    activation: Option<Activation>,
-    /// What the decoder says of a pixel: its probability of white, or the mean of a normal [default: bernoulli].
-    #[arg(long, value_parser = one_of::<LikelihoodName>(LIKELIHOODS))]
-    likelihood: Option<LikelihoodName>,
-    /// Standard deviation of the Gaussian likelihood, in units of what the model sees [default: 0.1].
-    #[arg(long)]
-    sigma: Option<f64>,
-    /// Initial weights as in Keras (glorot) or PyTorch [default: glorot].
-    #[arg(long, value_parser = one_of::<Initialization>(INITS))]
-    init: Option<Initialization>,
     /// The run folder [default: runs/<data>-<number>].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
@@ -88,6 +53,12 @@ pub(crate) struct TrainArguments {
     /// Show the resolved settings, with shapes and parameter count, and stop.
     #[arg(long)]
     pub(crate) print_config: bool,
+    #[command(flatten)]
+    network: NetworkArguments,
+    #[command(flatten)]
+    objective: ObjectiveArguments,
+    #[command(flatten)]
+    optimizer: OptimizerArguments,
 
     /// `digits` (built in); `mnist`, `fashion-mnist` or `kmnist` (downloaded once); a folder of images, whose sub-folders are
     /// labels; a folder of MNIST's four IDX files; or a .npy, .npz, .csv, .tsv, .parquet, IDX or image file [default: digits].
@@ -119,58 +90,16 @@ pub(crate) struct TrainArguments {
     pub(crate) read: ReadArguments,
 }
 
-/// What a run keeps when it goes on.
-const FIXED: [&str; 31] = [
-    "preset",
-    "config",
-    "batch_size",
-    "lr",
-    "optimizer",
-    "weight_decay",
-    "momentum",
-    "clip_norm",
-    "beta",
-    "seed",
-    "latent",
-    "hidden",
-    "activation",
-    "likelihood",
-    "sigma",
-    "init",
-    "out",
-    "print_config",
-    "val_fraction",
-    "val_data",
-    "scale",
-    "binarize",
-    "corrupt",
-    "size",
-    "grey",
-    "fit",
-    "skip_bad",
-    "layout",
-    "labels",
-    "array",
-    "header",
-];
-
 impl TrainArguments {
     /// The settings that were typed, over those of `config`, over those of the preset.
     pub(crate) fn patch(&self, config: RecipePatch) -> RecipePatch {
-        let flags = RecipePatch {
-            hidden: self.hidden.clone(),
-            latent: self.latent,
-            activation: self.activation,
-            likelihood: self.likelihood,
-            sigma: self.sigma.map(Some),
-            init: self.init,
-            optimizer: self.optimizer,
-            lr: self.lr,
-            weight_decay: self.weight_decay.map(Some),
-            momentum: self.momentum.map(Some),
-            clip_norm: self.clip_norm.map(Some),
-            beta: self.beta,
-            batch_size: self.batch_size,
+        self.typed()
+            .over(config)
+            .over(self.preset.map(Preset::patch).unwrap_or_default())
+    }
+
+    fn typed(&self) -> RecipePatch {
+        let own = RecipePatch {
             epochs: self.epochs,
             seed: self.seed,
             val_fraction: self.val_fraction.map(Some),
@@ -180,10 +109,10 @@ impl TrainArguments {
             corrupt: self.corrupt.map(Some),
             ..self.resume_patch()
         };
-        flags
+        own.over(self.network.patch())
+            .over(self.objective.patch())
+            .over(self.optimizer.patch())
             .over(self.read.patch())
-            .over(config)
-            .over(self.preset.map(Preset::patch).unwrap_or_default())
     }
 
     /// What may be given when a run goes on, but for the number of epochs.
@@ -198,25 +127,36 @@ impl TrainArguments {
             ..RecipePatch::default()
         }
     }
+
+    /// Ends the program, as every wrong use does, if a setting is typed that a run keeps when it goes on.
+    pub(crate) fn check_resume(&self) {
+        use clap::CommandFactory;
+        let table = |patch: RecipePatch| toml::Table::try_from(patch).unwrap_or_default();
+        let free = table(RecipePatch {
+            epochs: self.epochs,
+            ..self.resume_patch()
+        });
+        let typed = table(self.typed());
+        let kept = typed.keys().filter(|setting| !free.contains_key(*setting));
+        let kept: Vec<String> = kept
+            .map(|setting| format!("--{}", setting.replace('_', "-")))
+            .collect();
+        if !kept.is_empty() {
+            let message = format!(
+                "the argument '--resume <RUN>' cannot be used with {}: a run keeps its settings when it goes on",
+                kept.join(", ")
+            );
+            Arguments::command()
+                .error(ErrorKind::ArgumentConflict, message)
+                .exit();
+        }
+    }
 }
 
+const PRESETS: &[&str] = &["article", "pytorch", "conv", "iwae-k50"];
 const ENGINES: &[&str] = &["auto", "burn", "fused"];
-const ACTIVATIONS: &[&str] = &["relu", "tanh", "sigmoid", "gelu", "leaky-relu", "softplus"];
-const LIKELIHOODS: &[&str] = &["bernoulli", "gaussian"];
 const SCALES: &[&str] = &["auto", "none", "bytes", "min-max", "standardize"];
 const BINARIZE: &[&str] = &["none", "threshold", "static", "dynamic"];
-const OPTIMIZERS: &[&str] = &["rmsprop", "adam", "adamw", "sgd"];
-const INITS: &[&str] = &["glorot", "pytorch"];
-
-fn preset() -> impl TypedValueParser<Value = Preset> {
-    PossibleValuesParser::new(["article", "pytorch"]).map(|name| {
-        if name == "article" {
-            Preset::Article
-        } else {
-            Preset::Pytorch
-        }
-    })
-}
 
 #[cfg(test)]
 mod tests {
@@ -225,12 +165,9 @@ mod tests {
 
     #[test]
     fn every_name_on_the_command_line_is_one_of_the_config_file() {
+        check_names::<Preset>(PRESETS);
         check_names::<EngineChoice>(ENGINES);
-        check_names::<Activation>(ACTIVATIONS);
-        check_names::<LikelihoodName>(LIKELIHOODS);
         check_names::<Scale>(SCALES);
         check_names::<Binarize>(BINARIZE);
-        check_names::<Optimizer>(OPTIMIZERS);
-        check_names::<Initialization>(INITS);
     }
 }

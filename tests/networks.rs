@@ -1,0 +1,294 @@
+//! Networks, priors, likelihoods and objectives that burn alone computes: the same numbers on ndarray and on wgpu, and
+//! the same from a batch in pieces. That they are the right numbers is proved in vae-model, in f64.
+
+use vae_model::{
+    Batch, Convolutions, Engine, EngineSetup, FreeBits, FreeBitsPer, KlEstimate, Likelihood,
+    Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer, OptimizerConfig, Prior,
+    Spread, Step, TrainingImages, Upsampling, Wait, Weighting, Weights,
+};
+
+use crate::common::{Route, distance, stripes};
+
+const SEED: u64 = 6;
+const IMAGES: usize = 12;
+const CLASSES: usize = 3;
+
+/// What is trained and towards what; small, odd and uneven, so that a swapped side shows.
+type Variant = (&'static str, ModelConfig, Objective);
+
+fn dense() -> ModelConfig {
+    ModelConfig {
+        image: [1, 6, 5],
+        ..ModelConfig::dense(30, &[9], 3)
+    }
+}
+
+fn convolutional(upsampling: Upsampling) -> ModelConfig {
+    ModelConfig {
+        image: [3, 7, 6],
+        convolutions: Some(Convolutions {
+            channels: vec![4, 6],
+            kernel: 3,
+            stride: 2,
+            upsampling,
+            groups: Some(2),
+            residual_blocks: 1,
+        }),
+        ..ModelConfig::dense(3 * 7 * 6, &[8], 3)
+    }
+}
+
+fn objective(kind: ObjectiveKind) -> Objective {
+    Objective {
+        kind,
+        samples: if matches!(kind, ObjectiveKind::Iwae | ObjectiveKind::Dreg) {
+            4
+        } else {
+            1
+        },
+        kl: if matches!(kind, ObjectiveKind::Capacity | ObjectiveKind::Mmd { .. }) {
+            KlEstimate::Analytic
+        } else {
+            KlEstimate::Sampled
+        },
+        free_bits: None,
+    }
+}
+
+fn variants() -> Vec<Variant> {
+    let like = |likelihood| ModelConfig {
+        likelihood,
+        ..dense()
+    };
+    let prior = |prior| ModelConfig { prior, ..dense() };
+    let mmd = |kernel| ObjectiveKind::Mmd {
+        weight: 10.0,
+        kernel,
+    };
+    let free_bits = Objective {
+        free_bits: Some(FreeBits {
+            nats: 0.05,
+            per: FreeBitsPer::Group(2),
+            after_batch_mean: false,
+        }),
+        ..Objective::ELBO
+    };
+    let conditional = |config| ModelConfig {
+        classes: CLASSES,
+        ..config
+    };
+    let sampled = objective(ObjectiveKind::Elbo);
+    vec![
+        (
+            "transposed",
+            convolutional(Upsampling::Transposed),
+            Objective::ELBO,
+        ),
+        (
+            "nearest",
+            convolutional(Upsampling::Nearest),
+            Objective::ELBO,
+        ),
+        (
+            "conditional convolutions",
+            conditional(convolutional(Upsampling::Transposed)),
+            Objective::ELBO,
+        ),
+        ("conditional", conditional(dense()), Objective::ELBO),
+        (
+            "continuous Bernoulli",
+            like(Likelihood::ContinuousBernoulli),
+            Objective::ELBO,
+        ),
+        (
+            "Gaussian",
+            like(Likelihood::Gaussian(Spread::PerDimension)),
+            Objective::ELBO,
+        ),
+        (
+            "Laplace",
+            like(Likelihood::Laplace(Spread::Learned)),
+            Objective::ELBO,
+        ),
+        (
+            "discretized logistic",
+            like(Likelihood::DiscretizedLogistic(Spread::Learned)),
+            Objective::ELBO,
+        ),
+        ("Poisson", like(Likelihood::Poisson), Objective::ELBO),
+        (
+            "negative binomial",
+            like(Likelihood::NegativeBinomial(Spread::PerDimension)),
+            Objective::ELBO,
+        ),
+        ("mixture", prior(Prior::Mixture { components: 3 }), sampled),
+        ("VampPrior", prior(Prior::Vamp { inputs: 4 }), sampled),
+        ("sampled KL", dense(), sampled),
+        (
+            "free bits",
+            ModelConfig {
+                latent: 4,
+                ..dense()
+            },
+            free_bits,
+        ),
+        ("capacity", dense(), objective(ObjectiveKind::Capacity)),
+        ("beta-TC", dense(), objective(ObjectiveKind::BetaTc)),
+        ("IMQ", dense(), objective(mmd(MmdKernel::Imq))),
+        ("RBF", dense(), objective(mmd(MmdKernel::Rbf))),
+        ("IWAE", dense(), objective(ObjectiveKind::Iwae)),
+        ("DReG", dense(), objective(ObjectiveKind::Dreg)),
+    ]
+}
+
+/// Bytes 0 to 255, or for counts small ones.
+fn bytes(model: &ModelConfig) -> Vec<u8> {
+    let bytes = stripes(IMAGES, model.pixels());
+    if model.likelihood.is_count() {
+        let counts = bytes.iter().map(|byte| f32::from(byte / 32));
+        counts.flat_map(f32::to_le_bytes).collect()
+    } else {
+        bytes
+    }
+}
+
+/// Labels of `IMAGES` images, if the model sees them.
+fn labels(model: &ModelConfig) -> Vec<u32> {
+    let images = 0..IMAGES as u32;
+    if model.classes > 0 {
+        images.map(|image| image % model.classes as u32).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn Engine> {
+    let weights = Weights::initial(model, SEED);
+    let optimizer = OptimizerConfig::new(Optimizer::Adam);
+    let mut engine = route.engine(&EngineSetup {
+        objective,
+        ..EngineSetup::new(model, &weights, optimizer, SEED)
+    });
+    let images = TrainingImages {
+        bytes: bytes(model).into(),
+        is_float: model.likelihood.is_count(),
+        labels: labels(model),
+        count: IMAGES,
+        ..TrainingImages::default()
+    };
+    engine.train_on(images).expect("a working device");
+    engine
+}
+
+fn step(number: u64, piece: usize) -> Step {
+    Step {
+        weighting: Weighting {
+            anneal: 0.5,
+            beta: 2.0,
+            capacity: 1.0,
+        },
+        piece,
+        ..Step::plain(number, 1e-2)
+    }
+}
+
+/// The losses of five steps in pieces of `piece`, then those of an evaluation.
+fn trained(route: Route, (_, model, objective): &Variant, piece: usize) -> Vec<f32> {
+    let mut engine = engine(route, model, *objective);
+    let rows: Vec<u32> = (0..IMAGES as u32).collect();
+    for number in 0..5 {
+        let rows = &rows[..if number == 3 { 7 } else { IMAGES }];
+        engine
+            .train_step(rows, &step(number, piece))
+            .expect("a working device");
+    }
+    let mut losses = engine.take_losses(Wait::ForAll).expect("a working device");
+    let bytes = bytes(model);
+    let images: Vec<f32> = if model.likelihood.is_count() {
+        let numbers = bytes.chunks_exact(4);
+        numbers
+            .map(|number| f32::from_le_bytes(number.try_into().expect("four bytes")))
+            .collect()
+    } else {
+        bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect()
+    };
+    let labels = labels(model);
+    let batch = Batch {
+        labels: &labels,
+        ..Batch::of(&images)
+    };
+    let evaluated = engine.evaluate(&batch, step(0, piece).weighting);
+    losses.push(evaluated.expect("a working device"));
+    let numbers = losses.iter().flat_map(|losses| Losses::to_array(*losses));
+    numbers
+        .filter(|number| !number.is_nan())
+        .map(|number| number as f32)
+        .collect()
+}
+
+/// Losses of sums of at most 126 terms rounded to 2^-24, after at most five updates of 1e-2.
+fn worst(found: &[f32], expected: &[f32]) -> f32 {
+    distance(found, expected, |index| 1e-4 * expected[index].abs() + 1e-4)
+}
+
+#[test]
+fn five_steps_have_the_same_losses_on_ndarray_and_wgpu() {
+    if !Route::others().contains(&Route::Wgpu) {
+        return;
+    }
+    for variant in variants() {
+        let expected = trained(Route::Ndarray, &variant, IMAGES);
+        let found = trained(Route::Wgpu, &variant, IMAGES);
+        let worst = worst(&found, &expected);
+        assert!(worst <= 1.0, "{}: {worst} tolerances", variant.0);
+    }
+}
+
+#[test]
+fn another_network_prior_likelihood_or_objective_is_told_apart() {
+    let variants = variants();
+    let curves: Vec<_> = variants
+        .iter()
+        .map(|variant| trained(Route::Ndarray, variant, IMAGES))
+        .collect();
+    for (index, curve) in curves.iter().enumerate() {
+        for (other, name) in curves[..index].iter().zip(&variants) {
+            // The bound of IWAE and of DReG is the same until the gradients have moved the weights.
+            if curve.len() == other.len() {
+                let worst = worst(curve, other);
+                assert!(
+                    worst > 10.0,
+                    "{} and {}: {worst}",
+                    variants[index].0,
+                    name.0
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_in_pieces_takes_the_step_of_the_whole() {
+    // What couples the images of a batch is another number in pieces: the minibatch's aggregate posterior, a discrepancy
+    // of two sets, what counts as a mean over the batch.
+    let couples = |objective: &Objective| {
+        matches!(
+            objective.kind,
+            ObjectiveKind::BetaTc | ObjectiveKind::Mmd { .. } | ObjectiveKind::Capacity
+        )
+    };
+    let (coupled, apart): (Vec<_>, Vec<_>) = variants()
+        .into_iter()
+        .partition(|(_, _, objective)| couples(objective));
+    let distance = |variant: &Variant| {
+        let whole = trained(Route::Ndarray, variant, IMAGES);
+        worst(&trained(Route::Ndarray, variant, 5), &whole)
+    };
+    for variant in &apart {
+        let worst = distance(variant);
+        assert!(worst <= 1.0, "{}: {worst} tolerances", variant.0);
+    }
+    for variant in coupled.iter().filter(|(name, ..)| *name != "capacity") {
+        assert!(distance(variant) > 10.0, "{}", variant.0);
+    }
+}
