@@ -16,5 +16,6 @@ mod passes;
 mod random;
 mod resume;
 mod sample_kl;
+mod science;
 mod training;
 mod verbs;

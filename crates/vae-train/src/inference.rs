@@ -200,7 +200,8 @@ impl<'a> Inference<'a> {
         let (likelihood, pixels) = (self.config.likelihood, self.config.pixels());
         let spread = self.spread();
         for (row, image) in images.chunks_exact_mut(pixels).enumerate() {
-            for (pixel, value) in image.iter_mut().enumerate() {
+            let spread = spread.iter().cycle();
+            for ((pixel, value), &spread) in image.iter_mut().enumerate().zip(spread) {
                 let mut drawn = 0;
                 // Each pixel has uniforms of its own, as many as it wants.
                 let mut uniform = || {
@@ -212,7 +213,6 @@ impl<'a> Inference<'a> {
                     // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
                     f64::from(uniform) + 0.5f64.powi(25)
                 };
-                let spread = spread[pixel.min(spread.len() - 1)];
                 *value = likelihood.sample((*value).into(), spread, &mut uniform) as f32;
             }
         }
@@ -242,9 +242,11 @@ impl<'a> Inference<'a> {
 
     fn means(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
         let mut images = self.outputs(z, labels)?;
-        let likelihood = self.config.likelihood;
-        for value in &mut images {
-            *value = likelihood.mean_of((*value).into()) as f32;
+        let (likelihood, spread) = (self.config.likelihood, self.spread());
+        for image in images.chunks_exact_mut(self.config.pixels()) {
+            for (value, &spread) in image.iter_mut().zip(spread.iter().cycle()) {
+                *value = likelihood.mean_of((*value).into(), spread) as f32;
+            }
         }
         Ok(images)
     }

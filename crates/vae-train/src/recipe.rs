@@ -61,6 +61,9 @@ macro_rules! settings {
 
 /// Of the objective `capacity` if nothing is said: what Burgess et al. 2018 weigh it by.
 const CAPACITY_BETA: f64 = 1000.0;
+/// Of convolutions if nothing is said: side of the kernel, and by which a stage shrinks the image.
+const KERNEL: usize = 3;
+const STRIDE: usize = 2;
 
 settings! {
     /// A known set or a path.
@@ -233,8 +236,8 @@ impl RecipePatch {
             engine: Some(EngineChoice::Auto),
             activation: Some(Activation::Relu),
             channels: Some(Vec::new()),
-            kernel: Some(3),
-            stride: Some(2),
+            kernel: Some(KERNEL),
+            stride: Some(STRIDE),
             upsampling: Some(Upsampling::Transposed),
             group_norm: Some(None),
             residual_blocks: Some(0),

@@ -54,9 +54,10 @@ impl Likelihood {
         }
     }
 
-    /// The mean of `x` given `output`; of the discretized logistic, that of the logistic.
+    /// The mean of `x` given `output`; of the discretized logistic, that of the logistic with its tails at 0 and 1, from
+    /// which its bins move it by less than 1e-4. `spread` is unused by the others.
     #[must_use]
-    pub fn mean_of(self, output: f64) -> f64 {
+    pub fn mean_of(self, output: f64, spread: f64) -> f64 {
         match self {
             Self::Bernoulli => 1.0 / (1.0 + (-output).exp()),
             // Its own formula loses digits near 0; the Taylor series' next term is l^5 / 30240.
@@ -64,7 +65,11 @@ impl Likelihood {
                 0.5 + output / 12.0 - output.powi(3) / 720.0
             }
             Self::ContinuousBernoulli => -1.0 / (-output).exp_m1() - 1.0 / output,
-            Self::Gaussian(_) | Self::Laplace(_) | Self::DiscretizedLogistic(_) => output,
+            Self::Gaussian(_) | Self::Laplace(_) => output,
+            // The integral of the chance to be more.
+            Self::DiscretizedLogistic(_) => {
+                spread * (softplus(output / spread) - softplus((output - 1.0) / spread))
+            }
             Self::Poisson | Self::NegativeBinomial(_) => output.min(Self::MAX_LOG_MEAN).exp(),
         }
     }
@@ -83,7 +88,7 @@ impl Likelihood {
                 // Each halves 160; after 60 no f64 between them is left to gain.
                 for _ in 0..60 {
                     let middle = (low + high) / 2.0;
-                    if self.mean_of(middle) < mean {
+                    if self.mean_of(middle, 1.0) < mean {
                         low = middle;
                     } else {
                         high = middle;
@@ -211,10 +216,28 @@ mod tests {
             (Likelihood::Poisson, 0.0, 0.001),
             (binomial, 1e30, 20f64.exp()),
         ] {
-            let found = likelihood.mean_of(likelihood.output_for_mean(mean));
+            let found = likelihood.mean_of(likelihood.output_for_mean(mean), 1.0);
             // A mean of the continuous Bernoulli near logit 0 is a difference of numbers up to 100.
             let error = (found - nearest).abs() / nearest.abs();
             assert!(error < 1e-12, "{likelihood:?} {mean}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_mean_of_bytes_is_that_of_their_chances() {
+        for scale in [0.0025, 0.03, 0.2] {
+            let logistic = Likelihood::DiscretizedLogistic(Spread::Fixed(scale as f32));
+            for output in [-0.4, 0.0, 0.003, 0.31, 1.0, 1.3] {
+                let bytes = (0..256).map(|k| f64::from(k) / 255.0);
+                let mean: f64 = bytes
+                    .map(|x| x * (-logistic.nll_of(output, x, scale)).exp())
+                    .sum();
+                let found = logistic.mean_of(output, scale);
+                assert!(
+                    (found - mean).abs() < 1e-4,
+                    "{output} {scale}: {found}, {mean}"
+                );
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ impl Likelihood {
     /// have none.
     pub fn sample(self, output: f64, spread: f64, rng: &mut impl FnMut() -> f64) -> f64 {
         match self {
-            Self::Bernoulli => f64::from(rng() < self.mean_of(output)),
+            Self::Bernoulli => f64::from(rng() < self.mean_of(output, spread)),
             Self::ContinuousBernoulli => continuous_bernoulli(output, rng()),
             Self::Gaussian(_) => output + spread * normal(rng),
             Self::Laplace(_) => {
@@ -24,9 +24,9 @@ impl Likelihood {
                 let x = output + spread * (u / (1.0 - u)).ln();
                 (x * Self::LEVELS).round().clamp(0.0, Self::LEVELS) / Self::LEVELS
             }
-            Self::Poisson => poisson(self.mean_of(output), rng),
+            Self::Poisson => poisson(self.mean_of(output, spread), rng),
             Self::NegativeBinomial(_) => {
-                let mean = self.mean_of(output) * gamma(spread, rng) / spread;
+                let mean = self.mean_of(output, spread) * gamma(spread, rng) / spread;
                 poisson(mean, rng)
             }
         }
@@ -132,7 +132,7 @@ mod tests {
 
     /// Of the likelihood with this output and spread.
     fn closed_form(likelihood: Likelihood, output: f64, spread: f64) -> [f64; 2] {
-        let mean = likelihood.mean_of(output);
+        let mean = likelihood.mean_of(output, spread);
         let variance = match likelihood {
             Likelihood::Bernoulli => mean * (1.0 - mean),
             Likelihood::ContinuousBernoulli if output == 0.0 => 1.0 / 12.0,

@@ -26,7 +26,7 @@ fn mean_image(config: &ModelConfig, data: &DataStart) -> Vec<f64> {
     let z = vae.parameters()[0].clone().narrow(0, 0, config.latent);
     let output = vae.decode(z.reshape([1, config.latent]), None, &mut |_, _| {});
     let output = output.into_data();
-    let means = output.iter().map(|x| config.likelihood.mean_of(x));
+    let means = output.iter().map(|x| config.likelihood.mean_of(x, 1e-3));
     means.collect()
 }
 

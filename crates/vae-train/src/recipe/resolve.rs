@@ -1,11 +1,11 @@
 //! Completes a patch with the defaults and checks it against the data.
 
 use vae_data::{Dataset, Scale};
-use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
+use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig, Upsampling};
 
 use super::{
-    Binarize, Capacity, FreeBitsText, LikelihoodName, ObjectiveName, PriorText, Recipe,
-    RecipePatch, Sigma,
+    Binarize, Capacity, FreeBitsText, KERNEL, LikelihoodName, ObjectiveName, PriorText, Recipe,
+    RecipePatch, STRIDE, Sigma,
 };
 use crate::{Metric, TrainError};
 
@@ -257,7 +257,23 @@ impl Recipe {
         }
         let model = self.model();
         let Some(stages) = model.convolutions else {
-            return Ok(());
+            let plain = Self {
+                kernel: KERNEL,
+                stride: STRIDE,
+                upsampling: Upsampling::Transposed,
+                group_norm: None,
+                residual_blocks: 0,
+                ..self.clone()
+            };
+            return ensure(plain == *self, || {
+                let settings = "kernel, stride, upsampling, group_norm and residual_blocks";
+                let found = "one of another value, and nothing to convolve";
+                wrong(
+                    "channels",
+                    format!("some (--channels 32,64) beside {settings}"),
+                    found,
+                )
+            });
         };
         ensure(!self.image.is_table(), || {
             wrong(
@@ -274,16 +290,13 @@ impl Recipe {
             )
         })?;
         let is_odd = self.kernel % 2 == 1;
-        ensure(
-            is_odd || self.upsampling == vae_model::Upsampling::Transposed,
-            || {
-                wrong(
-                    "kernel",
-                    "an odd number with upsampling nearest",
-                    self.kernel,
-                )
-            },
-        )?;
+        ensure(is_odd || self.upsampling == Upsampling::Transposed, || {
+            wrong(
+                "kernel",
+                "an odd number with upsampling nearest",
+                self.kernel,
+            )
+        })?;
         ensure(stages.fits(model.image), || {
             let found = format!(
                 "{} stages of kernel {} and stride {} on {}",
