@@ -157,7 +157,7 @@ impl Sight {
                 ),
             );
         }
-        if let Some((row, value)) = self.misfit(&images) {
+        if let Some((place, value)) = self.misfit(&images) {
             let expected = if self.likelihood.is_count() {
                 "counts: whole numbers from 0, for this likelihood"
             } else {
@@ -165,7 +165,10 @@ impl Sight {
             };
             return wrong(
                 expected,
-                format!("{value} in sample {row}; choose another --likelihood"),
+                format!(
+                    "{value} in sample {}; choose another --likelihood",
+                    images.id(place)
+                ),
             );
         }
         Ok(images)

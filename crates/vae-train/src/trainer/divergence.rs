@@ -10,6 +10,8 @@ use crate::{OnNan, TrainError};
 
 /// How often a run goes back at most: each time at half the learning rate.
 const ROLLBACKS: usize = 3;
+/// Images of a batch that are named.
+const SHOWN: usize = 8;
 
 /// A run whose numbers are no longer finite.
 #[derive(Clone, Debug)]
@@ -22,8 +24,8 @@ pub struct Divergence {
     pub losses: Option<Losses>,
     /// The first tensor that was not finite, in words.
     pub first: Option<String>,
-    /// The places in the training images of that step's batch, and its smallest and largest value.
-    pub batch: Option<(Vec<u32>, [f32; 2])>,
+    /// What that step's images are called in their source, and their smallest and largest value.
+    pub batch: Option<(Vec<String>, [f32; 2])>,
     /// What to do.
     pub advice: &'static str,
 }
@@ -50,9 +52,9 @@ impl fmt::Display for Divergence {
         if let Some(first) = first {
             write!(f, "\n  first number that is not finite: {first}")?;
         }
-        if let Some((places, [low, high])) = batch {
-            let shown: Vec<String> = places.iter().take(8).map(ToString::to_string).collect();
-            let more = if places.len() > shown.len() {
+        if let Some((names, [low, high])) = batch {
+            let shown = &names[..names.len().min(SHOWN)];
+            let more = if names.len() > shown.len() {
                 ", .."
             } else {
                 ""
@@ -61,7 +63,7 @@ impl fmt::Display for Divergence {
                 f,
                 "\n  in that batch: training images {}{more} ({} in all), values from {low} to {high}",
                 shown.join(", "),
-                places.len()
+                names.len()
             )?;
         }
         write!(f, "\n  {advice}")
@@ -164,7 +166,8 @@ impl Training<'_> {
         let range = images
             .iter()
             .fold(range, |[low, high], &x| [low.min(x), high.max(x)]);
-        divergence.batch = Some((places.to_vec(), range));
+        let name = |&place: &u32| self.train.id(place as usize).into_owned();
+        divergence.batch = Some((places.iter().map(name).collect(), range));
         Ok(())
     }
 }
