@@ -2,19 +2,22 @@
 //!
 //! # The loss
 //!
-//! For images `x` in `[0, 1]`, shape `[batch, pixels]`:
+//! For images `x`, shape `[batch, pixels]`:
 //!
 //! - The encoder gives `mu` and `log_var`, both `[batch, latent]`; `log_var` is clamped to [-30, 20], and its gradient is
 //!   zero outside.
 //! - `z = mu + exp(log_var / 2) * eps`, with `eps` standard normal.
 //! - `kl = 0.5 * sum_j (mu_j^2 + exp(log_var_j) - log_var_j - 1)`, `[batch]`, nats (Kingma and Welling 2014, appendix B).
-//! - The decoder gives one number per pixel. For a Bernoulli it is the logit `l`, and
-//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`; for a Gaussian it is the mean `m`, and
-//!   `recon = sum_d (((x_d - m_d) / sigma)^2 / 2 + log sigma + log(2 pi) / 2)`: `[batch]`, nats.
-//! - `loss = mean over the batch of (recon + beta * kl)`; `-ELBO` is its value at `beta = 1`.
+//! - The decoder gives one number per pixel, and the [`Likelihood`] says what it means; `recon = -log p(x | z)`, `[batch]`, nats,
+//!   with all constants. For a Bernoulli the number is the logit `l`, and
+//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`.
+//! - `loss = mean over the batch of (recon + beta * kl)`; `-ELBO` is its value at `beta = 1`. The other
+//!   [objectives](ObjectiveKind) put other numbers in the place of this sum, and learned [priors](Prior) another `kl`, at the
+//!   draws: `log q(z | x) - log p(z)`.
 //!
-//! Sums over data and latent dimensions, means over the batch: every engine computes this definition. The network and
-//! the likelihood are here, `z` and `kl` are `sample_kl` of the crate `vae-kernels`; the two meet in an engine.
+//! Sums over data and latent dimensions, means over the batch: every engine computes these definitions, and
+//! `docs/models.md` lists all of them. Networks, likelihoods, priors and objectives are here, `z` and `kl` are `sample_kl` of
+//! the crate `vae-kernels`; the two meet in an engine.
 //!
 //! No files, no clock, no GPU code.
 
