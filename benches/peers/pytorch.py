@@ -7,6 +7,8 @@ eager              modules, autograd, the fused Adam
 compile            forward, backward and Adam in one graph of torch.compile; on a CPU it needs a C++ compiler
 cudagraph          the eager step captured with the choice of its batch, replayed with one launch (--device cuda)
 compile-cudagraph  the compiled step captured in the same way (--device cuda)
+
+With --hidden 0 the network is that of the preset `conv`, whatever --latent says.
 """
 
 import itertools
@@ -49,6 +51,23 @@ class Vae(nn.Module):
         recon = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - log_var - 1).sum()
         return (recon + kl) / len(rows)
+
+
+class ConvolutionalVae(Vae):
+    def __init__(self):
+        nn.Module.__init__(self)
+        halve = lambda inputs, outputs: nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        double = lambda inputs, outputs: nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+        image = nn.Unflatten(1, (1, 28, 28))
+        self.encoder = nn.Sequential(
+            image, halve(1, 32), nn.ReLU(), halve(32, 64), nn.ReLU(), nn.Flatten(), nn.Linear(3136, 16)
+        )
+        self.mu, self.log_var = nn.Linear(16, 2), nn.Linear(16, 2)
+        self.decoder = nn.Linear(2, 3136)
+        self.logits = nn.Sequential(
+            nn.Unflatten(1, (64, 7, 7)), double(64, 64), nn.ReLU(), double(64, 32), nn.ReLU(),
+            nn.Conv2d(32, 1, 3, padding=1), nn.Flatten(),
+        )  # fmt: skip
 
 
 def eager(model):
@@ -112,7 +131,8 @@ def captured(step):
     return train
 
 
-step = compiled(Vae().to(device)) if "compile" in args.mode else eager(Vae().to(device))
+model = (Vae() if args.hidden else ConvolutionalVae()).to(device)
+step = compiled(model) if "compile" in args.mode else eager(model)
 if "cudagraph" in args.mode:
     train = captured(step)
 else:

@@ -1,6 +1,7 @@
 """What the peers share, so that all of them are asked for the same and timed alike. Not run by itself.
 
-The workload is the training step of a dense VAE, 784-hidden(ReLU)-latent and mirrored, on MNIST's grey pixels:
+The workload is the training step of a dense VAE, 784-hidden(ReLU)-latent and mirrored, or of a convolutional one, on MNIST's
+grey pixels:
 Bernoulli negative log-likelihood from logits plus KL divergence, summed over pixels and latent axes, mean over the
 batch, Adam 1e-3. Batches follow a permutation; the pixels lie as bytes in the device's memory and are gathered and
 scaled by every step; every loss is read back inside the timed section.
@@ -74,6 +75,7 @@ def report(args, framework, train):
         losses = train()
         speeds.append(len(losses) * args.batch / (time.perf_counter() - start))
         assert len(losses) == args.section and numpy.isfinite(losses).all(), losses
-    network = f"784-{args.hidden}-{args.latent} batch {args.batch}{' tf32' if args.tf32 else ''}"
+    name = f"784-{args.hidden}-{args.latent}" if args.hidden else "conv"
+    network = f"{name} batch {args.batch}{' tf32' if args.tf32 else ''}"
     print(f"{statistics.median(speeds):.0f} images/s  {framework} {args.mode} {args.device} {network}", end="")
     print(f"  (sections {min(speeds):.0f} to {max(speeds):.0f}, loss {warm_up[0]:.1f} to {losses[-1]:.1f})")
