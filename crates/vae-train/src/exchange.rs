@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vae_data::{Scaling, Shape};
-use vae_model::layout::{self, Op};
-use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Network, Weights};
+use serde::Serialize;
+use vae_data::Shape;
+use vae_model::{ModelConfig, NamedTensor, Weights};
 
 use crate::checkpoint::{self, Metadata};
-use crate::onnx::{self, Dense, OnnxActivation};
 use crate::run_folder::{BEST_WEIGHTS, CONFIG, weights_file};
-use crate::{Recipe, SavedRun, TrainError};
+use crate::{Recipe, SavedRun, TrainError, onnx};
 
 /// What a model is exported as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// `encoder.onnx`: `images` to `mu` and `log_var`, which draws nothing, and `decoder.onnx`: `z` to mean images.
+    /// `encoder.onnx`: `images` to `mu` and `log_var`, which draws nothing, and `decoder.onnx`: `z` to mean images; both take
+    /// the `label`, too, if the model sees it.
     Onnx,
     /// `pytorch.safetensors`: a state dict whose weights are `[outputs, inputs]`, as those of `torch.nn.Linear` are.
     Pytorch,
@@ -59,12 +59,6 @@ fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, TrainError> {
         height,
         width,
     } = run.recipe.image;
-    let json = |scaling: &Scaling| {
-        serde_json::to_string(scaling).map_err(|error| TrainError::Damaged {
-            path: "scaling".into(),
-            what: format!("cannot be encoded: {error}"),
-        })
-    };
     let scaling = run.sight.scaling().map(json).transpose()?;
     let mut facts = vec![
         (
@@ -81,73 +75,25 @@ fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, TrainError> {
         },
     ));
     facts.extend(scaling.map(|scaling| ("scaling", scaling)));
+    if run.recipe.conditional {
+        facts.push(("classes", json(&run.recipe.classes)?));
+    }
     Ok(facts)
 }
 
+fn json<T: Serialize + ?Sized>(fact: &T) -> Result<String, TrainError> {
+    serde_json::to_string(fact).map_err(|error| TrainError::Damaged {
+        path: "what is exported".into(),
+        what: format!("cannot be encoded: {error}"),
+    })
+}
+
 fn onnx_files(run: &SavedRun) -> Result<Vec<(&'static str, Vec<u8>)>, TrainError> {
-    let config = run.recipe.model();
-    let facts = facts(run)?;
-    let network = Network::new(&config);
-    let encoder = chain(run, &network.encoder)?;
-    let [mu, log_var] = [&network.mu, &network.log_var].map(|head| dense(run, head));
-    let mut decoder = chain(run, &network.decoder)?;
-    if let (Likelihood::Bernoulli, Some(last)) = (config.likelihood, decoder.last_mut()) {
-        last.activation = OnnxActivation::Sigmoid;
-    }
+    let (config, facts) = (run.recipe.model(), facts(run)?);
     Ok(vec![
-        (
-            "encoder.onnx",
-            onnx::encoder(&encoder, &mu, &log_var, &facts),
-        ),
-        ("decoder.onnx", onnx::decoder(&decoder, &facts)),
+        ("encoder.onnx", onnx::encoder(&config, &run.weights, &facts)),
+        ("decoder.onnx", onnx::decoder(&config, &run.weights, &facts)),
     ])
-}
-
-/// A dense layer with its weights, no activation after it.
-fn dense<'a>(run: &'a SavedRun, layer: &'a layout::Dense) -> Dense<'a> {
-    let tensors = run.weights.tensors();
-    Dense {
-        name: &layer.name,
-        inputs: layer.inputs,
-        outputs: layer.outputs,
-        weight: &tensors[layer.weight].values,
-        bias: &tensors[layer.weight + 1].values,
-        activation: OnnxActivation::Identity,
-    }
-}
-
-/// The dense layers that `ops` are.
-fn chain<'a>(run: &'a SavedRun, ops: &'a [Op]) -> Result<Vec<Dense<'a>>, TrainError> {
-    let mut layers: Vec<Dense<'_>> = Vec::new();
-    for op in ops {
-        match op {
-            Op::Dense(layer) => layers.push(dense(run, layer)),
-            Op::Activation => {
-                if let Some(last) = layers.last_mut() {
-                    last.activation = activation(run.recipe.activation);
-                }
-            }
-            _ => {
-                return Err(TrainError::Setting {
-                    setting: "export",
-                    expected: "a dense model without labels, for ONNX".into(),
-                    found: "another; --format pytorch exports the weights of any".into(),
-                });
-            }
-        }
-    }
-    Ok(layers)
-}
-
-const fn activation(activation: Activation) -> OnnxActivation {
-    match activation {
-        Activation::Relu => OnnxActivation::Relu,
-        Activation::Tanh => OnnxActivation::Tanh,
-        Activation::Sigmoid => OnnxActivation::Sigmoid,
-        Activation::Gelu => OnnxActivation::Gelu,
-        Activation::LeakyRelu => OnnxActivation::LeakyRelu,
-        Activation::Softplus => OnnxActivation::Softplus,
-    }
 }
 
 fn pytorch_file(run: &SavedRun) -> Result<Vec<u8>, TrainError> {

@@ -7,6 +7,8 @@ use prost::Message;
 
 /// `TensorProto.DataType.FLOAT`
 pub(super) const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT64`
+pub(super) const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelProto {
@@ -63,6 +65,64 @@ pub(super) struct NodeProto {
     pub(super) name: String,
     #[prost(string, tag = "4")]
     pub(super) op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) attribute: Vec<AttributeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AttributeProto {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(float, optional, tag = "2")]
+    pub(super) f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub(super) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(super) s: Option<Vec<u8>>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub(super) ints: Vec<i64>,
+    /// Which of the others is meant.
+    #[prost(int32, tag = "20")]
+    pub(super) r#type: i32,
+}
+
+/// The types are those of `AttributeProto.AttributeType`.
+impl AttributeProto {
+    pub(super) fn float(name: &str, value: f32) -> Self {
+        Self {
+            f: Some(value),
+            ..Self::named(name, 1)
+        }
+    }
+
+    pub(super) fn int(name: &str, value: i64) -> Self {
+        Self {
+            i: Some(value),
+            ..Self::named(name, 2)
+        }
+    }
+
+    pub(super) fn text(name: &str, value: &str) -> Self {
+        Self {
+            s: Some(value.into()),
+            ..Self::named(name, 3)
+        }
+    }
+
+    pub(super) fn ints(name: &str, values: &[usize]) -> Self {
+        Self {
+            ints: values.iter().map(|&value| value as i64).collect(),
+            ..Self::named(name, 7)
+        }
+    }
+
+    fn named(name: &str, r#type: i32) -> Self {
+        Self {
+            name: name.into(),
+            r#type,
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
