@@ -9,6 +9,7 @@ mod cli;
 mod common;
 mod data;
 mod executors;
+mod export;
 mod gradients;
 mod mnist;
 mod networks;

@@ -336,7 +336,7 @@ fn bare_weights_with_a_config_are_a_model_too() {
 }
 
 /// A Python with these modules, or `None` with a visible skip.
-fn python(modules: &str) -> Option<PathBuf> {
+pub(crate) fn python(modules: &str) -> Option<PathBuf> {
     let python = std::env::var_os("VAE_GPU_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
     let found = Command::new(&python)
         .args(["-c", &format!("import {modules}")])
