@@ -30,7 +30,7 @@ const MODELS: [(&str, &[&str]); 6] = [
             "4",
             "--conditional",
             "--activation",
-            "gelu",
+            "softplus",
         ],
     ),
     (
@@ -49,7 +49,7 @@ const MODELS: [(&str, &[&str]); 6] = [
             "--likelihood",
             "gaussian",
             "--activation",
-            "softplus",
+            "gelu",
         ],
     ),
     (

@@ -39,7 +39,7 @@ impl Graph<'_> {
                     scale,
                     size,
                     groups,
-                } => self.group_norm(*scale, *size, *groups, &x, &value(name)),
+                } => self.group_norm(name, *scale, *size, *groups, &x, &value(name)),
                 Op::Activation => self.activation(&x),
                 Op::Residual(ops) => self.residual(ops, &x),
             }
@@ -115,6 +115,7 @@ impl Graph<'_> {
     /// By the normalisation of each instance's channels, for opset 17 has none of groups: groups are its channels.
     fn group_norm(
         &mut self,
+        name: &str,
         scale: Parameter,
         size: Size,
         groups: usize,
@@ -127,7 +128,7 @@ impl Graph<'_> {
             "ones", "zeros", "grouped", "unit", "channels", "scaled", "shifted",
         ];
         let [ones, zeros, grouped, unit, parted, scaled, shifted] =
-            steps.map(|step| format!("{y}.{step}"));
+            steps.map(|step| format!("{name}.{step}"));
         self.tensor(&ones, &[groups], &vec![1.0; groups]);
         self.tensor(&zeros, &[groups], &vec![0.0; groups]);
         let weight = self.parameter(scale, &[channels, 1]);

@@ -180,13 +180,13 @@ fn images_are_convolved_normalised_and_added_to_what_their_block_makes_of_them()
         "Reshape images encoder.conv.0.input.shape -> encoder.conv.0.input",
         "Conv encoder.conv.0.input encoder.conv.0.weight encoder.conv.0.bias -> encoder.conv.0.output",
         "Flatten encoder.conv.0.output -> encoder.conv.0",
-        "Reshape encoder.conv.0 encoder.0.norm.linear.grouped.shape -> encoder.0.norm.linear.grouped",
-        "InstanceNormalization encoder.0.norm.linear.grouped encoder.0.norm.linear.ones \
-         encoder.0.norm.linear.zeros -> encoder.0.norm.linear.unit",
-        "Reshape encoder.0.norm.linear.unit encoder.0.norm.linear.channels.shape -> encoder.0.norm.linear.channels",
-        "Mul encoder.0.norm.linear.channels encoder.0.norm.weight -> encoder.0.norm.linear.scaled",
-        "Add encoder.0.norm.linear.scaled encoder.0.norm.bias -> encoder.0.norm.linear.shifted",
-        "Flatten encoder.0.norm.linear.shifted -> encoder.0.norm.linear",
+        "Reshape encoder.conv.0 encoder.0.norm.grouped.shape -> encoder.0.norm.grouped",
+        "InstanceNormalization encoder.0.norm.grouped encoder.0.norm.ones \
+         encoder.0.norm.zeros -> encoder.0.norm.unit",
+        "Reshape encoder.0.norm.unit encoder.0.norm.channels.shape -> encoder.0.norm.channels",
+        "Mul encoder.0.norm.channels encoder.0.norm.weight -> encoder.0.norm.scaled",
+        "Add encoder.0.norm.scaled encoder.0.norm.bias -> encoder.0.norm.shifted",
+        "Flatten encoder.0.norm.shifted -> encoder.0.norm.linear",
         "Relu encoder.0.norm.linear -> encoder.0.norm",
     ];
     assert_eq!(nodes(&encoder)[..10], first_stage);
@@ -200,7 +200,7 @@ fn images_are_convolved_normalised_and_added_to_what_their_block_makes_of_them()
         ]
     );
     assert_eq!(
-        attributes(&encoder, "encoder.0.norm.linear.unit"),
+        attributes(&encoder, "encoder.0.norm.unit"),
         [AttributeProto::float("epsilon", 1e-5)]
     );
     // From 2 x 2 to 4 x 3: (2 - 1) 2 + 3 - 2 is 3.
