@@ -53,11 +53,8 @@ fn nodes(graph: &GraphProto) -> Vec<String> {
 /// Such as `images batch x 6`.
 fn values(values: &[ValueInfoProto]) -> Vec<String> {
     let value = |value: &ValueInfoProto| {
-        let tensor = value
-            .r#type
-            .clone()
-            .and_then(|kind| kind.tensor_type)
-            .expect("a tensor");
+        let kind = value.r#type.clone().expect("a type");
+        let tensor = kind.tensor_type.expect("a tensor");
         assert_eq!(tensor.elem_type, FLOAT);
         let sizes = tensor.shape.expect("a shape").dim.into_iter().map(|size| {
             size.dim_param
@@ -276,7 +273,7 @@ fn every_graph_uses_what_there_is_and_names_nothing_twice() {
     };
     let all = [convolutions, unnormalised, [counts, continuous]].concat();
     for graph in all.iter().flat_map(graphs) {
-        let mut known: HashSet<String> = HashSet::from([String::new()]);
+        let mut known = HashSet::from([String::new()]);
         let inputs = graph.input.iter().map(|value| &value.name);
         for name in graph
             .initializer
