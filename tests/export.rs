@@ -19,7 +19,7 @@ const CLASS: &str = "1";
 const LATENT: usize = 3;
 
 /// What is trained; `--likelihood` says which data.
-const MODELS: [(&str, &[&str]); 6] = [
+const MODELS: [(&str, &[&str]); 7] = [
     ("transposed", &["--channels", "4,6"]),
     (
         "conditional",
@@ -76,6 +76,17 @@ const MODELS: [(&str, &[&str]); 6] = [
     (
         "continuous",
         &["--hidden", "16", "--likelihood", "continuous-bernoulli"],
+    ),
+    (
+        "logistic",
+        &[
+            "--hidden",
+            "16",
+            "--likelihood",
+            "discretized-logistic",
+            "--sigma",
+            "per-dimension",
+        ],
     ),
 ];
 

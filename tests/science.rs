@@ -487,3 +487,33 @@ fn settings_that_do_not_go_together_are_refused_by_name() {
         assert.stderr(contains(complaint));
     }
 }
+
+#[test]
+fn a_flag_takes_with_it_what_belongs_to_what_it_overrules() {
+    let shows = |arguments: &str| {
+        let mut command = vae_gpu(&["train", "--offline", "--print-config"]);
+        let output = command.args(arguments.split(' ')).assert().success();
+        String::from_utf8_lossy(&output.get_output().stdout).into_owned()
+    };
+    let preset = shows("--preset iwae-k50");
+    assert!(preset.contains("eps = 0.0001") && preset.contains("samples = 50"));
+    let other = shows("--preset iwae-k50 --optimizer sgd --objective elbo");
+    assert!(!other.contains("eps") && other.contains("momentum = 0.9"));
+    assert!(other.contains("samples = 1\n") && other.contains("kl = \"analytic\""));
+    // What belongs to nothing else stays.
+    assert!(other.contains("batch_size = 20") && other.contains("activation = \"tanh\""));
+
+    let capacity = shows("--objective capacity");
+    assert!(capacity.contains("beta = 1000.0") && capacity.contains("capacity = \"25"));
+    let parent = folder();
+    let config = parent.path().join("config.toml");
+    fs::write(&config, capacity).expect("writable");
+    let config = config.to_str().expect("UTF-8");
+    let elbo = shows(&format!("--config {config} --objective elbo"));
+    assert!(
+        elbo.contains("beta = 1.0\n") && !elbo.contains("capacity"),
+        "{elbo}"
+    );
+    let same = shows(&format!("--config {config} --objective capacity --lr 0.1"));
+    assert!(same.contains("beta = 1000.0") && same.contains("lr = 0.1"));
+}

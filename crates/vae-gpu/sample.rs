@@ -26,7 +26,8 @@ pub(crate) struct SampleArguments {
     /// Standard deviation of the draws: below 1 the images are more usual, above 1 more varied.
     #[arg(long, default_value = "1")]
     temperature: f64,
-    /// Draw no coordinate further from 0 than this, before it is multiplied by the temperature [default: no limit].
+    /// Draw no coordinate of a standard normal further from 0 than this, before it is multiplied by the temperature
+    /// [default: no limit].
     #[arg(long, value_name = "LIMIT")]
     truncation: Option<f64>,
     /// Draw latents from a mixture of K normals that is fitted to those of the training images, not from the prior.

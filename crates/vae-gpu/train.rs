@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
             let more = arguments.epochs.unwrap_or(0);
             let patch = arguments.resume_patch().over(recipe.clone().into());
             RecipePatch {
-                epochs: Some(recipe.epochs + more),
+                epochs: Some(recipe.epochs.saturating_add(more)),
                 ..patch
             }
         }

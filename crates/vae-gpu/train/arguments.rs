@@ -93,9 +93,8 @@ pub(crate) struct TrainArguments {
 impl TrainArguments {
     /// The settings that were typed, over those of `config`, over those of the preset.
     pub(crate) fn patch(&self, config: RecipePatch) -> RecipePatch {
-        self.typed()
-            .over(config)
-            .over(self.preset.map(Preset::patch).unwrap_or_default())
+        let preset = self.preset.map(Preset::patch).unwrap_or_default();
+        self.typed().overruling(config.overruling(preset))
     }
 
     fn typed(&self) -> RecipePatch {

@@ -53,6 +53,8 @@ impl Likelihood {
     /// The least log of a learned spread; as in sigma-VAE (Rybkin et al. 2021), for a pixel that never changes would have
     /// it shrink without end.
     pub const MIN_LOG_SPREAD: f64 = -6.0;
+    /// The largest, above which it has no gradient.
+    pub const MAX_LOG_SPREAD: f64 = 20.0;
     /// A pixel of the discretized logistic is one of `0, 1, .., 255` over this.
     const LEVELS: f64 = 255.0;
     /// Half the width of a bin of the discretized logistic.

@@ -13,7 +13,7 @@ use crate::{Initialization, Likelihood, ModelConfig, ParameterSpec, Spread, Star
 pub struct NamedTensor {
     /// For example `encoder.0.weight`.
     pub name: String,
-    /// `[inputs, outputs]` for a weight, `[outputs]` for a bias.
+    /// As [`ParameterSpec::shape`] says.
     pub shape: Vec<usize>,
     /// Row-major.
     pub values: Vec<f32>,
@@ -101,6 +101,21 @@ impl Weights {
         };
         let parameters = config.parameters().into_iter().enumerate();
         Self(parameters.map(tensor).collect())
+    }
+
+    /// The likelihood's spread: one number, or one for each pixel; 1 of a likelihood that has none.
+    #[must_use]
+    pub fn spread(&self, config: &ModelConfig) -> Vec<f64> {
+        match config.likelihood.spread() {
+            Some(Spread::Fixed(spread)) => vec![spread.into()],
+            Some(Spread::Learned | Spread::PerDimension) => {
+                let parameters = self.values("likelihood.log_spread").iter();
+                parameters
+                    .map(|&parameter| Likelihood::spread_of(parameter.into()))
+                    .collect()
+            }
+            None => vec![1.0],
+        }
     }
 
     /// Puts in what `data` say of the likelihood's spread and of a VampPrior's images.

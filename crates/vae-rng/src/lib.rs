@@ -37,7 +37,7 @@ pub enum Stream {
     Split,
     /// Draws of the prior that an objective compares latents with: the step is the training step.
     PriorNoise,
-    /// Draws of pixels from a likelihood: the row is the latent's index.
+    /// Draws of pixels from a likelihood: the step is the pixel's place among all, the row counts its uniforms.
     Pixels,
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::{Engine, EngineSetup, ModelConfig, Network, Objective, OptimizerConfig};
+use vae_model::{
+    Engine, EngineSetup, ModelConfig, Network, Objective, ObjectiveKind, OptimizerConfig, Prior,
+};
 
 use crate::{FusedEngine, TrainError};
 
@@ -211,16 +213,40 @@ impl Device {
 
     /// No tensor may be larger than the device shows to a kernel.
     fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), TrainError> {
-        let widest = Network::new(setup.model).widest();
-        let rows = batch * setup.objective.samples;
-        let activations = ("activations of a batch".to_owned(), rows * widest);
+        let EngineSetup {
+            model, objective, ..
+        } = setup;
+        let widest = Network::new(model).widest();
+        let rows = batch.saturating_mul(objective.samples);
+        let latents = rows.saturating_mul(model.latent);
+        let pairs = match objective.kind {
+            ObjectiveKind::BetaTc | ObjectiveKind::Mmd { .. } => latents.saturating_mul(rows),
+            _ => 0,
+        };
+        let (components, images) = match model.prior {
+            Prior::Normal => (0, 0),
+            Prior::Mixture { components } => (components, 0),
+            Prior::Vamp { inputs } => (inputs, inputs),
+        };
+        let made = [
+            ("activations of a batch", rows.saturating_mul(widest)),
+            (
+                "activations of the prior's images",
+                images.saturating_mul(widest),
+            ),
+            ("pairs of a batch's latents", pairs),
+            (
+                "latents of a batch beside the prior's components",
+                latents.saturating_mul(components),
+            ),
+        ];
         let weights = setup.weights.tensors().iter();
         let (tensor, elements) = weights
             .map(|tensor| (tensor.name.clone(), tensor.values.len()))
-            .chain([activations])
+            .chain(made.map(|(name, elements)| (name.to_owned(), elements)))
             .max_by_key(|(_, elements)| *elements)
             .unwrap_or_default();
-        let bytes = 4 * elements as u64;
+        let bytes = 4u64.saturating_mul(elements as u64);
         if bytes > self.largest_tensor {
             return Err(TrainError::TooLarge {
                 tensor,

@@ -2,8 +2,7 @@
 
 use vae_data::{Images, Progress, Shape, Watch};
 use vae_model::{
-    Batch, Engine, EngineError, LOG_VAR_MAX, LOG_VAR_MIN, Likelihood, ModelConfig, Posterior,
-    Prior, Spread, Weights,
+    Batch, Engine, EngineError, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Posterior, Prior, Weights,
 };
 use vae_rng::{Generator, Stream};
 
@@ -198,7 +197,7 @@ impl<'a> Inference<'a> {
         let mut images = self.outputs(z, &labels)?;
         let generator = Generator::new(seed, Stream::Pixels);
         let (likelihood, pixels) = (self.config.likelihood, self.config.pixels());
-        let spread = self.spread();
+        let spread = self.weights.spread(&self.config);
         for (row, image) in images.chunks_exact_mut(pixels).enumerate() {
             let spread = spread.iter().cycle();
             for ((pixel, value), &spread) in image.iter_mut().enumerate().zip(spread) {
@@ -219,18 +218,6 @@ impl<'a> Inference<'a> {
         Ok(images)
     }
 
-    /// The likelihood's spread: one number, or one for each pixel.
-    fn spread(&self) -> Vec<f64> {
-        match self.config.likelihood.spread() {
-            Some(Spread::Fixed(spread)) => vec![spread.into()],
-            Some(Spread::Learned | Spread::PerDimension) => {
-                let logs = self.weights.values("likelihood.log_spread").iter();
-                logs.map(|&log| Likelihood::spread_of(log.into())).collect()
-            }
-            None => vec![1.0],
-        }
-    }
-
     /// Classes of `count` latents that belong to no image.
     fn free_labels(&self, count: usize) -> Vec<u32> {
         match (self.config.classes as u32, self.label) {
@@ -242,7 +229,7 @@ impl<'a> Inference<'a> {
 
     fn means(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
         let mut images = self.outputs(z, labels)?;
-        let (likelihood, spread) = (self.config.likelihood, self.spread());
+        let (likelihood, spread) = (self.config.likelihood, self.weights.spread(&self.config));
         for image in images.chunks_exact_mut(self.config.pixels()) {
             for (value, &spread) in image.iter_mut().zip(spread.iter().cycle()) {
                 *value = likelihood.mean_of((*value).into(), spread) as f32;
@@ -348,7 +335,7 @@ impl<'a> Inference<'a> {
         samples: usize,
     ) -> Result<f64, EngineError> {
         let latent = self.latent();
-        let mut weights = Vec::with_capacity(samples);
+        let mut weights = Vec::new();
         while weights.len() < samples {
             let count = EVALUATION_BATCH.min(samples - weights.len());
             let posteriors = Posterior {

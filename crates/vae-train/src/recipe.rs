@@ -2,6 +2,7 @@
 //! other; what results is written to the run folder as `config.toml`, and that file is a config file again.
 
 mod build;
+mod check;
 mod names;
 mod preset;
 mod resolve;
@@ -210,6 +211,39 @@ impl RecipePatch {
             path: path.to_owned(),
             cause: Box::new(cause),
         })
+    }
+
+    /// These settings, and `below` where they are silent, but not those that `below` gives its own optimizer, objective,
+    /// likelihood or prior if these settings name another.
+    #[must_use]
+    pub fn overruling(&self, mut below: Self) -> Self {
+        fn is_other<T: PartialEq>(own: &Option<T>, below: &Option<T>) -> bool {
+            own.is_some() && own != below
+        }
+        if is_other(&self.optimizer, &below.optimizer) {
+            below.eps = None;
+            below.momentum = None;
+            below.weight_decay = None;
+        }
+        if is_other(&self.objective, &below.objective) {
+            let capacity = Some(ObjectiveName::Capacity);
+            if self.objective == capacity || below.objective == capacity {
+                below.beta = None;
+            }
+            below.kl = None;
+            below.samples = None;
+            below.free_bits = None;
+            below.capacity = None;
+            below.mmd_weight = None;
+            below.mmd_kernel = None;
+        }
+        if is_other(&self.likelihood, &below.likelihood) {
+            below.sigma = None;
+        }
+        if is_other(&self.prior, &below.prior) {
+            below.kl = None;
+        }
+        self.clone().over(below)
     }
 
     /// These settings, and the defaults where they are silent.

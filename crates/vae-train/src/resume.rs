@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use vae_data::Dataset;
 use vae_model::Weights;
 
+use crate::manifest::FORMAT_VERSION;
 use crate::state::State;
 use crate::{Recipe, RunFolder, SavedRun, TrainError};
 
@@ -36,7 +37,8 @@ impl Interrupted {
     /// its checkpoint depends on.
     pub fn open(path: &Path) -> Result<(Self, Recipe), TrainError> {
         let (recipe, state) = RunFolder::read_state(path)?;
-        let changed = changed(&state.position.recipe, &recipe);
+        let is_older = state.position.format_version < FORMAT_VERSION;
+        let changed = changed(&state.position.recipe, &recipe, is_older);
         if !changed.is_empty() {
             return Err(TrainError::Changed {
                 run: path.to_owned(),
@@ -100,8 +102,8 @@ impl Interrupted {
     }
 }
 
-/// Settings that differ and matter, in words.
-fn changed(before: &Recipe, after: &Recipe) -> Vec<String> {
+/// Settings that differ and matter, in words. A recipe of an older version has none of what it did not know yet.
+fn changed(before: &Recipe, after: &Recipe, is_older: bool) -> Vec<String> {
     let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
     let (before, after) = (table(before), table(after));
     let names = before
@@ -110,6 +112,7 @@ fn changed(before: &Recipe, after: &Recipe) -> Vec<String> {
     let shown = |value: Option<&toml::Value>| value.map_or("none".into(), ToString::to_string);
     names
         .filter(|name| !FREE.contains(&name.as_str()) && before.get(*name) != after.get(*name))
+        .filter(|name| before.contains_key(*name) || !is_older)
         .map(|name| {
             let values = [&before, &after].map(|table| shown(table.get(name)));
             format!("{name} from {} to {}", values[0], values[1])

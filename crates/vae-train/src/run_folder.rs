@@ -18,7 +18,7 @@ use crate::{EpochReport, Manifest, Recipe, TrainError};
 /// Written last when a run begins: a folder that has one is a run.
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The weights of the epoch with the lowest validation loss.
+/// The weights of the epoch that is best by `--best-by`.
 pub(crate) const BEST_WEIGHTS: &str = "model.safetensors";
 /// The weights of the latest checkpoint.
 const LAST_WEIGHTS: &str = "last.safetensors";

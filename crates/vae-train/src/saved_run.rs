@@ -82,7 +82,9 @@ impl SavedRun {
     /// If the model does not fit the device.
     pub fn engine(&self, device: &Device) -> Result<Box<dyn Engine>, TrainError> {
         device.engine(
-            &self.recipe.setup(&self.recipe.model(), &self.weights),
+            &self
+                .recipe
+                .inference_setup(&self.recipe.model(), &self.weights),
             EngineChoice::Auto,
             EVALUATION_BATCH,
         )

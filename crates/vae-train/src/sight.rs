@@ -206,13 +206,17 @@ impl Sight {
             expected: "a label for each sample, for a conditional model".into(),
             found: "none; --labels names a column, array or file of them".into(),
         };
-        let places = images.class_names().iter().map(|name| self.class(name));
-        let places = places.collect::<Result<Vec<u32>, _>>()?;
         let classes = images.classes().ok_or_else(unlabelled)?;
-        Ok(classes
+        // Of the source's classes some may be none of these images'.
+        let names = images.class_names().iter();
+        let places: Vec<_> = names.map(|name| self.class(name)).collect();
+        let known = classes
             .into_iter()
-            .map(|class| places[class as usize])
-            .collect())
+            .map(|class| match &places[class as usize] {
+                Ok(place) => Ok(*place),
+                Err(_) => self.class(&images.class_names()[class as usize]),
+            });
+        known.collect()
     }
 
     /// The class that is called `name`.

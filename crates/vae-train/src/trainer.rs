@@ -4,107 +4,34 @@
 mod divergence;
 mod epoch;
 mod picture;
+mod report;
+mod start;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use vae_data::{Dataset, Element, Images, Prefetch};
-use vae_model::{
-    DataStart, Engine, EngineError, Losses, Snapshot, Spread, Step, TrainingImages, Wait, Weights,
-    WeightsError,
-};
+use vae_data::{Dataset, Images, Prefetch};
+use vae_model::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, WeightsError};
 use vae_rng::{Generator, Stream};
 
-use crate::collapse::LatentUse;
 use crate::manifest::FORMAT_VERSION;
 use crate::resume::Interrupted;
 use crate::schedule::{Plateau, StoppingState};
 use crate::state::{Position, State};
 use crate::writer::Writer;
-use crate::{
-    Binarize, DataSummary, Device, Manifest, OutputBias, PriorText, Recipe, RunFolder, Sight,
-    TrainError,
-};
+use crate::{DataSummary, Device, Manifest, Recipe, RunFolder, Sight, TrainError};
+
+use start::{computed_by, evaluation_batch, initial_weights, prepare};
 
 pub use divergence::Divergence;
+pub use report::{EpochReport, Event, Outcome, Progress};
 
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
 /// Images per call outside training: large enough to be fast, small enough for any device.
 pub(crate) const EVALUATION_BATCH: usize = 1000;
-
-/// How far an epoch is.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Progress {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Steps done in this epoch.
-    pub step: usize,
-    /// Steps of an epoch.
-    pub steps: usize,
-    /// Means over this epoch so far.
-    pub train: Losses,
-    /// Weight of the KL term now.
-    pub beta: f32,
-    /// Learning rate now.
-    pub lr: f32,
-    /// Training speed of this epoch so far.
-    pub images_per_second: f64,
-}
-
-/// One epoch's result.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Means over the epoch's steps, each taken before its update.
-    pub train: Losses,
-    /// Means over the validation images, after the epoch; the loss at the weights that terms have in the end.
-    pub validation: Losses,
-    /// Weight of the KL term at the epoch's last step.
-    #[serde(default)]
-    pub beta: f32,
-    /// Learning rate at the epoch's last step.
-    #[serde(default)]
-    pub lr: f32,
-    /// Latent dimensions that tell images apart: the variance of `mu` over the validation images is above 0.01.
-    #[serde(default)]
-    pub active_units: usize,
-    /// What the latents say of which image they are of, nats: an estimate that cannot exceed the logarithm of 2000, or of
-    /// the number of validation images if there are fewer.
-    #[serde(default)]
-    pub mutual_information: f64,
-    /// Divergence of each latent dimension from the standard normal, means over the validation images, nats.
-    #[serde(default)]
-    pub kl_per_dimension: Vec<f64>,
-    /// Training speed, without validation.
-    pub images_per_second: f64,
-    /// Whether no earlier epoch was better.
-    pub is_best: bool,
-}
-
-/// What happens during a run.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// Some steps are done.
-    Progress(Progress),
-    /// An epoch is done and validated.
-    Epoch(EpochReport),
-    /// Something that the user should know, in words.
-    Notice(String),
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All epochs are done, or no more are worth it.
-    Finished,
-    /// It was asked to stop; what it had learned is saved, and it can go on.
-    Interrupted,
-}
 
 /// A run about to start or to go on.
 pub struct Training<'a> {
@@ -129,7 +56,6 @@ pub struct Training<'a> {
     /// What rollbacks made of the learning rate.
     lr_scale: f32,
     rollbacks: usize,
-    latent_use: Option<LatentUse>,
     /// The state of the last checkpoint.
     last_good: Arc<State>,
     last_checkpoint: (Instant, u64),
@@ -249,11 +175,6 @@ impl<'a> Training<'a> {
         epochs: Vec<EpochReport>,
     ) -> Result<Self, TrainError> {
         let position = &state.position;
-        let latent_use = epochs.last().map(|epoch: &EpochReport| LatentUse {
-            kl_per_dimension: epoch.kl_per_dimension.clone(),
-            active_units: epoch.active_units,
-            mutual_information: epoch.mutual_information,
-        });
         Ok(Self {
             recipe,
             device,
@@ -274,7 +195,6 @@ impl<'a> Training<'a> {
             stopping: position.stopping,
             lr_scale: position.lr_scale,
             rollbacks: position.rollbacks,
-            latent_use,
             last_good: state,
         })
     }
@@ -296,16 +216,20 @@ impl<'a> Training<'a> {
             let epoch = self.epoch(interrupted, &mut on_event);
             self.manifest.seconds = seconds_before + start.elapsed().as_secs_f64();
             let (report, snapshot) = match epoch {
-                Ok(Some(epoch)) => epoch,
-                Ok(None) => {
-                    outcome = Outcome::Interrupted;
-                    break;
-                }
+                Ok(epoch) => epoch,
                 Err(TrainError::Diverged(divergence)) => {
                     on_event(Event::Notice(self.recover(divergence)?));
                     continue;
                 }
                 Err(error) => return Err(error),
+            };
+            let Some(report) = report else {
+                if self.manifest.best_epoch == 0 {
+                    self.write_best(self.evaluated(&snapshot))?;
+                }
+                self.checkpoint(snapshot)?;
+                outcome = Outcome::Interrupted;
+                break;
             };
             self.folder.log(&report)?;
             self.epochs.push(report.clone());
@@ -317,13 +241,7 @@ impl<'a> Training<'a> {
                 on_event(Event::Notice(notice));
             }
         }
-        if outcome == Outcome::Interrupted {
-            let snapshot = self.snapshot()?;
-            if self.manifest.best_epoch == 0 {
-                self.write_best(self.evaluated(&snapshot))?;
-            }
-            self.checkpoint(snapshot)?;
-        } else if self.is_stopped() && self.epoch <= self.recipe.epochs {
+        if outcome == Outcome::Finished && self.is_stopped() && self.epoch <= self.recipe.epochs {
             on_event(Event::Notice(format!(
                 "stopped early: {} was no better for {} epochs",
                 self.recipe.best_by, self.stopping.since
@@ -335,19 +253,20 @@ impl<'a> Training<'a> {
         Ok((manifest, outcome))
     }
 
-    /// What is left of an epoch, and its validation; none if interrupted.
+    /// What is left of an epoch: its validation, none if interrupted, and all that training has changed.
     fn epoch(
         &mut self,
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
-    ) -> Result<Option<(EpochReport, Snapshot)>, TrainError> {
-        let Some(images_per_second) = self.train_epoch(interrupted, on_event)? else {
-            return Ok(None);
+    ) -> Result<(Option<EpochReport>, Snapshot), TrainError> {
+        let images_per_second = self.train_epoch(interrupted, on_event)?;
+        let snapshot = self.snapshot()?;
+        let Some(images_per_second) = images_per_second else {
+            return Ok((None, snapshot));
         };
         self.manifest.epochs = self.epoch;
-        let snapshot = self.snapshot()?;
         let report = self.validate(images_per_second, &snapshot)?;
-        Ok(Some((report, snapshot)))
+        Ok((Some(report), snapshot))
     }
 
     /// The places of the training images in the order of this epoch.
@@ -512,104 +431,6 @@ impl<'a> Training<'a> {
         self.writer
             .write(move |folder| folder.write_state(&state, scaling.as_ref()))
     }
-}
-
-/// Fresh weights, with what `train`, the training images as the model sees them, say of them.
-fn initial_weights(recipe: &Recipe, train: &Images) -> Weights {
-    let model = recipe.model();
-    let mut weights = Weights::initial(&model, recipe.seed);
-    let learns_spread = matches!(
-        model.likelihood.spread(),
-        Some(Spread::Learned | Spread::PerDimension)
-    );
-    let starts_at_data = recipe.output_bias == OutputBias::Data;
-    let shown = match recipe.prior {
-        PriorText::Vamp(inputs) => inputs,
-        PriorText::Normal | PriorText::Mixture(_) => 0,
-    };
-    if !(learns_spread || starts_at_data || shown > 0) {
-        return weights;
-    }
-    let data = data_start(train, shown, recipe.seed);
-    weights.start_from(&model, &data);
-    if starts_at_data {
-        weights.start_output_from(&model, &data);
-    }
-    weights
-}
-
-/// Mean and deviation of each pixel, and `shown` of the images, drawn.
-fn data_start(train: &Images, shown: usize, seed: u64) -> DataStart {
-    let count = train.count() as f64;
-    let mut sums = vec![[0.0; 2]; train.image_length()];
-    train.each(|_, values| {
-        for ([sum, squares], &x) in sums.iter_mut().zip(values) {
-            *sum += f64::from(x);
-            *squares += f64::from(x) * f64::from(x);
-        }
-    });
-    let moments = sums.iter().map(|[sum, squares]| {
-        let mean = sum / count;
-        (
-            mean as f32,
-            (squares / count - mean * mean).max(0.0).sqrt() as f32,
-        )
-    });
-    let (means, deviations) = moments.unzip();
-    let order = Generator::new(seed, Stream::Init).permutation(u64::MAX, train.count() as u32);
-    let places: Vec<u32> = order.into_iter().cycle().take(shown).collect();
-    DataStart {
-        means,
-        deviations,
-        images: train.gather(&places),
-    }
-}
-
-/// An engine that goes on from `snapshot` with the images `train`, as it sees them.
-fn prepare(
-    recipe: &Recipe,
-    sight: &Sight,
-    train: &Images,
-    device: &Device,
-    Snapshot { weights, moments }: &Snapshot,
-) -> Result<Box<dyn Engine>, TrainError> {
-    let model = recipe.model();
-    let setup = vae_model::EngineSetup {
-        moments,
-        ..recipe.setup(&model, weights)
-    };
-    let batch = recipe.batch_size.max(evaluation_batch(recipe));
-    let mut engine = device.engine(&setup, recipe.engine, batch)?;
-    let mut labels = vec![0; train.array.rows()];
-    for (&row, class) in train.rows.iter().zip(sight.labels(train)?) {
-        labels[row as usize] = class;
-    }
-    engine.train_on(TrainingImages {
-        bytes: train.array.pixels.clone(),
-        is_float: train.array.element == Element::F32,
-        labels,
-        count: train.count(),
-        binarize: recipe.binarize == Binarize::Dynamic,
-        corruption: sight.corruption(train)?,
-    })?;
-    Ok(engine)
-}
-
-/// Images per call of an evaluation, each of which is decoded as often as the objective draws.
-fn evaluation_batch(recipe: &Recipe) -> usize {
-    (EVALUATION_BATCH / recipe.objective().samples).max(1)
-}
-
-/// The device and the engine, in words.
-fn computed_by(recipe: &Recipe, device: &Device) -> Result<String, TrainError> {
-    let model = recipe.model();
-    let route = device.route(
-        recipe.engine,
-        &model,
-        &recipe.objective(),
-        &recipe.optimizer_config(),
-    )?;
-    Ok(format!("{device}; engine: {route}"))
 }
 
 fn mean(losses: &[Losses], batches: &[&[u32]]) -> Losses {

@@ -43,7 +43,7 @@ pub(super) struct OptimizerArguments {
     /// Validate, save and show an average of the weights with this decay, for example 0.999 [default: none].
     #[arg(long, value_name = "DECAY")]
     ema: Option<f64>,
-    /// Stop when the epochs get no better for PATIENCE epochs, by MIN_DELTA at least; the first WARMUP epochs, and those while
+    /// Stop when the epochs get no better for PATIENCE epochs, by more than MIN_DELTA; the first WARMUP epochs, and those while
     /// the weight of the KL term rises, do not count [default: never].
     #[arg(long, value_name = "PATIENCE[:MIN_DELTA[:WARMUP]]")]
     early_stopping: Option<Stopping>,

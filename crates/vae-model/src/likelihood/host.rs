@@ -18,7 +18,8 @@ impl Likelihood {
     /// A learned spread, from the parameter that is trained: see [`super::log_spread`].
     #[must_use]
     pub fn spread_of(parameter: f64) -> f64 {
-        (Self::MIN_LOG_SPREAD + softplus(parameter - Self::MIN_LOG_SPREAD)).exp()
+        let above = parameter.min(Self::MAX_LOG_SPREAD) - Self::MIN_LOG_SPREAD;
+        (Self::MIN_LOG_SPREAD + softplus(above)).exp()
     }
 
     /// The parameter of a learned `spread`, whose log is more than [`Self::MIN_LOG_SPREAD`].
@@ -55,7 +56,7 @@ impl Likelihood {
     }
 
     /// The mean of `x` given `output`; of the discretized logistic, that of the logistic with its tails at 0 and 1, from
-    /// which its bins move it by less than 1e-4. `spread` is unused by the others.
+    /// which its bins move it by less than 1e-4 at any learned scale. `spread` is unused by the others.
     #[must_use]
     pub fn mean_of(self, output: f64, spread: f64) -> f64 {
         match self {

@@ -9,9 +9,9 @@ use super::special::{binet, exp_minus_1, ln_ratio, log_partition};
 use super::{Likelihood, Spread};
 
 /// The log of a learned spread, from the parameter that is trained: about the same, but always more than
-/// [`Likelihood::MIN_LOG_SPREAD`], and never without a gradient.
+/// [`Likelihood::MIN_LOG_SPREAD`], and never without a gradient there; [`Likelihood::MAX_LOG_SPREAD`] at most.
 pub fn log_spread<B: Backend>(parameter: Tensor<B, 2>) -> Tensor<B, 2> {
-    let above = parameter - Likelihood::MIN_LOG_SPREAD;
+    let above = parameter.clamp_max(Likelihood::MAX_LOG_SPREAD) - Likelihood::MIN_LOG_SPREAD;
     -log_sigmoid(-above) + Likelihood::MIN_LOG_SPREAD
 }
 

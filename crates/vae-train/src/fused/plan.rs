@@ -6,7 +6,7 @@ use vae_kernels::program::{
 };
 use vae_model::{Batch, ModelConfig, Spread, TrainingImages};
 
-/// Where every layer's parameters lie in the arena, in the order of [`ModelConfig::layers`].
+/// Where every layer's parameters lie in the arena, in the order of the network.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     encoder: Vec<Layer>,

@@ -11,6 +11,10 @@ use super::{Mixture, Normal, log_sum_exp};
 
 /// Rows that are summed by one thread: enough to hide the cost of a task, few enough to keep many threads busy.
 const CHUNK: usize = 1024;
+/// Chunks whose moments are in memory together.
+const AT_ONCE: usize = 64;
+/// Of the noise that means are chosen by: draws of a mixture take the steps below.
+const START_STEP: u64 = 2;
 /// Rows that a thread works on at once: enough for their sums not to wait for each other, few enough for registers.
 const LANES: usize = 8;
 /// An iteration that raises the mean log-likelihood by less, nats, is the last.
@@ -87,7 +91,7 @@ impl Mixture {
         let mut distances = vec![1.0; z.len() / latent];
         let mut is_first = true;
         let mut means = Vec::with_capacity(components * latent);
-        for uniform in generator.uniforms(0, 0, components, 1) {
+        for uniform in generator.uniforms(START_STEP, 0, components, 1) {
             let target = f64::from(uniform) * distances.iter().sum::<f64>();
             let mut below = 0.0;
             let reached = distances.iter().position(|distance| {
@@ -119,16 +123,19 @@ impl Mixture {
     /// The mean log-likelihood of the rows of `z`, nats, and the mixture after one iteration.
     fn iterate(&self, z: &[f32], ridge: f64) -> (f64, Self) {
         let latent = self.latent();
-        let chunks: Vec<(f64, Vec<f64>)> = z
-            .par_chunks(CHUNK * latent)
-            .map(|rows| self.moments(rows))
-            .collect();
         let side = latent + 1;
         let mut log_likelihood = 0.0;
         let mut moments = vec![0.0; self.normals.len() * side * side];
-        for (chunk_log_likelihood, chunk) in chunks {
-            log_likelihood += chunk_log_likelihood;
-            moments.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+        // Some at a time: each has moments of its own. Added up in order, whatever the number of threads.
+        for rows in z.chunks(AT_ONCE * CHUNK * latent) {
+            let chunks: Vec<(f64, Vec<f64>)> = rows
+                .par_chunks(CHUNK * latent)
+                .map(|rows| self.moments(rows))
+                .collect();
+            for (chunk_log_likelihood, chunk) in chunks {
+                log_likelihood += chunk_log_likelihood;
+                moments.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+            }
         }
         let moments = moments.chunks_exact(side * side);
         let log_weights = moments.clone().map(|moments| moments[0].ln()).collect();

@@ -18,7 +18,7 @@ const BATCH: &str = "batch";
 /// Part of a model as a graph of ONNX.
 pub(super) struct Graph<'a> {
     pub(super) config: &'a ModelConfig,
-    weights: &'a Weights,
+    pub(super) weights: &'a Weights,
     proto: GraphProto,
 }
 

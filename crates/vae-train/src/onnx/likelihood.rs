@@ -25,10 +25,27 @@ impl Graph<'_> {
                 self.node("Min", &[OUTPUT, "mean.max_log"], "mean.log");
                 self.node("Exp", &["mean.log"], images);
             }
-            Likelihood::Gaussian(_)
-            | Likelihood::Laplace(_)
-            | Likelihood::DiscretizedLogistic(_) => self.rename_last(images),
+            Likelihood::DiscretizedLogistic(_) => self.discretized_logistic(OUTPUT, images),
+            Likelihood::Gaussian(_) | Likelihood::Laplace(_) => self.rename_last(images),
         }
+    }
+
+    /// `s (ln(1 + exp(o / s)) - ln(1 + exp((o - 1) / s)))`, whose `s` is one number or one for each pixel.
+    fn discretized_logistic(&mut self, o: &str, images: &str) {
+        let spread = self.weights.spread(self.config);
+        let spread: Vec<f32> = spread.into_iter().map(|spread| spread as f32).collect();
+        self.tensor("mean.spread", &[spread.len()], &spread);
+        self.constant("mean.white", 1.0);
+        self.node("Sub", &[o, "mean.white"], "mean.beyond");
+        for [from, scaled, chance] in [
+            [o, "mean.scaled.0", "mean.above.0"],
+            ["mean.beyond", "mean.scaled.1", "mean.above.1"],
+        ] {
+            self.node("Div", &[from, "mean.spread"], scaled);
+            self.node("Softplus", &[scaled], chance);
+        }
+        self.node("Sub", &["mean.above.0", "mean.above.1"], "mean.between");
+        self.node("Mul", &["mean.between", "mean.spread"], images);
     }
 
     /// `1 / (1 - exp(-l)) - 1 / l = (1 + coth t - 1 / t) / 2`, `t = l / 2`: the latter loses fewer digits near 0, and in

@@ -2,7 +2,7 @@
 
 use vae_model::{
     Clip, Convolutions, EngineSetup, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind,
-    OptimizerConfig, Spread, Weighting, Weights,
+    Optimizer, OptimizerConfig, Spread, Weighting, Weights,
 };
 
 use super::{FreeBitsText, ObjectiveName, Recipe, Sigma};
@@ -30,7 +30,12 @@ impl Recipe {
             activation: self.activation,
             likelihood: self
                 .likelihood
-                .with(self.sigma.map_or(Spread::Learned, Sigma::spread)),
+                // A config without the setting means its default.
+                .with(
+                    self.sigma
+                        .or(self.likelihood.default_sigma())
+                        .map_or(Spread::Learned, Sigma::spread),
+                ),
             prior: self.prior.prior(),
             init: self.init,
         }
@@ -87,10 +92,21 @@ impl Recipe {
         }
     }
 
+    /// What an engine that only shows what was learned is built from; `model` is [`Self::model`].
+    #[must_use]
+    pub fn inference_setup<'a>(
+        &self,
+        model: &'a ModelConfig,
+        weights: &'a Weights,
+    ) -> EngineSetup<'a> {
+        let optimizer = OptimizerConfig::new(Optimizer::Sgd);
+        EngineSetup::new(model, weights, optimizer, self.seed)
+    }
+
     /// Images of one step.
     #[must_use]
     pub const fn step_size(&self) -> usize {
-        self.batch_size * self.accumulate
+        self.batch_size.saturating_mul(self.accumulate)
     }
 
     /// How the objective's terms are weighted at `step`, counted from 0 over the whole run.

@@ -1,16 +1,17 @@
 //! Completes a patch with the defaults and checks it against the data.
 
 use vae_data::{Dataset, Scale};
-use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig, Upsampling};
+use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
-use super::{
-    Binarize, Capacity, FreeBitsText, KERNEL, LikelihoodName, ObjectiveName, PriorText, Recipe,
-    RecipePatch, STRIDE, Sigma,
-};
-use crate::{Metric, TrainError};
+use super::{Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
+use crate::TrainError;
 
 /// `setting: expected .., found ..`
-fn wrong(setting: &'static str, expected: impl Into<String>, found: impl ToString) -> TrainError {
+pub(super) fn wrong(
+    setting: &'static str,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> TrainError {
     TrainError::Setting {
         setting,
         expected: expected.into(),
@@ -19,7 +20,7 @@ fn wrong(setting: &'static str, expected: impl Into<String>, found: impl ToStrin
 }
 
 /// Refuses what does not hold.
-fn ensure(holds: bool, error: impl FnOnce() -> TrainError) -> Result<(), TrainError> {
+pub(super) fn ensure(holds: bool, error: impl FnOnce() -> TrainError) -> Result<(), TrainError> {
     if holds { Ok(()) } else { Err(error()) }
 }
 
@@ -73,16 +74,7 @@ impl Recipe {
         };
         recipe.resolve_labels(dataset)?;
         recipe.resolve_defaults()?;
-        recipe.check_numbers()?;
-        recipe.check_network()?;
-        recipe.check_likelihood()?;
-        recipe.check_objective()?;
-        if let (Some(_), Some(data)) = (recipe.val_fraction, &recipe.val_data) {
-            return Err(wrong("val_fraction", "none beside val_data", data));
-        }
-        if let Some(corrupt) = recipe.corrupt {
-            corrupt.on(recipe.image, false)?;
-        }
+        recipe.check()?;
         Ok(recipe)
     }
 
@@ -181,236 +173,6 @@ impl Recipe {
         }
         Ok(())
     }
-
-    fn check_numbers(&self) -> Result<(), TrainError> {
-        for (setting, value) in [
-            ("latent", self.latent),
-            ("batch_size", self.batch_size),
-            ("accumulate", self.accumulate),
-            ("epochs", self.epochs),
-            ("samples", self.samples.unwrap_or(1)),
-            ("kernel", self.kernel),
-            ("stride", self.stride),
-            ("group_norm", self.group_norm.unwrap_or(1)),
-            (
-                "checkpoint_steps",
-                self.checkpoint_steps
-                    .map_or(1, |steps| steps.min(1) as usize),
-            ),
-        ] {
-            ensure(value > 0, || wrong(setting, "at least 1", value))?;
-        }
-        let sigma = match self.sigma {
-            Some(Sigma::Fixed(sigma)) => Some(sigma),
-            Some(Sigma::Named(_)) | None => None,
-        };
-        for (setting, value) in [
-            ("lr", Some(self.lr)),
-            ("sigma", sigma),
-            ("eps", self.eps),
-            ("clip_norm", self.clip_norm),
-            ("clip_value", self.clip_value),
-            ("mmd_weight", self.mmd_weight),
-            ("checkpoint_minutes", Some(self.checkpoint_minutes)),
-        ] {
-            if let Some(found) = value.filter(|value| !is_positive(*value)) {
-                return Err(wrong(setting, "a number above 0", found));
-            }
-        }
-        for (setting, value) in [
-            ("weight_decay", self.weight_decay),
-            ("momentum", self.momentum),
-        ] {
-            if let Some(found) = value.filter(|value| !(0.0..1.0).contains(value)) {
-                return Err(wrong(setting, "a number from 0 to below 1", found));
-            }
-        }
-        for (setting, value) in [("val_fraction", self.val_fraction), ("ema", self.ema)] {
-            if let Some(found) = value.filter(|x| !(*x > 0.0 && *x < 1.0)) {
-                return Err(wrong(setting, "a number above 0 and below 1", found));
-            }
-        }
-        ensure(self.beta == 0.0 || is_positive(self.beta), || {
-            wrong("beta", "a number of at least 0", self.beta)
-        })?;
-        ensure(
-            self.clip_norm.is_none() || self.clip_value.is_none(),
-            || {
-                wrong(
-                    "clip_value",
-                    "none beside clip_norm",
-                    self.clip_value.unwrap_or_default(),
-                )
-            },
-        )
-    }
-
-    fn check_network(&self) -> Result<(), TrainError> {
-        for (setting, widths) in [
-            ("hidden", Some(&self.hidden)),
-            ("decoder_hidden", self.decoder_hidden.as_ref()),
-            ("channels", Some(&self.channels)),
-        ] {
-            if let Some(found) = widths.filter(|widths| widths.contains(&0)) {
-                return Err(wrong(setting, "widths of at least 1", format!("{found:?}")));
-            }
-        }
-        let model = self.model();
-        let Some(stages) = model.convolutions else {
-            let plain = Self {
-                kernel: KERNEL,
-                stride: STRIDE,
-                upsampling: Upsampling::Transposed,
-                group_norm: None,
-                residual_blocks: 0,
-                ..self.clone()
-            };
-            return ensure(plain == *self, || {
-                let settings = "kernel, stride, upsampling, group_norm and residual_blocks";
-                let found = "one of another value, and nothing to convolve";
-                wrong(
-                    "channels",
-                    format!("some (--channels 32,64) beside {settings}"),
-                    found,
-                )
-            });
-        };
-        ensure(!self.image.is_table(), || {
-            wrong(
-                "channels",
-                "none for a table, whose columns are no image",
-                format!("{:?}", self.channels),
-            )
-        })?;
-        ensure(self.kernel >= self.stride, || {
-            wrong(
-                "kernel",
-                format!("at least the stride, {}", self.stride),
-                self.kernel,
-            )
-        })?;
-        let is_odd = self.kernel % 2 == 1;
-        ensure(is_odd || self.upsampling == Upsampling::Transposed, || {
-            wrong(
-                "kernel",
-                "an odd number with upsampling nearest",
-                self.kernel,
-            )
-        })?;
-        ensure(stages.fits(model.image), || {
-            let found = format!(
-                "{} stages of kernel {} and stride {} on {}",
-                self.channels.len(),
-                self.kernel,
-                self.stride,
-                self.image
-            );
-            wrong(
-                "channels",
-                "as few stages as the image can be shrunk by",
-                found,
-            )
-        })
-    }
-
-    fn check_likelihood(&self) -> Result<(), TrainError> {
-        let name = |what: &str| {
-            format!("none with counts (likelihood poisson or negative-binomial), {what}")
-        };
-        if self.likelihood.is_count() {
-            ensure(self.scale == Scale::None, || {
-                wrong(
-                    "scale",
-                    name("which are whole numbers"),
-                    format!("{:?}", self.scale).to_lowercase(),
-                )
-            })?;
-            ensure(self.binarize == Binarize::None, || {
-                wrong(
-                    "binarize",
-                    name("which are not black and white"),
-                    format!("{:?}", self.binarize).to_lowercase(),
-                )
-            })?;
-            if let Some(corrupt) = self.corrupt {
-                return Err(wrong("corrupt", name("which must stay counts"), corrupt));
-            }
-        }
-        ensure(
-            self.likelihood != LikelihoodName::DiscretizedLogistic
-                || self.binarize == Binarize::None,
-            || {
-                let found = format!("{:?}", self.binarize).to_lowercase();
-                wrong(
-                    "binarize",
-                    "none with likelihood discretized-logistic, whose pixels are bytes",
-                    found,
-                )
-            },
-        )
-    }
-
-    fn check_objective(&self) -> Result<(), TrainError> {
-        let objective = self.objective();
-        let is_normal = self.prior == PriorText::Normal;
-        let needs_normal = matches!(
-            self.objective,
-            ObjectiveName::BetaTcvae | ObjectiveName::InfoVae
-        );
-        ensure(is_normal || !needs_normal, || {
-            wrong(
-                "prior",
-                "normal with the objectives beta-tcvae and info-vae",
-                self.prior,
-            )
-        })?;
-        let is_vamp = matches!(self.prior, PriorText::Vamp(_));
-        ensure(!(is_vamp && self.conditional), || {
-            wrong(
-                "prior",
-                "normal or mixture:10 of a conditional model, for a VampPrior's images have no labels",
-                self.prior,
-            )
-        })?;
-        ensure(
-            self.objective != ObjectiveName::BetaTcvae || objective.samples == 1,
-            || wrong("samples", "1 with objective beta-tcvae", objective.samples),
-        )?;
-        if let Some(free_bits) = self.free_bits {
-            let is_elbo = self.objective == ObjectiveName::Elbo;
-            ensure(is_elbo && objective.kl == KlEstimate::Analytic, || {
-                wrong(
-                    "free_bits",
-                    "none but with objective elbo and an analytic KL",
-                    free_bits,
-                )
-            })?;
-            let FreeBitsText(parts) = free_bits;
-            if let vae_model::FreeBitsPer::Group(size) = parts.per {
-                ensure(self.latent.is_multiple_of(size), || {
-                    wrong(
-                        "free_bits",
-                        format!("groups that divide {} latent dimensions", self.latent),
-                        free_bits,
-                    )
-                })?;
-            }
-        }
-        let names = Metric::names(objective.kind);
-        ensure(names.contains(&self.best_by.to_string()), || {
-            wrong(
-                "best_by",
-                format!("one of {}", names.join(", ")),
-                &self.best_by,
-            )
-        })
-    }
-}
-
-/// Whether engines, which compute in single precision, see a number above 0.
-const fn is_positive(value: f64) -> bool {
-    let value = value as f32;
-    value.is_finite() && value > 0.0
 }
 
 /// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.

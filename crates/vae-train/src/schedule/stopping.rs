@@ -30,12 +30,10 @@ pub struct StoppingState {
 }
 
 impl Stopping {
-    /// Takes in the metric of `epoch`, counted from 1, of which lower is better; true if the run should stop.
-    /// What is not finite is never better.
-    #[must_use]
-    pub fn epoch(&self, state: &mut StoppingState, epoch: usize, metric: f64) -> bool {
+    /// Takes in the metric of `epoch`, counted from 1, of which lower is better. What is not finite is never better.
+    pub fn epoch(&self, state: &mut StoppingState, epoch: usize, metric: f64) {
         if epoch <= self.warmup {
-            return false;
+            return;
         }
         let best = state.best.unwrap_or(f64::INFINITY);
         if metric.is_finite() && metric < best - self.min_delta {
@@ -44,6 +42,11 @@ impl Stopping {
         } else {
             state.since += 1;
         }
+    }
+
+    /// Whether the run should stop.
+    #[must_use]
+    pub const fn is_over(&self, state: &StoppingState) -> bool {
         state.since >= self.patience
     }
 }
@@ -92,9 +95,10 @@ mod tests {
     fn stops(text: &str, metrics: &[f64]) -> Option<usize> {
         let stopping: Stopping = text.parse().expect("well written");
         let mut state = StoppingState::default();
-        (1..)
-            .zip(metrics)
-            .find_map(|(epoch, &metric)| stopping.epoch(&mut state, epoch, metric).then_some(epoch))
+        (1..).zip(metrics).find_map(|(epoch, &metric)| {
+            stopping.epoch(&mut state, epoch, metric);
+            stopping.is_over(&state).then_some(epoch)
+        })
     }
 
     #[test]
@@ -135,7 +139,8 @@ mod tests {
         for (epoch, metric) in (1..).zip(metrics) {
             let text = serde_json::to_string(&state).expect("writes");
             state = serde_json::from_str(&text).expect("reads");
-            assert_eq!(stopping.epoch(&mut state, epoch, metric), epoch == 5);
+            stopping.epoch(&mut state, epoch, metric);
+            assert_eq!(stopping.is_over(&state), epoch == 5);
         }
         assert_eq!(state.best, Some(2.5));
         assert_eq!(state.since, 2);

@@ -91,12 +91,12 @@ impl Training<'_> {
     ) -> Result<String, TrainError> {
         self.go_back()?;
         self.repeat(&mut divergence)?;
-        self.go_back()?;
         if self.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
-            // What is on the disk is the state that was gone back to.
+            // What is on the disk is the last good state.
             self.writer.finish()?;
             return Err(TrainError::Diverged(divergence));
         }
+        self.go_back()?;
         self.rollbacks += 1;
         self.lr_scale *= 0.5;
         let lr = self.step(self.manifest.steps).lr;
@@ -152,14 +152,28 @@ impl Training<'_> {
             .sight
             .training_batch(&self.train, places, step.number)?;
         let labels = self.sight.labels(&self.train.subset(places))?;
-        let batch = Batch {
-            images: &images,
-            corrupted: damaged.as_deref(),
-            labels: &labels,
-            first_row: 0,
-        };
-        let trace = self.engine.trace(&batch, &step)?;
-        let bad = trace.iter().find_map(first_not_finite);
+        let pixels = self.recipe.image.length();
+        let size = step.piece.min(places.len());
+        let mut bad = None;
+        for (piece, images) in images.chunks(size * pixels).enumerate() {
+            let first = piece * size;
+            let rows = first..first + images.len() / pixels;
+            let batch = Batch {
+                images,
+                corrupted: damaged
+                    .as_ref()
+                    .map(|images| &images[rows.start * pixels..rows.end * pixels]),
+                labels: labels.get(rows).unwrap_or_default(),
+                first_row: first as u32,
+            };
+            let trace = self.engine.trace(&batch, &step)?;
+            bad = trace
+                .iter()
+                .find_map(|tensor| first_not_finite(tensor, first));
+            if bad.is_some() {
+                break;
+            }
+        }
         divergence.advice = advice(bad.as_ref().map(|(name, _)| name.as_str()));
         divergence.first = bad.map(|(_, words)| words).or(divergence.first.take());
         let range = [f32::INFINITY, f32::NEG_INFINITY];
@@ -172,8 +186,9 @@ impl Training<'_> {
     }
 }
 
-/// The tensor's name, and in words where its first number is that is not finite, if there is one.
-fn first_not_finite(tensor: &NamedTensor) -> Option<(String, String)> {
+/// The tensor's name, and in words where its first number is that is not finite, if there is one; its rows are those of the
+/// batch from `first` on.
+fn first_not_finite(tensor: &NamedTensor, first: usize) -> Option<(String, String)> {
     let NamedTensor {
         name,
         shape,
@@ -182,7 +197,9 @@ fn first_not_finite(tensor: &NamedTensor) -> Option<(String, String)> {
     let index = values.iter().position(|value| !value.is_finite())?;
     let columns = shape.last().copied().unwrap_or(1).max(1);
     let value = values[index];
-    let (row, column) = (index / columns, index % columns);
+    let is_gradient = name.starts_with("gradient of ");
+    let first = if is_gradient { 0 } else { first };
+    let (row, column) = (first + index / columns, index % columns);
     let words = format!("`{name}`, {shape:?}: {value} in row {row}, column {column}");
     Some((name.clone(), words))
 }

@@ -28,12 +28,11 @@ impl Training<'_> {
             lr: last.lr,
             active_units: latent_use.active_units,
             mutual_information: latent_use.mutual_information,
-            kl_per_dimension: latent_use.kl_per_dimension.clone(),
+            kl_per_dimension: latent_use.kl_per_dimension,
             images_per_second,
             is_best: false,
         };
         self.judge(&mut report, snapshot)?;
-        self.latent_use = Some(latent_use);
         Ok(report)
     }
 
@@ -66,7 +65,7 @@ impl Training<'_> {
                 warmup: stopping.warmup.max(ramp),
                 ..stopping
             };
-            let _ = stopping.epoch(&mut self.stopping, self.epoch, cost);
+            stopping.epoch(&mut self.stopping, self.epoch, cost);
         }
         Ok(())
     }
@@ -74,20 +73,13 @@ impl Training<'_> {
     /// Whether no more epochs are worth it.
     pub(super) fn is_stopped(&self) -> bool {
         let stopping = self.recipe.early_stopping;
-        stopping.is_some_and(|stopping| self.stopping.since >= stopping.patience)
+        stopping.is_some_and(|stopping| stopping.is_over(&self.stopping))
     }
 
     /// What there is to say of latents that carry nothing, when it becomes so.
     pub(super) fn latent_notice(&self) -> Option<String> {
-        let [.., before, _] = &self.epochs[..] else {
-            return self.latent_use.as_ref()?.warning(None);
-        };
-        let before = LatentUse {
-            kl_per_dimension: before.kl_per_dimension.clone(),
-            active_units: before.active_units,
-            mutual_information: before.mutual_information,
-        };
-        self.latent_use.as_ref()?.warning(Some(&before))
+        let mut latest = self.epochs.iter().rev().map(EpochReport::latent_use);
+        latest.next()?.warning(latest.next().as_ref())
     }
 
     /// Images in each step of an epoch.

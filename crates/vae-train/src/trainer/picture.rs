@@ -21,7 +21,7 @@ impl Training<'_> {
             write("kl.png", png)?;
         }
         let model = self.recipe.model();
-        let setup = self.recipe.setup(&model, &self.best);
+        let setup = self.recipe.inference_setup(&model, &self.best);
         let mut engine = self
             .device
             .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
