@@ -498,7 +498,7 @@ fn a_flag_takes_with_it_what_belongs_to_what_it_overrules() {
     let preset = shows("--preset iwae-k50");
     assert!(preset.contains("eps = 0.0001") && preset.contains("samples = 50"));
     let other = shows("--preset iwae-k50 --optimizer sgd --objective elbo");
-    assert!(!other.contains("eps") && other.contains("momentum = 0.9"));
+    assert!(!other.contains("\neps") && other.contains("momentum = 0.9"));
     assert!(other.contains("samples = 1\n") && other.contains("kl = \"analytic\""));
     // What belongs to nothing else stays.
     assert!(other.contains("batch_size = 20") && other.contains("activation = \"tanh\""));

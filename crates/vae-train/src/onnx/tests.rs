@@ -239,7 +239,11 @@ fn images_are_the_means_of_their_likelihood() {
         (Likelihood::ContinuousBernoulli, deviations, "Gemm"),
         (Likelihood::Gaussian(spread), sums, "Gemm"),
         (Likelihood::Laplace(spread), sums, "Gemm"),
-        (Likelihood::DiscretizedLogistic(spread), sums, "Gemm"),
+        (
+            Likelihood::DiscretizedLogistic(spread),
+            "Mul mean.between mean.spread -> images",
+            "Gemm",
+        ),
         (Likelihood::Poisson, counts, "Add"),
         (Likelihood::NegativeBinomial(spread), counts, "Add"),
     ] {
