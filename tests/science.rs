@@ -504,7 +504,7 @@ fn a_flag_takes_with_it_what_belongs_to_what_it_overrules() {
     assert!(other.contains("batch_size = 20") && other.contains("activation = \"tanh\""));
 
     let capacity = shows("--objective capacity");
-    assert!(capacity.contains("beta = 1000.0") && capacity.contains("capacity = \"25"));
+    assert!(capacity.contains("beta = 30.0") && capacity.contains("capacity = \"25"));
     let parent = folder();
     let config = parent.path().join("config.toml");
     fs::write(&config, capacity).expect("writable");
@@ -515,5 +515,5 @@ fn a_flag_takes_with_it_what_belongs_to_what_it_overrules() {
         "{elbo}"
     );
     let same = shows(&format!("--config {config} --objective capacity --lr 0.1"));
-    assert!(same.contains("beta = 1000.0") && same.contains("lr = 0.1"));
+    assert!(same.contains("beta = 30.0") && same.contains("lr = 0.1"));
 }

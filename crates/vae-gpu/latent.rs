@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use vae_train::{Plane, scatter, variances};
+use vae_train::{LatentUse, Plane, scatter, variances};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::traverse::dimensions_of;
@@ -51,10 +51,11 @@ pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
     let variances = variances(&mu, latent);
     let active = variances
         .iter()
-        .filter(|&&variance| variance > 0.01)
+        .filter(|&&variance| variance > LatentUse::ACTIVE)
         .count();
     report::note(&format!(
-        "active latent dimensions (variance of mu above 0.01): {active} of {latent}"
+        "active latent dimensions (variance of mu above {}): {active} of {latent}",
+        LatentUse::ACTIVE
     ));
     report::note(&format!("axes: {} and {}", plane.axes[0], plane.axes[1]));
     output::write(&arguments.out, &scatter(&plane, &images)?)?;

@@ -203,7 +203,12 @@ impl<B: AutodiffBackend> Vae<B> {
     #[must_use]
     pub fn valid(&self, convolve: Convolve<B::InnerBackend>) -> Vae<B::InnerBackend> {
         let parameters = self.parameters.iter().map(|values| values.clone().inner());
-        Vae::with(&self.config, parameters.collect(), convolve)
+        Vae {
+            config: self.config.clone(),
+            network: self.network.clone(),
+            parameters: parameters.collect(),
+            convolve,
+        }
     }
 }
 

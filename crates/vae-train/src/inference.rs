@@ -104,11 +104,11 @@ impl<'a> Inference<'a> {
     /// # Errors
     /// If the device fails.
     pub fn prior(&mut self) -> Result<&Mixture, EngineError> {
-        if self.prior.is_none() {
-            self.prior = Some(self.trained_prior()?);
-        }
-        let latent = self.config.latent;
-        Ok(self.prior.get_or_insert_with(|| Mixture::standard(latent)))
+        let prior = match self.prior.take() {
+            Some(prior) => prior,
+            None => self.trained_prior()?,
+        };
+        Ok(self.prior.insert(prior))
     }
 
     /// Puts `prior` in the place of the trained one.

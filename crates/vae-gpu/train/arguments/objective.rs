@@ -14,7 +14,7 @@ pub(super) struct ObjectiveArguments {
     /// or the doubly reparameterized one [default: elbo].
     #[arg(long, value_parser = one_of::<ObjectiveName>(OBJECTIVES))]
     objective: Option<ObjectiveName>,
-    /// Weight of the KL term; of the total correlation in beta-tcvae [default: 1; of capacity 1000].
+    /// Weight of the KL term; of the total correlation in beta-tcvae [default: 1; of capacity 30].
     #[arg(long)]
     beta: Option<f64>,
     /// How that weight rises: constant, linear:LENGTH, cosine:LENGTH, sigmoid:LENGTH or cyclical:CYCLES:LENGTH; a length is

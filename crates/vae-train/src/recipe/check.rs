@@ -3,7 +3,7 @@
 use vae_data::Scale;
 use vae_model::{KlEstimate, Upsampling};
 
-use super::resolve::{ensure, wrong};
+use super::resolve::{ensure, written, wrong};
 use super::{
     Binarize, FreeBitsText, KERNEL, LikelihoodName, ObjectiveName, PriorText, Recipe, STRIDE, Sigma,
 };
@@ -160,14 +160,14 @@ impl Recipe {
                 wrong(
                     "scale",
                     name("which are whole numbers"),
-                    format!("{:?}", self.scale).to_lowercase(),
+                    written(&self.scale),
                 )
             })?;
             ensure(self.binarize == Binarize::None, || {
                 wrong(
                     "binarize",
                     name("which are not black and white"),
-                    format!("{:?}", self.binarize).to_lowercase(),
+                    written(&self.binarize),
                 )
             })?;
             if let Some(corrupt) = self.corrupt {
@@ -178,7 +178,7 @@ impl Recipe {
             self.likelihood != LikelihoodName::DiscretizedLogistic
                 || self.binarize == Binarize::None,
             || {
-                let found = format!("{:?}", self.binarize).to_lowercase();
+                let found = written(&self.binarize);
                 wrong(
                     "binarize",
                     "none with likelihood discretized-logistic, whose pixels are bytes",

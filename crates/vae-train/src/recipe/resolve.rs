@@ -24,6 +24,13 @@ pub(super) fn ensure(holds: bool, error: impl FnOnce() -> TrainError) -> Result<
     if holds { Ok(()) } else { Err(error()) }
 }
 
+/// A value as a config file has it, without quotes.
+pub(super) fn written(value: &impl serde::Serialize) -> String {
+    let value = toml::Value::try_from(value);
+    let text = value.map_or_else(|error| error.to_string(), |value| value.to_string());
+    text.trim_matches('"').to_owned()
+}
+
 /// Gives a setting its default where it belongs, and refuses it elsewhere.
 fn belongs<T: Clone + serde::Serialize>(
     setting: &'static str,
@@ -32,11 +39,10 @@ fn belongs<T: Clone + serde::Serialize>(
     belongs_to: &str,
 ) -> Result<(), TrainError> {
     if let (Some(found), None) = (&*value, &default) {
-        let found = toml::Value::try_from(found).map_or_else(|_| setting.into(), |x| x.to_string());
         return Err(wrong(
             setting,
             format!("none without {belongs_to}"),
-            found.trim_matches('"'),
+            written(found),
         ));
     }
     *value = value.take().or(default);
