@@ -424,6 +424,10 @@ fn a_run_whose_numbers_stop_being_finite_goes_back_as_often_as_it_may() {
             .arg(out)
             .assert()
     };
+    let rescued = parent.path().join("rescued");
+    trained("0.04", &rescued)
+        .success()
+        .stderr(contains("at learning rate 0.02 (try 1 of 3)").and(contains("epoch   2  train")));
     let hopeless = parent.path().join("hopeless");
     trained("1e20", &hopeless).code(1).stderr(
         contains("(try 3 of 3)")
