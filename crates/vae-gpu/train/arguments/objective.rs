@@ -17,8 +17,8 @@ pub(super) struct ObjectiveArguments {
     /// Weight of the KL term; of the total correlation in beta-tcvae [default: 1; of capacity 30].
     #[arg(long)]
     beta: Option<f64>,
-    /// How that weight rises: constant, linear:LENGTH, cosine:LENGTH, sigmoid:LENGTH or cyclical:CYCLES:LENGTH; a length is
-    /// epochs, or steps as in 2000steps [default: constant].
+    /// How that weight rises: constant, linear, cosine or sigmoid[:LENGTH], or cyclical[:CYCLES[:LENGTH]]; a length is epochs, or
+    /// steps as in 2000steps [default: constant; half the run, 4 cycles over all of it].
     #[arg(long, value_name = "KIND[:LENGTH]")]
     kl_schedule: Option<KlSchedule>,
     /// The KL term in closed form, or at the draws [default: analytic, but with a learned prior and the objectives beta-tcvae,

@@ -22,7 +22,7 @@ pub(super) struct OptimizerArguments {
     /// Images whose gradients are computed together [default: 100].
     #[arg(long, value_parser = positive())]
     batch_size: Option<usize>,
-    /// Add up the gradients of so many batches for each step [default: 1].
+    /// Take a step by the mean gradient of so many batches [default: 1].
     #[arg(long, value_parser = positive(), value_name = "BATCHES")]
     accumulate: Option<usize>,
     /// Weight decay: decoupled with adamw, added to the gradient with the others [default: 0.01 of adamw, else none].
