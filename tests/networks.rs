@@ -1,10 +1,11 @@
 //! Networks, priors, likelihoods and objectives that burn alone computes: the same numbers on ndarray and on wgpu, and
 //! the same from a batch in pieces. That they are the right numbers is proved in vae-model, in f64.
 
+use vae_data::Dataset;
 use vae_model::{
-    Batch, Convolutions, Engine, EngineSetup, FreeBits, FreeBitsPer, KlEstimate, Likelihood,
-    Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer, OptimizerConfig, Prior,
-    Spread, Step, TrainingImages, Upsampling, Wait, Weighting, Weights,
+    Activation, Batch, Convolutions, Engine, EngineSetup, FreeBits, FreeBitsPer, KlEstimate,
+    Likelihood, Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer,
+    OptimizerConfig, Prior, Spread, Step, TrainingImages, Upsampling, Wait, Weighting, Weights,
 };
 
 use crate::common::{Route, distance, stripes};
@@ -290,5 +291,83 @@ fn a_batch_in_pieces_takes_the_step_of_the_whole() {
     }
     for variant in coupled.iter().filter(|(name, ..)| *name != "capacity") {
         assert!(distance(variant) > 10.0, "{}", variant.0);
+    }
+}
+
+#[test]
+fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
+    const IMAGES: usize = 96;
+    let model = ModelConfig {
+        image: [1, 28, 28],
+        convolutions: Some(Convolutions {
+            channels: vec![32, 64],
+            kernel: 3,
+            stride: 2,
+            upsampling: Upsampling::Transposed,
+            groups: None,
+            residual_blocks: 0,
+        }),
+        decoder_hidden: Vec::new(),
+        // No kinks: where a picture is black, all units of a channel pass theirs at once.
+        activation: Activation::Gelu,
+        ..ModelConfig::dense(784, &[16], 2)
+    };
+    let digits = Dataset::digits().expect("built in").train;
+    let bytes: Vec<u8> = (0..IMAGES)
+        .flat_map(|place| digits.bytes(place).to_vec())
+        .collect();
+    let images: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let rows: Vec<u32> = (0..IMAGES as u32).collect();
+    let optimizer = OptimizerConfig::new(Optimizer::Adam);
+    let engine = |weights: &Weights| {
+        let mut engine = Route::Ndarray.engine(&EngineSetup::new(&model, weights, optimizer, SEED));
+        let images = TrainingImages {
+            bytes: bytes.clone().into(),
+            count: IMAGES,
+            ..TrainingImages::default()
+        };
+        engine.train_on(images).expect("a working device");
+        engine
+    };
+    // At the start some gradients are too small to be seen in a loss of f32.
+    let mut trained = engine(&Weights::initial(&model, SEED));
+    for number in 0..80 {
+        let step = Step::plain(number, 3e-3);
+        trained.train_step(&rows, &step).expect("a working device");
+    }
+    let weights = trained.snapshot().expect("a working device").weights;
+    let step = Step::plain(40, 0.0);
+    let gradients = engine(&weights).gradients(&Batch::of(&images), &step);
+    let gradients = gradients.expect("a working device");
+    // The loss of a step is that before its update, with the noise of the gradients.
+    let loss = |weights: &Weights| {
+        let mut engine = engine(weights);
+        engine.train_step(&rows, &step).expect("a working device");
+        let losses = engine.take_losses(Wait::ForAll).expect("a working device");
+        losses[0].loss
+    };
+    for (index, gradient) in gradients.iter().enumerate() {
+        let squares = gradient.values.iter().map(|&g| f64::from(g).powi(2));
+        let norm = squares.sum::<f64>().sqrt();
+        assert!(
+            norm > 0.05,
+            "{}: {norm} is too small to be seen",
+            gradient.name
+        );
+        // Along the gradient, a distance of 0.005.
+        let moved = |way: f64| {
+            let mut tensors = weights.tensors().to_vec();
+            let pairs = tensors[index].values.iter_mut().zip(&gradient.values);
+            pairs.for_each(|(value, g)| *value += (way / norm * f64::from(*g)) as f32);
+            loss(&Weights::from_tensors(&model, tensors).expect("the same tensors"))
+        };
+        let slope = (moved(0.005) - moved(-0.005)) / 0.01;
+        // Losses of some hundred nats are known to 3e-5, their slopes to 3e-3; curvature cancels but for its change.
+        let error = (slope - norm).abs();
+        assert!(
+            error < 0.01 * norm + 5e-3,
+            "{}: {slope}, not {norm}",
+            gradient.name
+        );
     }
 }

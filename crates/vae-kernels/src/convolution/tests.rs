@@ -15,7 +15,10 @@ type Plain = NdArray<f64>;
 type Differentiable = Autodiff<Plain>;
 
 /// `[batch, in, out, kernel, stride, padding]`, `[height, width]`, `padding_out` (of the transposed one).
-const CASES: [([usize; 6], [usize; 2], [usize; 2]); 16] = [
+const CASES: [([usize; 6], [usize; 2], [usize; 2]); 19] = [
+    ([130, 1, 32, 3, 2, 1], [28, 28], [1, 1]),
+    ([40, 32, 64, 3, 2, 1], [14, 14], [1, 1]),
+    ([40, 64, 64, 3, 2, 1], [7, 7], [1, 1]),
     ([1, 1, 1, 1, 1, 0], [1, 1], [0, 0]),
     ([2, 1, 3, 3, 2, 1], [28, 28], [1, 1]),
     ([1, 3, 1, 3, 1, 1], [5, 7], [0, 0]),
