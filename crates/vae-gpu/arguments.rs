@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Interpolate(interpolate::InterpolateArguments),
     /// Change one latent dimension at a time.
     Traverse(traverse::TraverseArguments),
-    /// Decode a grid of quantiles of the prior in a plane of the latent space.
+    /// Decode a grid of quantiles of the standard normal in a plane of the latent space.
     Manifold(manifold::ManifoldArguments),
     /// Show where images lie in a plane of the latent space, one colour per label.
     Latent(latent::LatentArguments),

@@ -11,7 +11,7 @@ use crate::report;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// A PyTorch state dict of linear layers, saved with safetensors.torch.save_file.
+    /// A PyTorch state dict of linear and convolutional layers, saved with safetensors.torch.save_file.
     weights: PathBuf,
     /// The network: a config.toml with at least image, hidden, latent and activation.
     #[arg(long, value_name = "FILE")]

@@ -238,7 +238,7 @@ impl TrainingReport {
         }
         if let Some(loss) = manifest.best_validation_loss {
             note(&format!(
-                "best validation loss {loss:.2} nats per image, epoch {best_epoch} of {epochs}; {seconds:.1} s of training"
+                "best epoch {best_epoch} of {epochs}: validation loss {loss:.2} nats per image; {seconds:.1} s of training"
             ));
         }
         result(&folder.display().to_string());

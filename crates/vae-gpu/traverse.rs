@@ -18,13 +18,13 @@ pub(crate) struct TraverseArguments {
     label: LabelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// Start from the posterior mean of this image, counted from 0 [default: from the middle of the prior].
+    /// Start from the posterior mean of this image, counted from 0 [default: from 0].
     #[arg(long, value_name = "PLACE")]
     image: Option<usize>,
     /// The latent dimensions, counted from 1, a row each [default: all].
     #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM[,DIM..]")]
     dims: Option<Vec<usize>>,
-    /// Quantiles of the prior from 0.05 to 0.95, a column each.
+    /// Quantiles of the standard normal from 0.05 to 0.95, a column each.
     #[arg(long, default_value = "11", value_parser = positive())]
     steps: usize,
     /// A picture (.png), or an animation there and back (.gif).

@@ -212,7 +212,7 @@ pub fn reconstructions(inference: &mut Inference<'_>, images: &Images) -> Result
     ))
 }
 
-/// What is decoded on a grid of quantiles of the prior, 0.05 to 0.95: one latent dimension grows to the right, one upwards;
+/// What is decoded on a grid of quantiles of the standard normal, 0.05 to 0.95: one latent dimension grows to the right, one upwards;
 /// all others are 0.
 ///
 /// # Errors
@@ -238,7 +238,7 @@ pub fn manifold(
     })
 }
 
-/// `count` quantiles of the prior, from 0.05 to 0.95.
+/// `count` quantiles of the standard normal, from 0.05 to 0.95.
 fn quantiles(count: usize) -> Vec<f32> {
     let step = 0.9 / (count.max(2) - 1) as f64;
     let probabilities = (0..count).map(|i| 0.05 + step * i as f64);
@@ -246,7 +246,7 @@ fn quantiles(count: usize) -> Vec<f32> {
 }
 
 /// One row for each of `dimensions` of the latent space: `base`, whose coordinate there goes over the quantiles of the
-/// prior.
+/// standard normal.
 ///
 /// # Errors
 /// If the device fails.

@@ -48,7 +48,7 @@ pub(super) struct OptimizerArguments {
     #[arg(long, value_name = "PATIENCE[:MIN_DELTA[:WARMUP]]")]
     early_stopping: Option<Stopping>,
     /// Keep the weights of the epoch that is best by this number of metrics.jsonl: validation or train with .loss, .recon, .kl
-    /// or .elbo, active_units, mutual_information, .. [default: validation.loss].
+    /// or .elbo (recon + kl), active_units, mutual_information, .. [default: validation.loss].
     #[arg(long, value_name = "METRIC")]
     best_by: Option<Metric>,
     /// When a loss is not finite: stop, or go back to the last checkpoint at half the learning rate, three times at most
