@@ -4,8 +4,12 @@
 
 mod workload;
 
+use std::time::Instant;
+
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Weighting, Weights};
+use vae_model::{
+    Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weighting, Weights,
+};
 use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
 
@@ -28,11 +32,15 @@ fn main() {
     }
     match Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
-            println!("on {}", gpu.report);
-            for network in NETWORKS {
-                table(network, |setup| {
-                    FusedEngine::gpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}"))
-                });
+            let checked = Gpu::open(GraphicsApi::Any).map(Gpu::with_checked_shaders);
+            let checked = checked.unwrap_or_else(|error| panic!("{error}"));
+            for (gpu, how) in [(&gpu, "trusted"), (&checked, "checked")] {
+                println!("on {}, {how} shaders", gpu.report);
+                for network in NETWORKS {
+                    table(network, |setup| {
+                        FusedEngine::gpu(setup, gpu).unwrap_or_else(|error| panic!("{error}"))
+                    });
+                }
             }
         }
         _ => println!("skipped: passes on a GPU: no hardware adapter"),
@@ -95,6 +103,28 @@ fn table(
         .iter()
         .map(|step| step.iter().map(|kernel| kernel.1).sum());
     println!("{:>9.1}  all", 1e6 * median(whole));
+    println!(
+        "{:>9.1}  a step of many in a row, nothing timed within",
+        1e6 * queued(&mut engine, batch)
+    );
+}
+
+/// Seconds a step where many follow each other, as in training: the least of five runs.
+fn queued(engine: &mut FusedEngine, batch: usize) -> f64 {
+    let rows: Vec<u32> = (0..batch as u32).collect();
+    let run = |_| {
+        let start = Instant::now();
+        for step in 0..STEPS {
+            engine
+                .train_step(&rows, &Step::plain(step as u64, 1e-3))
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        engine
+            .take_losses(Wait::ForAll)
+            .unwrap_or_else(|error| panic!("{error}"));
+        start.elapsed().as_secs_f64() / STEPS as f64
+    };
+    (0..5).map(run).fold(f64::INFINITY, f64::min)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -19,10 +19,8 @@ import numpy
 from jax import numpy as jnp
 
 jax.config.update("jax_default_device", jax.devices(args.device)[0])
-jax.config.update("jax_default_matmul_precision", "tensorfloat32" if args.tf32 else "highest")
 
 images = jnp.asarray(workload.images(args))
-batches = jnp.asarray(workload.batches(args, len(images)))
 noise_key, *layer_keys = jax.random.split(jax.random.key(0), 6)
 
 
@@ -59,34 +57,41 @@ def step(state, data):
     return (weights, m, v, t), loss
 
 
-def section(state, data):
-    return jax.lax.scan(lambda state, _: step(state, data), state, length=args.section)
+def section(state, data, steps):
+    return jax.lax.scan(lambda state, _: step(state, data), state, length=steps)
 
 
 one_step = jax.jit(step, donate_argnums=0)
-whole_section = jax.jit(section, donate_argnums=0)
-shapes = {
-    "encoder": (784, args.hidden),
-    "mu": (args.hidden, args.latent),
-    "log_var": (args.hidden, args.latent),
-    "decoder": (args.latent, args.hidden),
-    "logits": (args.hidden, 784),
-}
-weights = {name: dense_weights(key, *shape) for key, (name, shape) in zip(layer_keys, shapes.items())}
-zeros = lambda: jax.tree.map(jnp.zeros_like, weights)
-state = (weights, zeros(), zeros(), jnp.zeros((), jnp.int32))
+whole_section = jax.jit(section, donate_argnums=0, static_argnums=2)
 
 
-def train():
-    global state
-    if args.mode == "scan":
-        state, losses = whole_section(state, (images, batches))
-    else:
-        losses = []
-        for _ in range(args.section):
-            state, loss = one_step(state, (images, batches))
-            losses.append(loss)
-    return numpy.asarray(jax.device_get(losses)).tolist()
+def trainer(work):
+    jax.clear_caches()
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if work.tf32 else "highest")
+    shapes = {
+        "encoder": (784, work.hidden),
+        "mu": (work.hidden, work.latent),
+        "log_var": (work.hidden, work.latent),
+        "decoder": (work.latent, work.hidden),
+        "logits": (work.hidden, 784),
+    }
+    weights = {name: dense_weights(key, *shape) for key, (name, shape) in zip(layer_keys, shapes.items())}
+    zeros = lambda: jax.tree.map(jnp.zeros_like, weights)
+    state = (weights, zeros(), zeros(), jnp.zeros((), jnp.int32))
+    data = (images, jnp.asarray(workload.batches(work, len(images))))
+
+    def train(steps):
+        nonlocal state
+        if work.mode == "scan":
+            state, losses = whole_section(state, data, steps)
+        else:
+            losses = []
+            for _ in range(steps):
+                state, loss = one_step(state, data)
+                losses.append(loss)
+        return numpy.asarray(jax.device_get(losses)).tolist()
+
+    return train
 
 
-workload.report(args, f"jax {jax.__version__}", train)
+workload.time_all(args, f"jax {jax.__version__}", trainer)

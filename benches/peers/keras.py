@@ -20,14 +20,18 @@ if backend == "jax":  # it takes its threads from the cores that workload.py lea
     import jax as framework
 
     framework.config.update("jax_default_device", framework.devices(args.device)[0])
-    framework.config.update("jax_default_matmul_precision", "tensorfloat32" if args.tf32 else "highest")
+    clear_caches = framework.clear_caches
+    allow_tf32 = lambda allowed: framework.config.update(
+        "jax_default_matmul_precision", "tensorfloat32" if allowed else "highest"
+    )
 elif backend == "torch":
     import torch as framework
 
     os.environ["KERAS_TORCH_DEVICE"] = args.device
     framework.set_num_threads(args.threads)
     framework.set_flush_denormal(True)  # pytorch.py says why
-    framework.set_float32_matmul_precision("high" if args.tf32 else "highest")
+    clear_caches = framework.compiler.reset
+    allow_tf32 = lambda allowed: framework.set_float32_matmul_precision("high" if allowed else "highest")
 else:
     sys.exit(f"KERAS_BACKEND={backend}: jax or torch")
 
@@ -35,18 +39,17 @@ import keras
 import numpy
 from keras import layers, ops
 
-keras.utils.set_random_seed(0)
 images = workload.images(args)
-batches = workload.batches(args, len(images))
 
 
 class Vae(keras.Model):
-    def __init__(self):
+    def __init__(self, work):
         super().__init__()
-        self.encoder = layers.Dense(args.hidden, activation="relu")
-        self.mu = layers.Dense(args.latent)
-        self.log_var = layers.Dense(args.latent)
-        self.decoder = layers.Dense(args.hidden, activation="relu")
+        self.batch = work.batch
+        self.encoder = layers.Dense(work.hidden, activation="relu")
+        self.mu = layers.Dense(work.latent)
+        self.log_var = layers.Dense(work.latent)
+        self.decoder = layers.Dense(work.hidden, activation="relu")
         self.logits = layers.Dense(784)
         self.noise = keras.random.SeedGenerator(0)
         self.images = self.add_weight(shape=images.shape, dtype="uint8", initializer="zeros", trainable=False)
@@ -60,7 +63,7 @@ class Vae(keras.Model):
         logits = self.logits(self.decoder(z))
         recon = ops.sum(ops.maximum(logits, 0) - x * logits + ops.log1p(ops.exp(-ops.abs(logits))))
         kl = 0.5 * ops.sum(ops.square(mu) + ops.exp(log_var) - log_var - 1)
-        self.add_loss((recon + kl) / args.batch)
+        self.add_loss((recon + kl) / self.batch)
         return logits
 
 
@@ -72,16 +75,22 @@ class Losses(keras.callbacks.Callback):
         self.steps.append(logs["loss"])
 
 
-model = Vae()
-model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=True)
-losses = Losses()
-turn = itertools.cycle(batches)
+def trainer(work):
+    clear_caches()
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    allow_tf32(work.tf32)
+    model = Vae(work)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=True)
+    losses = Losses()
+    turn = itertools.cycle(workload.batches(work, len(images)))
+
+    def train(steps):
+        rows = numpy.concatenate([next(turn) for _ in range(steps)])
+        model.fit(rows, batch_size=work.batch, shuffle=False, verbose=0, callbacks=[losses])
+        return [float(loss) for loss in losses.steps]
+
+    return train
 
 
-def train():
-    rows = numpy.concatenate([next(turn) for _ in range(args.section)])
-    model.fit(rows, batch_size=args.batch, shuffle=False, verbose=0, callbacks=[losses])
-    return [float(loss) for loss in losses.steps]
-
-
-workload.report(args, f"keras {keras.__version__} on {backend} {framework.__version__}", train)
+workload.time_all(args, f"keras {keras.__version__} on {backend} {framework.__version__}", trainer)

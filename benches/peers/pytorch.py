@@ -11,6 +11,7 @@ compile-cudagraph  the compiled step captured in the same way (--device cuda)
 With --hidden 0 the network is that of the preset `conv`, whatever --latent says.
 """
 
+import gc
 import itertools
 
 import workload
@@ -21,26 +22,23 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-torch.manual_seed(0)
 torch.set_num_threads(args.threads)
 # Adam's moments of weights that seldom get a gradient fade into subnormal numbers, which cost 784-256-2 a fifth of its
 # speed on a CPU from about step 700 on. XLA always flushes them to zero, PyTorch only when told.
 torch.set_flush_denormal(True)
-torch.set_float32_matmul_precision("high" if args.tf32 else "highest")
 
 device = torch.device(args.device)
 images = torch.tensor(workload.images(args), device=device)
-batches = torch.tensor(workload.batches(args, len(images)), device=device)
 
 
 class Vae(nn.Module):
-    def __init__(self):
+    def __init__(self, work):
         super().__init__()
-        self.encoder = nn.Linear(784, args.hidden)
-        self.mu = nn.Linear(args.hidden, args.latent)
-        self.log_var = nn.Linear(args.hidden, args.latent)
-        self.decoder = nn.Linear(args.latent, args.hidden)
-        self.logits = nn.Linear(args.hidden, 784)
+        self.encoder = nn.Linear(784, work.hidden)
+        self.mu = nn.Linear(work.hidden, work.latent)
+        self.log_var = nn.Linear(work.hidden, work.latent)
+        self.decoder = nn.Linear(work.latent, work.hidden)
+        self.logits = nn.Linear(work.hidden, 784)
 
     def forward(self, rows):
         x = images.index_select(0, rows).float() / 255
@@ -70,8 +68,8 @@ class ConvolutionalVae(Vae):
         )  # fmt: skip
 
 
-def eager(model):
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=args.mode == "cudagraph")
+def eager(model, capturable):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=capturable)
 
     def step(rows):
         optimizer.zero_grad()
@@ -103,14 +101,15 @@ def compiled(model):
     return step
 
 
-def captured(step):
-    taken = torch.zeros(1, dtype=torch.int64, device=device)
-    losses = torch.zeros(args.section, device=device)
+def captured(step, batches):
+    taken, slot = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
+    losses = torch.zeros(workload.LONGEST_SECTION, device=device)
 
     def body():
         loss = step(batches.index_select(0, taken % len(batches))[0])
-        losses.index_copy_(0, taken % args.section, loss.reshape(1))
+        losses.index_copy_(0, slot, loss.reshape(1))
         taken.add_(1)
+        slot.add_(1)
 
     aside = torch.cuda.Stream()  # torch.cuda.graph wants some steps on another stream first
     aside.wait_stream(torch.cuda.current_stream())
@@ -123,19 +122,30 @@ def captured(step):
         body()
     taken.zero_()
 
-    def train():
-        for _ in range(args.section):
+    def train(steps):
+        slot.zero_()
+        for _ in range(steps):
             graph.replay()
-        return losses.tolist()
+        return losses[:steps].tolist()
 
+    train.body = body  # the graph holds only addresses: the network, Adam's state and the batches have to outlive it
     return train
 
 
-model = (Vae() if args.hidden else ConvolutionalVae()).to(device)
-step = compiled(model) if "compile" in args.mode else eager(model)
-if "cudagraph" in args.mode:
-    train = captured(step)
-else:
+def trainer(work):
+    torch.compiler.reset()  # also so that the next network's shapes are compiled as fixed ones again
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high" if work.tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = work.tf32  # convolutions have a setting of their own, which is on by default
+    batches = torch.tensor(workload.batches(work, len(images)), device=device)
+    model = (Vae(work) if work.hidden else ConvolutionalVae()).to(device)
+    step = compiled(model) if "compile" in work.mode else eager(model, capturable=work.mode == "cudagraph")
+    if "cudagraph" in work.mode:
+        return captured(step, batches)
     turn = itertools.cycle(batches)
-    train = lambda: torch.stack([step(next(turn)) for _ in range(args.section)]).tolist()
-workload.report(args, f"pytorch {torch.__version__}", train)
+    return lambda steps: torch.stack([step(next(turn)) for _ in range(steps)]).tolist()
+
+
+workload.time_all(args, f"pytorch {torch.__version__}", trainer)

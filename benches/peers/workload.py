@@ -1,21 +1,28 @@
 """What the peers share, so that all of them are asked for the same and timed alike. Not run by itself.
 
-The workload is the training step of a dense VAE, 784-hidden(ReLU)-latent and mirrored, or of a convolutional one, on MNIST's
-grey pixels:
-Bernoulli negative log-likelihood from logits plus KL divergence, summed over pixels and latent axes, mean over the
-batch, Adam 1e-3. Batches follow a permutation; the pixels lie as bytes in the device's memory and are gathered and
-scaled by every step; every loss is read back inside the timed section.
+The workload is the training step of a dense VAE, 784-hidden(ReLU)-latent and mirrored, or of a convolutional one, on
+MNIST's grey pixels: Bernoulli negative log-likelihood from logits plus KL divergence, summed over pixels and latent
+axes, mean over the batch, Adam 1e-3. Batches follow a permutation; the pixels lie as bytes in the device's memory and
+are gathered and scaled by every step; every loss is read back inside the timed section.
+
+One process can time several networks, each in several modes, and so imports its framework once:
+
+    --networks '256 2 100;400 20 128' --modes eager,cudagraph,cudagraph+tf32 --seconds 2
+
+A peer defines `trainer(work)`, which frees what the workload before left behind, builds the network of the `Workload`
+and returns `train(steps)`: that does so many further steps and returns their losses as numbers of the host.
 """
 
 import argparse
 import gzip
-import itertools
 import math
 import os
 import pathlib
 import statistics
 import sys
 import time
+import traceback
+import typing
 
 import numpy
 
@@ -25,6 +32,30 @@ sys.path[:] = [entry for entry in sys.path if pathlib.Path(entry).resolve() != H
 
 SECTIONS = 5
 WARM_UP_STEPS = 200
+LONGEST_SECTION = 1_000_000  # steps; the peers keep the losses of a section on the device until its end
+
+
+class Workload(typing.NamedTuple):
+    """What is timed for one printed line. `hidden` 0 stands for the network of the preset `conv`."""
+
+    hidden: int
+    latent: int
+    batch: int
+    mode: str
+    tf32: bool
+
+    @property
+    def network(self):
+        name = f"784-{self.hidden}-{self.latent}" if self.hidden else "conv"
+        return f"{name} batch {self.batch}{' tf32' if self.tf32 else ''}"
+
+
+def networks(text):
+    """The networks of '256 2 100;400 20 128': [[256, 2, 100], [400, 20, 128]]."""
+    sizes = [[int(size) for size in network.split()] for network in text.split(";") if network.strip()]
+    if not sizes or any(len(network) != 3 for network in sizes):
+        raise ValueError(text)
+    return sizes
 
 
 def arguments(*modes):
@@ -36,19 +67,40 @@ def arguments(*modes):
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--latent", type=int, default=2)
     parser.add_argument("--batch", type=int, default=100)
+    several = parser.add_argument_group("several workloads in turn, each network in each mode")
+    several.add_argument(
+        "--modes",
+        type=lambda text: text.split(","),
+        help="These take the place of --mode: 'MODE,MODE+tf32,...', where +tf32 allows TF32 in that mode alone.",
+    )
+    several.add_argument(
+        "--networks",
+        type=networks,
+        help="These take the place of --hidden, --latent and --batch: 'HIDDEN LATENT BATCH;...'.",
+    )
     parser.add_argument("--threads", type=int, default=len(allowed), help="cores the process is bound to")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=500, help=f"timed steps, in {SECTIONS} sections")
+    parser.add_argument("--seconds", type=float, help="time about so long, whatever --steps says")
     parser.add_argument("--tf32", action="store_true", help="allow TF32 on NVIDIA; without it, full f32")
     args = parser.parse_args()
     if not 1 <= args.threads <= len(allowed):
         parser.error(f"--threads {args.threads}: this process may use {len(allowed)} cores")
-    if args.steps < SECTIONS:
-        parser.error(f"--steps {args.steps}: at least {SECTIONS}")
-    if "cudagraph" in args.mode and args.device != "cuda":
-        parser.error(f"--mode {args.mode} needs --device cuda")
+    if not SECTIONS <= args.steps <= SECTIONS * LONGEST_SECTION:
+        parser.error(f"--steps {args.steps}: at least {SECTIONS}, at most {SECTIONS * LONGEST_SECTION}")
+    if args.seconds is not None and not 0 < args.seconds < math.inf:
+        parser.error(f"--seconds {args.seconds}: more than 0")
+    args.workloads = []
+    for network in args.networks or [(args.hidden, args.latent, args.batch)]:
+        for asked in args.modes or [args.mode]:
+            mode = asked.removesuffix("+tf32")
+            if mode not in modes:
+                parser.error(f"--modes {asked}: choose from {', '.join(modes)}, each also with +tf32")
+            if "cudagraph" in mode and args.device != "cuda":
+                parser.error(f"--mode {mode} needs --device cuda")
+            args.workloads.append(Workload(*network, mode, args.tf32 or mode != asked))
     os.sched_setaffinity(0, allowed[: args.threads])
-    args.section = args.steps // SECTIONS
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # so that JAX can share a GPU
     return args
 
 
@@ -58,24 +110,50 @@ def images(args):
     return numpy.frombuffer(raw, numpy.uint8, offset=16).reshape(-1, 784)
 
 
-def batches(args, count):
+def batches(work, count):
     """A random order of the images cut into batches, int32 [batches, batch], without the incomplete last one."""
     order = numpy.random.default_rng(0).permutation(count).astype(numpy.int32)
-    return order[: count // args.batch * args.batch].reshape(-1, args.batch)
+    return order[: count // work.batch * work.batch].reshape(-1, work.batch)
 
 
-def report(args, framework, train):
-    """Times `train()`, which does `args.section` further steps and returns their losses as numbers of the host."""
-    calls = max(2, math.ceil(WARM_UP_STEPS / args.section))
-    warm_up = list(itertools.chain.from_iterable(train() for _ in range(calls)))
+def warmed_up(args, train):
+    """The number of steps of a section, and the losses of the steps until everything is compiled and has run."""
+    losses = []
+    section = args.steps // SECTIONS
+    if args.seconds is not None:
+        losses += train(WARM_UP_STEPS // 2)
+        start = time.perf_counter()
+        losses += train(WARM_UP_STEPS // 2)
+        step_seconds = (time.perf_counter() - start) / (WARM_UP_STEPS // 2)
+        section = min(max(1, round(args.seconds / SECTIONS / step_seconds)), LONGEST_SECTION)
+    for _ in range(max(2, math.ceil((WARM_UP_STEPS - len(losses)) / section))):  # a new length may compile anew
+        losses += train(section)
+    return section, losses
+
+
+def measure(args, framework, work, train):
+    """Times the sections of one workload and prints its line."""
+    section, warm_up = warmed_up(args, train)
     assert warm_up[-1] < 0.8 * warm_up[0], f"the loss does not fall: {warm_up[0]} to {warm_up[-1]}"
     speeds = []
     for _ in range(SECTIONS):
         start = time.perf_counter()
-        losses = train()
-        speeds.append(len(losses) * args.batch / (time.perf_counter() - start))
-        assert len(losses) == args.section and numpy.isfinite(losses).all(), losses
-    name = f"784-{args.hidden}-{args.latent}" if args.hidden else "conv"
-    network = f"{name} batch {args.batch}{' tf32' if args.tf32 else ''}"
-    print(f"{statistics.median(speeds):.0f} images/s  {framework} {args.mode} {args.device} {network}", end="")
-    print(f"  (sections {min(speeds):.0f} to {max(speeds):.0f}, loss {warm_up[0]:.1f} to {losses[-1]:.1f})")
+        losses = train(section)
+        speeds.append(len(losses) * work.batch / (time.perf_counter() - start))
+        assert len(losses) == section and numpy.isfinite(losses).all(), "a loss is missing or not finite"
+    print(f"{statistics.median(speeds):.0f} images/s  {framework} {work.mode} {args.device} {work.network}", end="")
+    print(f"  (sections {min(speeds):.0f} to {max(speeds):.0f}, loss {warm_up[0]:.1f} to {losses[-1]:.1f})", flush=True)
+
+
+def time_all(args, framework, trainer):
+    """Times all workloads in turn and ends the process: with 1 when one of them failed, after the others have run."""
+    failed = False
+    for work in args.workloads:
+        try:
+            measure(args, framework, work, trainer(work))
+        except Exception as error:
+            failed = True
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+            print(f"failed: {framework} {work.mode} {work.network}: {reason}", flush=True)
+    sys.exit(1 if failed else 0)

@@ -1,37 +1,53 @@
 // The gradient of a dense layer's input: d_input = d_output W^T, times the slope of what made the input.
 // One workgroup = a tile of d_input (matmul.wgsl).
 
-@group(0) @binding(0) var<uniform> layer: Layer;
+@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read> d_output: array<f32>;       // [batch, width]
-@group(0) @binding(3) var<storage, read_write> d_input: array<f32>;  // [batch, inputs]
-@group(0) @binding(4) var<storage, read> slope: array<f32>;          // [batch, inputs] //? slope
+@group(0) @binding(2) var<storage, read> d_output: array<f32>;             // [batch, WIDTH]
+@group(0) @binding(3) var<storage, read_write> d_input: array<vec4<f32>>;  // [batch, INPUTS] //? wide
+@group(0) @binding(4) var<storage, read> slope: array<vec4<f32>>;          // [batch, INPUTS] //? wide_slope
+@group(0) @binding(3) var<storage, read_write> d_input: array<f32>; //? narrow
+@group(0) @binding(4) var<storage, read> slope: array<f32>; //? narrow_slope
 
 const A_ALONG_K = true;
 const B_ALONG_K = true;
 
 fn size_k() -> u32 {
-    return width(layer);
+    return WIDTH;
 }
 
 fn a(m: u32, k: u32) -> f32 {
-    if m >= layer.batch || k >= width(layer) {
-        return 0.0;
+    return d_output[min(m, sizes.batch - 1u) * WIDTH + k]; // rows beyond the last one are not stored
+}
+
+fn a4(m: u32, k: u32) -> vec4<f32> {
+    if k >= WIDTH {
+        return vec4<f32>();
     }
-    return d_output[m * width(layer) + k];
+    return vec4<f32>(a(m, k), a(m + 1u, k), a(m + 2u, k), a(m + 3u, k));
 }
 
 fn b(k: u32, n: u32) -> f32 {
-    if k >= width(layer) || n >= layer.inputs {
-        return 0.0;
-    }
-    return parameters[parameter(layer, n, k)];
+    return parameters[parameter(min(n, INPUTS - 1u), k)]; // columns beyond the last one are not stored
 }
 
-fn store(m: u32, n: u32, value: f32) {
-    if m < layer.batch && n < layer.inputs {
-        let i = m * layer.inputs + n;
-        d_input[i] = value;
-        d_input[i] *= slope[i]; //? slope
+fn b4(k: u32, n: u32) -> vec4<f32> {
+    if k >= WIDTH {
+        return vec4<f32>();
     }
+    return vec4<f32>(b(k, n), b(k, n + 1u), b(k, n + 2u), b(k, n + 3u));
+}
+
+fn store4(m: u32, n: u32, values: vec4<f32>) {
+    if m >= sizes.batch || n >= INPUTS {
+        return;
+    }
+    let i = (m * INPUTS + n) / 4u; //? wide
+    d_input[i] = values; //? wide_plain
+    d_input[i] = values * slope[i]; //? wide_slope
+    for (var j = 0u; j < min(4u, INPUTS - n); j += 1u) { //? narrow
+        let i = m * INPUTS + n + j; //? narrow
+        d_input[i] = values[j]; //? narrow
+        d_input[i] *= slope[i]; //? narrow_slope
+    } //? narrow
 }

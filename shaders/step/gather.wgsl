@@ -10,7 +10,8 @@ struct Sizes {
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> elements: array<u32>;      // [count, columns], four bytes or one float to a word
 @group(0) @binding(2) var<storage, read> rows: array<u32>;          // of several batches
-@group(0) @binding(3) var<storage, read_write> images: array<f32>;  // [batch, columns]
+@group(0) @binding(3) var<storage, read_write> images: array<f32>;  // [batch, columns] //? narrow
+@group(0) @binding(3) var<storage, read_write> images: array<vec4<f32>>; //? wide
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -27,13 +28,14 @@ fn main(
     }
     let words = philox4x32_10(vec4<u32>(quad, row, step.step), step.binarization_key); //? binarize
     let first = rows[step.rows + row] * sizes.columns;
-    for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) {
-        let place = first + column;
+    images[i] = unpack4x8unorm(elements[first / 4u + quad]); //? wide
+    for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) { //? narrow
+        let place = first + column; //? narrow
         var x = bitcast<f32>(elements[place]); //? floats
         x = select(0.0, 1.0, f32(words[column % 4u] >> 8u) * 5.9604645e-8 < x); //? binarize_floats
         let byte = (elements[place / 4u] >> (8u * (place % 4u))) & 0xffu; //? bytes
         var x = f32(byte) / 255.0; //? bytes
         x = select(0.0, 1.0, (words[column % 4u] >> 8u) * 255u < byte << 24u); //? binarize_bytes
-        images[row * sizes.columns + column] = x;
-    }
+        images[row * sizes.columns + column] = x; //? narrow
+    } //? narrow
 }

@@ -1,24 +1,30 @@
-// The means of a batch's recon and kl, into the step's slot. One workgroup in all.
+// The sums of a batch's recon and kl, into the step's slot, in as many parts as there are workgroups.
+// One thread = every so many-th number.
 
 struct Sizes {
     batch: u32,
-    parts: u32, // numbers of recon for each row
+    columns: u32, // numbers of recon for each row
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> recon: array<f32>;               // [batch, parts]
+@group(0) @binding(1) var<storage, read> recon: array<f32>;               // [batch, columns]
 @group(0) @binding(2) var<storage, read> kl: array<f32>;                  // [batch]
-@group(0) @binding(3) var<storage, read_write> losses: array<vec2<f32>>;  // (recon, kl) of each step
+@group(0) @binding(3) var<storage, read_write> losses: array<vec2<f32>>;  // [slots, workgroups]: parts of recon and kl
 
 var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let first = element(workgroup, workgroups, thread);
     var sum = vec2<f32>();
-    for (var i = thread; i < sizes.batch * sizes.parts; i += WORKGROUP) {
+    for (var i = first; i < sizes.batch * sizes.columns; i += workgroups.x * WORKGROUP) {
         sum.x += recon[i];
     }
-    for (var i = thread; i < sizes.batch; i += WORKGROUP) {
+    for (var i = first; i < sizes.batch; i += workgroups.x * WORKGROUP) {
         sum.y += kl[i];
     }
     sums[thread] = sum;
@@ -29,6 +35,6 @@ fn main(@builtin(local_invocation_index) thread: u32) {
         }
     }
     if thread == 0u {
-        losses[step.slot] = sums[0] / f32(sizes.batch);
+        losses[step.slot * workgroups.x + workgroup.x] = sums[0];
     }
 }

@@ -1,32 +1,60 @@
-// A tile of the matrix product A B for each workgroup; a library, put before a kernel's text. No entry point.
-// The kernel says what the matrices are: a(m, k) and b(k, n), one of them zero beyond the last k, and A_ALONG_K, B_ALONG_K: whether neighbours
-// along k, not along the other index, are neighbours in memory.
-// One thread = 4 x 4 elements of the tile, over one group's share of k. The groups' sums are added at the end.
+// A tile of the matrix product A B for each workgroup, with the entry point; a library, put before a kernel's text.
+// The kernel gives size_k(); a4(m, k), A at k in four rows from m on, and b4(k, n), B at k in four columns from n on, both zero
+// outside; A_ALONG_K and B_ALONG_K, whether neighbours along k, not along the other index, are neighbours in memory;
+// place(workgroup), the first m and n of its tile; and store4(m, n, values), which ignores what lies outside.
+// One thread = THREAD_M x THREAD_N elements, over one group's share of k. While a slice of k is multiplied, the next one is on
+// its way into registers.
 
 const TILE_M = {{tile_m}}u;
 const TILE_N = {{tile_n}}u;
+const THREAD_M = {{thread_m}}u;
+const THREAD_N = {{thread_n}}u;
 const GROUPS = {{groups}}u;
 const DEPTH = {{depth}}u; // of k, for each group at a time
+const PARTS = {{parts}}u; // of k, each of another workgroup
 const SLICE = DEPTH * GROUPS;
-const LANES = TILE_M * TILE_N / 16u; // threads of a group
+const LANES_M = TILE_M / THREAD_M;
+const LANES_N = TILE_N / THREAD_N;
+const LANES = LANES_M * LANES_N; // threads of a group
 const WORKGROUP = LANES * GROUPS;
 // One vec4 more than a row has, so that threads that write a column meet different memory banks.
 const A_ROW = TILE_M / 4u + 1u;
 const B_ROW = TILE_N / 4u + 1u;
 const B_TILE = SLICE * A_ROW;
+const SLICE_TILE = SLICE * (A_ROW + B_ROW);
 
-// A's slice, [k][m], then B's, [k][n]; at the end, sums of groups.
-var<workgroup> tile: array<vec4<f32>, SLICE * (A_ROW + B_ROW)>;
+// Two slices, of A, [k][m], then of B, [k][n]; at the end, sums of groups.
+var<workgroup> tile: array<vec4<f32>, {{tile_length}}u>;
+var<private> part: u32;
+var<private> column_sums: vec4<f32>; // of what this thread fetched of B //? column_sums
 
-// The first row and column of a lane's elements in its tile.
-fn place(lane: u32) -> vec2<u32> {
-    return 4u * vec2<u32>(lane / (TILE_N / 4u), lane % (TILE_N / 4u));
+fn fetch_a(first_m: u32, first_k: u32, i: u32) -> vec4<f32> {
+    let k = select(i / (TILE_M / 4u), i % SLICE, A_ALONG_K);
+    let m4 = select(i % (TILE_M / 4u), i / SLICE, A_ALONG_K);
+    return a4(first_m + 4u * m4, first_k + k);
 }
 
-// c + the outer product of four elements of A and four of B at k of the slice.
-fn multiply(c: mat4x4<f32>, k: u32, row: u32, column: u32) -> mat4x4<f32> {
-    let x = tile[k * A_ROW + row];
-    let y = tile[B_TILE + k * B_ROW + column];
+fn fetch_b(first_n: u32, first_k: u32, i: u32) -> vec4<f32> {
+    let k = select(i / (TILE_N / 4u), i % SLICE, B_ALONG_K);
+    let n4 = select(i % (TILE_N / 4u), i / SLICE, B_ALONG_K);
+    return b4(first_k + k, first_n + 4u * n4);
+}
+
+fn put_a(at: u32, i: u32, values: vec4<f32>) {
+    let k = select(i / (TILE_M / 4u), i % SLICE, A_ALONG_K);
+    let m4 = select(i % (TILE_M / 4u), i / SLICE, A_ALONG_K);
+    tile[at + k * A_ROW + m4] = values;
+}
+
+fn put_b(at: u32, i: u32, values: vec4<f32>) {
+    let k = select(i / (TILE_N / 4u), i % SLICE, B_ALONG_K);
+    let n4 = select(i % (TILE_N / 4u), i / SLICE, B_ALONG_K);
+    tile[at + B_TILE + k * B_ROW + n4] = values;
+    column_sums += values; //? column_sums
+}
+
+// c + the outer product of four elements of A and four of B.
+fn outer(c: mat4x4<f32>, x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         fma(vec4<f32>(x.x), y, c[0]),
         fma(vec4<f32>(x.y), y, c[1]),
@@ -35,47 +63,32 @@ fn multiply(c: mat4x4<f32>, k: u32, row: u32, column: u32) -> mat4x4<f32> {
     );
 }
 
-// Row i of the result is c[i]. Every thread calls it; the threads below LANES get the sums.
-fn product(first_m: u32, first_n: u32, size_k: u32, thread: u32) -> mat4x4<f32> {
-    let group = thread / LANES;
-    let lane = thread % LANES;
-    let row = place(lane).x / 4u;
-    let column = place(lane).y / 4u;
-    var c = mat4x4<f32>();
-    for (var first_k = 0u; first_k < size_k; first_k += SLICE) {
-        for (var i = thread; i < SLICE * TILE_M / 4u; i += WORKGROUP) {
-            let k = select(i / (TILE_M / 4u), i % SLICE, A_ALONG_K);
-            let m4 = select(i % (TILE_M / 4u), i / SLICE, A_ALONG_K);
-            let m = first_m + 4u * m4;
-            let at_k = first_k + k;
-            tile[k * A_ROW + m4] = vec4<f32>(a(m, at_k), a(m + 1u, at_k), a(m + 2u, at_k), a(m + 3u, at_k));
-        }
-        for (var i = thread; i < SLICE * TILE_N / 4u; i += WORKGROUP) {
-            let k = select(i / (TILE_N / 4u), i % SLICE, B_ALONG_K);
-            let n4 = select(i % (TILE_N / 4u), i / SLICE, B_ALONG_K);
-            let n = first_n + 4u * n4;
-            let at_k = first_k + k;
-            tile[B_TILE + k * B_ROW + n4] = vec4<f32>(b(at_k, n), b(at_k, n + 1u), b(at_k, n + 2u), b(at_k, n + 3u));
-        }
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_m = place(workgroup).x;
+    let first_n = place(workgroup).y;
+    part = workgroup.z;
+    let share = (size_k() + SLICE * PARTS - 1u) / (SLICE * PARTS) * SLICE;
+    let begin = part * share;
+    let end = min(begin + share, size_k());
+    let group_k = thread / LANES * DEPTH;
+    let lane_m = thread % LANES / LANES_N;
+    let lane_n = thread % LANES_N;
+    var at = 0u;
+    {{declare}}
+    {{fetch_first}}
+    for (var k = begin; k < end; k += SLICE) {
+        {{put}}
         workgroupBarrier();
-        let k = group * DEPTH;
-        {{multiply_at_each_k}}
-        workgroupBarrier();
+        if k + SLICE < end {
+            {{fetch_next}}
+        }
+        let a_at = at + group_k * A_ROW + lane_m;
+        let b_at = at + B_TILE + group_k * B_ROW + lane_n;
+        {{multiply}}
+        at = SLICE_TILE - at;
     }
-    for (var half = GROUPS / 2u; half > 0u; half /= 2u) {
-        if group >= half && group < 2u * half {
-            let i = (group - half) * 4u * LANES + lane;
-            tile[i] = c[0];
-            tile[i + LANES] = c[1];
-            tile[i + 2u * LANES] = c[2];
-            tile[i + 3u * LANES] = c[3];
-        }
-        workgroupBarrier();
-        if group < half {
-            let i = group * 4u * LANES + lane;
-            c += mat4x4<f32>(tile[i], tile[i + LANES], tile[i + 2u * LANES], tile[i + 3u * LANES]);
-        }
-        workgroupBarrier();
-    }
-    return c;
+    {{store}}
+    workgroupBarrier(); //? finish
+    finish(first_m, first_n, thread); //? finish
 }

@@ -1,12 +1,15 @@
-// The sum of squares of the gradients, in as many parts as there are workgroups; update.wgsl adds the parts.
+// The sum of squares of the gradients, in as many numbers as there are workgroups; update.wgsl adds them up.
 // One thread = every so many-th gradient.
 
 struct Sizes {
     length: u32,
+    average: u32, // as in update.wgsl
+    parts: u32,   // of every gradient
+    stride: u32,  // from part to part
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@group(0) @binding(1) var<storage, read> gradients: array<f32>;           // [parts, stride]
 @group(0) @binding(2) var<storage, read_write> square_sums: array<f32>;  // [workgroups]
 
 var<workgroup> sums: array<f32, WORKGROUP>;
@@ -19,7 +22,11 @@ fn main(
 ) {
     var sum = 0.0;
     for (var i = element(workgroup, workgroups, thread); i < sizes.length; i += workgroups.x * WORKGROUP) {
-        sum += gradients[i] * gradients[i];
+        var g = gradients[i];
+        for (var part = 1u; part < sizes.parts; part += 1u) {
+            g += gradients[part * sizes.stride + i];
+        }
+        sum += g * g;
     }
     sums[thread] = sum;
     for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {

@@ -1,17 +1,23 @@
-// One optimizer update of the whole arena. One thread = one parameter: its gradient is clipped, then decayed; its rule gives
-// the new parameter, which the average takes in. The rules are those of vae_kernels::program::Rule; their constants come
+// One optimizer update of the whole arena. One thread = one parameter: the parts of its gradient are added up, clipped, then
+// decayed; its rule gives the new parameter, which the average takes in. The rules are those of vae_kernels::program::Rule; their constants come
 // with the step.
 
 struct Sizes {
     length: u32,
-    average: u32,   // where the average begins among the moments
+    average: u32, // where the average begins among the moments
+    parts: u32,   // of every gradient
+    stride: u32,  // from part to part
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> gradients: array<f32>;
+@group(0) @binding(1) var<storage, read> gradients: array<f32>;         // [parts, stride]
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read_write> moments: array<f32>;   // one arena behind the other
 @group(0) @binding(4) var<storage, read> square_sums: array<f32>; //? clip_norm
+
+const SQUARE_SUMS = {{square_sums}}u; //? clip_norm
+
+var<workgroup> sums: array<f32, SQUARE_SUMS>; //? clip_norm
 
 // v = rho v + (1 - rho) g^2;   w -= lr g / sqrt(v + eps)
 fn rmsprop(i: u32, w: f32, g: f32) -> f32 {
@@ -63,17 +69,26 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
+    if thread < SQUARE_SUMS { //? clip_norm
+        sums[thread] = square_sums[thread]; //? clip_norm
+    } //? clip_norm
+    for (var stride = SQUARE_SUMS / 2u; stride > 0u; stride /= 2u) { //? clip_norm
+        workgroupBarrier(); //? clip_norm
+        if thread < stride { //? clip_norm
+            sums[thread] += sums[thread + stride]; //? clip_norm
+        } //? clip_norm
+    } //? clip_norm
+    workgroupBarrier(); //? clip_norm
     let i = element(workgroup, workgroups, thread);
     if i >= sizes.length {
         return;
     }
     let before = parameters[i];
     var g = gradients[i];
-    var sum = 0.0; //? clip_norm
-    for (var part = 0u; part < arrayLength(&square_sums); part += 1u) { //? clip_norm
-        sum += square_sums[part]; //? clip_norm
-    } //? clip_norm
-    g *= min(1.0, step.clip / (sqrt(sum) + 1e-6)); //? clip_norm
+    for (var part = 1u; part < sizes.parts; part += 1u) {
+        g += gradients[part * sizes.stride + i];
+    }
+    g *= min(1.0, step.clip / (sqrt(sums[0]) + 1e-6)); //? clip_norm
     // A comparison, for clamp() may make a number of what is none, and hide that training failed.
     g = select(g, sign(g) * step.clip, abs(g) > step.clip); //? clip_value
     g += step.weight_decay * before; //? weight_decay

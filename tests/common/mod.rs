@@ -13,8 +13,18 @@ use vae_train::FusedEngine;
 /// makes the skip a failure.
 pub(crate) fn gpu() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
-    let gpu = GPU.get_or_init(|| match Gpu::open(GraphicsApi::Any) {
-        Ok(gpu) => Some(gpu),
+    GPU.get_or_init(open).as_ref()
+}
+
+/// The same as if it had a single core.
+pub(crate) fn gpu_with_one_core() -> Option<&'static Gpu> {
+    static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
+    GPU.get_or_init(|| open().map(Gpu::with_one_core)).as_ref()
+}
+
+fn open() -> Option<Gpu> {
+    match Gpu::open(GraphicsApi::Any) {
+        Ok(gpu) => Some(gpu.with_checked_shaders()),
         Err(error) => {
             let required =
                 std::env::var_os("VAE_GPU_TESTS").is_some_and(|value| value == "require");
@@ -22,8 +32,7 @@ pub(crate) fn gpu() -> Option<&'static Gpu> {
             eprintln!("skipped: no adapter ({error})");
             None
         }
-    });
-    gpu.as_ref()
+    }
 }
 
 /// Who executes a model.

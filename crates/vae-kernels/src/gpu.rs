@@ -1,7 +1,9 @@
 //! GPUs: finding and opening one, and the executor that runs step programs on it as compute shaders.
 
 mod adapter;
+mod cost;
 mod executor;
+mod gradients;
 mod kernel;
 mod link;
 mod prepared;

@@ -3,7 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::cost::Cores;
 use wgpu::{Adapter, Backends, Device, DeviceType, Instance, Queue};
+
+/// Bytes of workgroup memory that the shaders of matrix products take: twice what WebGPU promises, what every GPU of the last
+/// ten years has.
+pub(super) const WORKGROUP_STORAGE: u64 = 32_768;
 
 /// The graphics interfaces that may carry the compute shaders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +197,7 @@ fn needed_limits(limits: &wgpu::Limits) -> Vec<(&'static str, u64, u64)> {
         ),
         (
             "bytes of workgroup storage",
-            16_384,
+            WORKGROUP_STORAGE,
             limits.max_compute_workgroup_storage_size.into(),
         ),
     ]
@@ -239,6 +244,8 @@ pub struct Gpu {
     device: Device,
     queue: Queue,
     failure: Failure,
+    checks_shaders: bool,
+    cores: Cores,
     burn_device: OnceLock<burn_wgpu::WgpuDevice>,
 }
 
@@ -310,12 +317,17 @@ impl Gpu {
                     wrong.set(error.to_string());
                 }));
                 Ok(Self {
-                    report,
                     instance,
                     device,
                     queue,
                     failure,
+                    checks_shaders: false,
+                    cores: match report.info.device_type {
+                        DeviceType::IntegratedGpu => Cores::SMALL,
+                        _ => Cores::LARGE,
+                    },
                     burn_device: OnceLock::new(),
+                    report,
                 })
             }
             Err(cause) => Err(GpuError::Refused {
@@ -323,6 +335,36 @@ impl Gpu {
                 cause,
             }),
         }
+    }
+
+    /// Lets the fused engine's shaders check every index and bound every loop, at the cost of speed: for tests, which show
+    /// that they need neither.
+    #[must_use]
+    pub fn with_checked_shaders(self) -> Self {
+        Self {
+            checks_shaders: true,
+            ..self
+        }
+    }
+
+    /// Lets the fused engine cut its products up as if this GPU had a single core, so that small ones take the tiles of large
+    /// ones: for tests.
+    #[must_use]
+    pub fn with_one_core(self) -> Self {
+        Self {
+            cores: Cores::ONE,
+            ..self
+        }
+    }
+
+    /// How many cores to keep busy.
+    pub(super) const fn cores(&self) -> Cores {
+        self.cores
+    }
+
+    /// Whether the fused engine's shaders check their indices and loops.
+    pub(super) const fn checks_shaders(&self) -> bool {
+        self.checks_shaders
     }
 
     /// The device and the queue, for kernels launched through wgpu itself.
@@ -365,8 +407,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wgpus_default_limits_suffice_and_a_lower_one_is_named() {
-        let mut limits = wgpu::Limits::default();
+    fn wgpus_default_limits_with_more_workgroup_memory_suffice_and_a_lower_one_is_named() {
+        let mut limits = wgpu::Limits {
+            max_compute_workgroup_storage_size: 32_768,
+            ..wgpu::Limits::default()
+        };
         assert_eq!(lacks(&needed_limits(&limits)), Vec::<String>::new());
         limits.max_compute_invocations_per_workgroup = 128;
         assert_eq!(

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use wgpu::{BindGroup, Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::adapter::Gpu;
-use super::kernel::{self, Place, SQUARE_SUMS};
+use super::cost::Cores;
+use super::kernel::{self, LOSS_PARTS, Lowering, Parts, Place, SQUARE_SUMS};
 use super::link::{Link, Reading, failed};
 use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
@@ -30,6 +31,8 @@ const WORK: usize = 100_000_000_000;
 /// Bytes of images that are uploaded with a submission where the data set does not stay on the GPU, unless one step's
 /// images are more.
 const STREAM: usize = 1 << 25;
+/// Bytes of the losses of a step.
+const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
 /// Programs at some batch whose matrices are kept; more are used by tests only.
 const KEPT: usize = 6;
 
@@ -38,10 +41,13 @@ const KEPT: usize = 6;
 pub struct GpuExecutor {
     link: Link,
     pipelines: Pipelines,
+    cores: Cores,
     /// Numbers in each arena.
     length: usize,
     parameters: Buffer,
     gradients: Buffer,
+    /// How the last program left the gradients.
+    left: Parts,
     /// All of them, one behind the other.
     moments: Buffer,
     square_sums: Buffer,
@@ -51,8 +57,8 @@ pub struct GpuExecutor {
     steps_bound: BindGroup,
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
-    /// By the choices of [`kernel::update_choices`].
-    updates: Vec<(Vec<&'static str>, Rc<[Dispatch]>)>,
+    /// By the choices of [`kernel::update_choices`] and the parts of the gradients.
+    updates: Vec<(Vec<&'static str>, Parts, Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
@@ -76,6 +82,7 @@ struct Prepared {
     batch: usize,
     /// Whether the means of the losses are taken at the end.
     is_training: bool,
+    gradients: Parts,
     matrices: Vec<Buffer>,
     dispatches: Vec<Dispatch>,
 }
@@ -85,6 +92,8 @@ struct Prepared {
 struct Submitted {
     index: SubmissionIndex,
     reading: Reading,
+    /// Of each step.
+    batches: Vec<usize>,
 }
 
 impl GpuExecutor {
@@ -97,14 +106,16 @@ impl GpuExecutor {
         let link = Link::new(gpu);
         let length = parameters.len();
         let arena = size_of_val(parameters);
-        let pipelines = Pipelines::new(&link.device);
+        let pipelines = Pipelines::new(gpu);
         let steps = link.buffer(STEPS * STEP_STRIDE as usize, BufferUsages::UNIFORM);
         let executor = Self {
             steps_bound: pipelines.bind_steps(&steps),
             pipelines,
+            cores: gpu.cores(),
             length,
             parameters: link.storage(arena),
-            gradients: link.storage(arena),
+            gradients: link.storage(Parts::new(1, length).length() * size_of::<f32>()),
+            left: Parts::new(1, length),
             moments: link.storage(size_of_val(&moments[..])),
             square_sums: link.storage(SQUARE_SUMS * size_of::<f32>()),
             images: Images {
@@ -115,7 +126,7 @@ impl GpuExecutor {
             },
             rows: link.storage(ROWS * size_of::<u32>()),
             steps,
-            losses: link.storage(STEPS * size_of::<[f32; 2]>()),
+            losses: link.storage(STEPS * LOSSES),
             prepared: VecDeque::new(),
             updates: Vec::new(),
             pending: Vec::new(),
@@ -168,17 +179,32 @@ impl GpuExecutor {
         if self.prepared.len() == KEPT {
             self.prepared.pop_front();
         }
+        let limits = self.link.device.limits();
+        let bindings = limits.max_storage_buffers_per_shader_stage as usize;
+        // Only a step's update adds the parts up.
+        let gradients = if is_training {
+            Parts::choose(program, batch, self.cores, bindings, self.length)
+        } else {
+            Parts::new(1, self.length)
+        };
+        self.make_room_for(gradients);
         let matrix = |columns| self.link.storage(batch * columns * size_of::<f32>());
         let matrices: Vec<Buffer> = program.columns.iter().copied().map(matrix).collect();
-        let passes = program.passes.iter();
-        let kernels = passes.map(|pass| kernel::of_pass(pass, program, batch));
+        let kernels = kernel::of_program(Lowering {
+            program,
+            batch,
+            cores: self.cores,
+            bindings,
+            gradients,
+        });
         let means = means.map(|means| kernel::losses(program, batch, means.recon, means.kl));
-        let kernels: Vec<_> = kernels.chain(means).collect();
+        let kernels: Vec<_> = kernels.into_iter().chain(means).collect();
         let dispatches = self.dispatches(&kernels, &matrices);
         let prepared = Rc::new(Prepared {
             program: program.clone(),
             batch,
             is_training,
+            gradients,
             matrices,
             dispatches,
         });
@@ -208,16 +234,18 @@ impl GpuExecutor {
             Place::Losses => &*losses,
             Place::SquareSums => &*square_sums,
         };
+        pipelines.make(kernels);
         let kernels = kernels.iter();
         kernels
             .map(|kernel| pipelines.dispatch(kernel, buffer))
             .collect()
     }
 
-    /// The kernels of `update`, whatever its constants.
-    fn prepare_update(&mut self, update: Update) -> Rc<[Dispatch]> {
+    /// The kernels of `update`, whatever its constants, for gradients in `parts`.
+    fn prepare_update(&mut self, update: Update, parts: Parts) -> Rc<[Dispatch]> {
         let choices = kernel::update_choices(&update);
-        if let Some((_, dispatches)) = self.updates.iter().find(|(made, _)| *made == choices) {
+        let is_same = |(made, of, _): &&(_, Parts, _)| (made, *of) == (&choices, parts);
+        if let Some((_, _, dispatches)) = self.updates.iter().find(is_same) {
             return Rc::clone(dispatches);
         }
         let bytes = update.moments() * self.length * size_of::<f32>();
@@ -226,9 +254,9 @@ impl GpuExecutor {
             "too few moments for {update:?}"
         );
         let dispatches: Rc<[Dispatch]> = self
-            .dispatches(&kernel::update(update, self.length), &[])
+            .dispatches(&kernel::update(update, self.length, parts), &[])
             .into();
-        self.updates.push((choices, Rc::clone(&dispatches)));
+        self.updates.push((choices, parts, Rc::clone(&dispatches)));
         dispatches
     }
 
@@ -240,6 +268,16 @@ impl GpuExecutor {
         match self.images.streamed {
             Some(_) => rows.min(self.images.buffer.size() as usize / self.images.row_bytes),
             None => rows,
+        }
+    }
+
+    /// Makes room for gradients in `parts`.
+    fn make_room_for(&mut self, parts: Parts) {
+        let bytes = parts.length() * size_of::<f32>();
+        if self.gradients.size() < bytes as u64 {
+            self.gradients = self.link.storage(bytes);
+            self.prepared.clear();
+            self.updates.clear();
         }
     }
 
@@ -284,7 +322,8 @@ impl GpuExecutor {
         let prepare = |step: &TrainingStep| {
             let program = &step.program.program;
             let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
-            (prepared, self.prepare_update(step.update))
+            let update = self.prepare_update(step.update, prepared.gradients);
+            (prepared, update)
         };
         pending.iter().map(prepare).collect()
     }
@@ -306,11 +345,18 @@ impl GpuExecutor {
             }
         }
         drop(pass);
-        let bytes = staged.len() * size_of::<[f32; 2]>();
+        let batches: Vec<usize> = staged.iter().map(|(step, _)| step.batch).collect();
+        if let Some((last, _)) = staged.last() {
+            self.left = last.gradients;
+        }
         let (index, reading) = self
             .link
-            .submit_and_read(encoder, &[(&self.losses, 0, bytes)]);
-        self.submitted.push_back(Submitted { index, reading });
+            .submit_and_read(encoder, &[(&self.losses, 0, staged.len() * LOSSES)]);
+        self.submitted.push_back(Submitted {
+            index,
+            reading,
+            batches,
+        });
         self.link.check()
     }
 
@@ -330,12 +376,25 @@ impl GpuExecutor {
                 Err(TryRecvError::Disconnected) => return Err(failed("a read-back was dropped")),
             }
             let losses = submitted.reading.values();
-            let (steps, _) = losses.as_chunks::<2>();
+            let steps = losses.chunks(2 * LOSS_PARTS).zip(&submitted.batches);
             self.finished
-                .extend(steps.iter().map(|&[recon, kl]| StepLosses { recon, kl }));
+                .extend(steps.map(|(parts, &batch)| mean_losses(parts, batch)));
             self.submitted.pop_front();
         }
         Ok(())
+    }
+}
+
+/// The means of a batch's losses from the parts of their sums, `[LOSS_PARTS, 2]`.
+fn mean_losses(parts: &[f32], batch: usize) -> StepLosses {
+    let (parts, _) = parts.as_chunks::<2>();
+    let mean = |which: usize| {
+        let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
+        (sum / batch as f64) as f32
+    };
+    StepLosses {
+        recon: mean(0),
+        kl: mean(1),
     }
 }
 
@@ -407,6 +466,7 @@ impl Executor for GpuExecutor {
             .queue
             .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));
         let prepared = self.prepare(program, batch, None);
+        self.left = prepared.gradients;
         for (program::Buffer(index), values) in inputs {
             assert_eq!(
                 values.len(),
@@ -458,10 +518,18 @@ impl Executor for GpuExecutor {
         let bytes = self.length * size_of::<f32>();
         let part = match arena {
             Arena::Parameters => (&self.parameters, 0, bytes),
-            Arena::Gradients => (&self.gradients, 0, bytes),
+            Arena::Gradients => (&self.gradients, 0, self.left.length() * size_of::<f32>()),
             Arena::Moment(index) => (&self.moments, index * bytes, bytes),
         };
-        self.link.wait_and_read(self.link.encoder(), &[part])
+        let mut values = self.link.wait_and_read(self.link.encoder(), &[part])?;
+        if arena == Arena::Gradients {
+            let (sums, rest) = values.split_at_mut(self.left.stride);
+            for part in rest.chunks(self.left.stride) {
+                sums.iter_mut().zip(part).for_each(|(sum, g)| *sum += g);
+            }
+            values.truncate(self.length);
+        }
+        Ok(values)
     }
 
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
@@ -498,18 +566,16 @@ impl Executor for GpuExecutor {
             });
             dispatch.encode(&mut pass, &self.steps_bound, 0);
         }
-        let (bytes, losses) = (count as usize * size_of::<u64>(), size_of::<[f32; 2]>());
+        let bytes = count as usize * size_of::<u64>();
         let resolved = self
             .link
             .buffer(bytes, BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC);
         encoder.resolve_query_set(&times, 0..count, &resolved, 0);
-        let parts = [(&resolved, 0, bytes), (&self.losses, 0, losses)];
+        let parts = [(&resolved, 0, bytes), (&self.losses, 0, LOSSES)];
         let values = self.link.wait_and_read(encoder, &parts)?;
         let (ticks, losses) = values.split_at(bytes / size_of::<f32>());
-        self.finished.push(StepLosses {
-            recon: losses[0],
-            kl: losses[1],
-        });
+        self.finished.push(mean_losses(losses, staged[0].0.batch));
+        self.left = staged[0].0.gradients;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
         let period = f64::from(self.link.queue.get_timestamp_period()) * 1e-9;
         let (ticks, _) = ticks.as_chunks::<2>();

@@ -1,7 +1,9 @@
 //! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
+use super::cost::Cores;
+use super::gradients;
 use super::source::{self, Source};
-use super::tile::Tile;
+use super::tile::{Product, Tile};
 use crate::program::{
     Activation, Buffer, Clip, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
@@ -12,8 +14,11 @@ use vae_rng::Corruption;
 const MAX_WORKGROUPS: usize = 65_535;
 /// Threads of a workgroup that goes through a list.
 const LINEAR_WORKGROUP: usize = 256;
-/// Workgroups that sum the squares of the gradients: enough for a large GPU, few enough for every thread to add them up.
+/// Workgroups that sum the squares of the gradients: half as many as a large GPU has cores, and no more than those of the
+/// update can add up at once.
 pub(super) const SQUARE_SUMS: usize = 64;
+/// Workgroups that sum the losses, and pairs of (recon, kl) that a step leaves for the processor to add up.
+pub(super) const LOSS_PARTS: usize = 32;
 
 /// What a binding shows to a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +55,14 @@ pub(super) struct Kernel {
 }
 
 /// What a kernel is made from, beside its bindings.
-struct Choice {
+pub(super) struct Choice {
     source: &'static Source,
-    values: Vec<(&'static str, String)>,
+    pub(super) values: Vec<(&'static str, String)>,
     flags: Vec<&'static str>,
 }
 
 impl Choice {
-    fn plain(source: &'static Source) -> Self {
+    pub(super) fn plain(source: &'static Source) -> Self {
         Self {
             source,
             values: Vec::new(),
@@ -65,17 +70,34 @@ impl Choice {
         }
     }
 
-    /// A product that gives `m x n` elements, of a layer with `blocks`.
-    fn product(source: &'static Source, layer: Layer, tile: Tile) -> Self {
-        let mut values = tile.values();
-        values.push(("blocks", layer.blocks.to_string()));
+    /// A product of a layer, in tiles; `wide` where the rows of all that it binds are whole vec4s.
+    fn product(source: &'static Source, layer: Layer, tile: Tile, is_wide: bool) -> Self {
+        let layer = [
+            ("blocks", layer.blocks),
+            ("inputs", layer.inputs),
+            ("outputs", layer.outputs),
+            ("offset", layer.offset),
+        ];
+        let layer = layer.map(|(name, value)| (name, value.to_string()));
         Self {
-            values,
-            ..Self::plain(source)
+            values: tile.values(1).into_iter().chain(layer).collect(),
+            ..Self::plain(source).width(is_wide)
         }
     }
 
-    fn with(mut self, name: &'static str, value: String) -> Self {
+    /// Whether the rows of all that it binds are whole vec4s.
+    pub(super) fn width(self, is_wide: bool) -> Self {
+        self.flag("wide", is_wide).flag("narrow", !is_wide)
+    }
+
+    /// With a slope, or without one.
+    fn slope(self, is_wide: bool, has_slope: bool) -> Self {
+        self.flag("wide_slope", is_wide && has_slope)
+            .flag("wide_plain", is_wide && !has_slope)
+            .flag("narrow_slope", !is_wide && has_slope)
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
         self.values.push((name, value));
         self
     }
@@ -84,7 +106,7 @@ impl Choice {
         if is_set { self.flags(&[flag]) } else { self }
     }
 
-    fn flags(mut self, flags: &[&'static str]) -> Self {
+    pub(super) fn flags(mut self, flags: &[&'static str]) -> Self {
         self.flags.extend(flags);
         self
     }
@@ -94,7 +116,17 @@ impl Choice {
         stem: &'static str,
         sizes: [usize; 4],
         bindings: Vec<(Access, Place)>,
-        workgroups: [usize; 2],
+        [x, y]: [usize; 2],
+    ) -> Kernel {
+        self.kernel_in_parts(stem, sizes, bindings, [x, y, 1])
+    }
+
+    pub(super) fn kernel_in_parts(
+        self,
+        stem: &'static str,
+        sizes: [usize; 4],
+        bindings: Vec<(Access, Place)>,
+        workgroups: [usize; 3],
     ) -> Kernel {
         Kernel {
             stem,
@@ -102,19 +134,101 @@ impl Choice {
             sizes: sizes.map(|size| size as u32),
             bindings,
             takes_step: self.source.takes_step(),
-            workgroups: [workgroups[0] as u32, workgroups[1] as u32, 1],
+            workgroups: workgroups.map(|count| count as u32),
         }
     }
 }
 
-/// The kernel of a pass of `program` at `batch` rows.
-pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
-    use Access::{Read, Write};
-    use Place::{Gradients, Images, Matrix, Parameters, Rows};
+/// What the kernels of a program hang on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lowering<'a> {
+    pub(super) program: &'a Program,
+    pub(super) batch: usize,
+    pub(super) cores: Cores,
+    /// Storage buffers that a kernel may bind.
+    pub(super) bindings: usize,
+    pub(super) gradients: Parts,
+}
 
+/// How the gradients are kept: `count` arenas, `stride` apart, to be added up; each is of a part of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) count: usize,
+    pub(super) stride: usize,
+}
+
+impl Parts {
+    /// So many arenas of `length` numbers.
+    pub(super) const fn new(count: usize, length: usize) -> Self {
+        Self {
+            count,
+            // Whole vec4s.
+            stride: length.next_multiple_of(4),
+        }
+    }
+
+    /// As many as make a step of `program` fastest: with more, more cores share the gradients' products, and the update adds
+    /// up more.
+    pub(super) fn choose(
+        program: &Program,
+        batch: usize,
+        cores: Cores,
+        bindings: usize,
+        length: usize,
+    ) -> Self {
+        /// Bytes that a core's update reads in a nanosecond.
+        const READ: f64 = 16.0;
+        let cost = |parts: &usize| {
+            let update = cores.share(parts * length) * size_of::<f32>() as f64;
+            gradients::dispatches(&gradients::jobs(program), batch, *parts, cores, bindings).1
+                + update / READ
+        };
+        let parts = (1..=Self::MOST).map(|parts| (cost(&parts), parts));
+        let best = parts.min_by(|(one, _), (other, _)| one.total_cmp(other));
+        Self::new(best.map_or(1, |(_, parts)| parts), length)
+    }
+
+    /// Numbers of all arenas.
+    pub(super) const fn length(self) -> usize {
+        self.count * self.stride
+    }
+
+    const MOST: usize = 16;
+}
+
+/// The kernels of a program: those of its passes in order, but for the gradients of parameters, which nothing in the program
+/// reads and which so come last, several to a dispatch.
+pub(super) fn of_program(lowering: Lowering<'_>) -> Vec<Kernel> {
+    let passes = lowering.program.passes.iter();
+    let kernels = passes.filter_map(|pass| of_pass(pass, lowering));
+    kernels.chain(gradients::kernels(lowering)).collect()
+}
+
+/// The kernel of a pass; none for gradients of parameters.
+fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
+    use Access::{Read, Write};
+    use Place::{Images, Matrix, Parameters, Rows};
+
+    let Lowering {
+        program,
+        batch,
+        cores,
+        ..
+    } = lowering;
     let columns = |buffer: Buffer| program.columns[buffer.0];
+    let tile = |m, n, k, columns| {
+        let product = Product {
+            results: &[[m, n]],
+            k,
+            parts: 1,
+            is_along_k: true,
+        };
+        Tile::choose(product, columns, cores).0
+    };
+    let is_wide = |sizes: &[usize]| sizes.iter().all(|size| size % 4 == 0);
     let stem = pass.stem();
-    match *pass {
+    Some(match *pass {
+        Pass::DenseBackwardParameters { .. } => return None,
         Pass::Gather {
             images,
             element,
@@ -123,8 +237,10 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
             let quads = batch * columns(images).div_ceil(4);
             let bindings = vec![(Read, Images), (Read, Rows), (Write, Matrix(images))];
             let [bytes, floats] = [Element::U8, Element::F32].map(|which| element == which);
+            let is_wide = columns(images).is_multiple_of(4) && bytes && !binarize;
             Choice::plain(&source::GATHER)
-                .flag("bytes", bytes)
+                .width(is_wide)
+                .flag("bytes", bytes && !is_wide)
                 .flag("floats", floats)
                 .flag("binarize", binarize)
                 .flag("binarize_bytes", binarize && bytes)
@@ -173,22 +289,19 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
             activation,
             slope,
         } => {
-            let tile = Tile::choose(batch, layer.width(), 0);
+            let tile = tile(batch, layer.width(), layer.inputs, 1);
+            let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let mut bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(input)),
                 (Write, Matrix(output)),
             ];
             bindings.extend(slope.map(|slope| (Write, Matrix(slope))));
-            Choice::product(&source::DENSE_FORWARD, layer, tile)
+            let grid = tile.grid(batch, layer.width());
+            Choice::product(&source::DENSE_FORWARD, layer, tile, is_wide)
                 .with("activation", function(activation).into())
-                .flag("slope", slope.is_some())
-                .kernel(
-                    stem,
-                    sizes(layer, batch),
-                    bindings,
-                    tile.grid(batch, layer.width()),
-                )
+                .slope(is_wide, slope.is_some())
+                .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
         Pass::SampleKlForward { posterior, z, kl } => {
             let latent = columns(z);
@@ -211,7 +324,8 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
             d_output,
         } => {
             // A tile holds whole numbers of recon.
-            let tile = Tile::choose(batch, layer.width(), NLL_COLUMNS);
+            let tile = tile(batch, layer.width(), layer.inputs, NLL_COLUMNS);
+            let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let (likelihood, sigma) = match likelihood {
                 Likelihood::Bernoulli => ("bernoulli", 1.0),
                 Likelihood::Gaussian { sigma } => ("gaussian", sigma),
@@ -224,36 +338,14 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                 (Write, Matrix(recon)),
                 (Write, Matrix(d_output)),
             ];
-            Choice::product(&source::DENSE_NLL, layer, tile)
+            let grid = tile.grid(batch, layer.width());
+            Choice::product(&source::DENSE_NLL, layer, tile, is_wide)
+                .flags(&["finish"])
                 .with("likelihood", likelihood.into())
                 .with("sigma", format!("{sigma:e}"))
                 .with("normal_constant", format!("{constant:e}"))
                 .with("nll_columns", NLL_COLUMNS.to_string())
-                .kernel(
-                    stem,
-                    sizes(layer, batch),
-                    bindings,
-                    tile.grid(batch, layer.width()),
-                )
-        }
-        Pass::DenseBackwardParameters {
-            layer,
-            input,
-            d_output,
-        } => {
-            let tile = Tile::choose(layer.inputs + 1, layer.width(), 0);
-            let bindings = vec![
-                (Read, Matrix(input)),
-                (Read, Matrix(d_output)),
-                (Write, Gradients),
-            ];
-            let grid = tile.grid(layer.inputs + 1, layer.width());
-            Choice::product(&source::DENSE_BACKWARD_PARAMETERS, layer, tile).kernel(
-                stem,
-                sizes(layer, batch),
-                bindings,
-                grid,
-            )
+                .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
         Pass::DenseBackwardInput {
             layer,
@@ -261,21 +353,18 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
             slope,
             d_input,
         } => {
-            let tile = Tile::choose(batch, layer.inputs, 0);
+            let tile = tile(batch, layer.inputs, layer.width(), 1);
+            let is_wide = is_wide(&[layer.inputs]);
             let mut bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(d_output)),
                 (Write, Matrix(d_input)),
             ];
             bindings.extend(slope.map(|slope| (Read, Matrix(slope))));
-            Choice::product(&source::DENSE_BACKWARD_INPUT, layer, tile)
-                .flag("slope", slope.is_some())
-                .kernel(
-                    stem,
-                    sizes(layer, batch),
-                    bindings,
-                    tile.grid(batch, layer.inputs),
-                )
+            let grid = tile.grid(batch, layer.inputs);
+            Choice::product(&source::DENSE_BACKWARD_INPUT, layer, tile, is_wide)
+                .slope(is_wide, slope.is_some())
+                .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
         Pass::SampleKlBackward {
             posterior,
@@ -297,10 +386,10 @@ pub(super) fn of_pass(pass: &Pass, program: &Program, batch: usize) -> Kernel {
                 linear(batch * latent),
             )
         }
-    }
+    })
 }
 
-/// The means of `recon` and `kl`, into the step's slot.
+/// The sums of `recon` and `kl`, in [`LOSS_PARTS`] parts, into the step's slot.
 pub(super) fn losses(program: &Program, batch: usize, recon: Buffer, kl: Buffer) -> Kernel {
     let bindings = vec![
         (Access::Read, Place::Matrix(recon)),
@@ -308,13 +397,13 @@ pub(super) fn losses(program: &Program, batch: usize, recon: Buffer, kl: Buffer)
         (Access::Write, Place::Losses),
     ];
     let sizes = [batch, program.columns[recon.0], 0, 0];
-    Choice::plain(&source::LOSSES).kernel("losses", sizes, bindings, [1, 1])
+    Choice::plain(&source::LOSSES).kernel("losses", sizes, bindings, [LOSS_PARTS, 1])
 }
 
-/// The optimizer over an arena of `length`.
-pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
+/// The optimizer over an arena of `length`, whose gradients come in `parts`.
+pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel> {
     let average = update.rule.moments() * length;
-    let sizes = [length, average, 0, 0];
+    let sizes = [length, average, parts.count, parts.stride];
     let square_sums = || {
         let bindings = vec![
             (Access::Read, Place::Gradients),
@@ -333,6 +422,7 @@ pub(super) fn update(update: Update, length: usize) -> Vec<Kernel> {
     bindings.extend(clips.then_some((Access::Read, Place::SquareSums)));
     let step = Choice::plain(&source::UPDATE)
         .with("rule", choices[0].into())
+        .with("square_sums", SQUARE_SUMS.to_string())
         .flags(&choices[1..])
         .kernel("update", sizes, bindings, linear(length));
     clips.then(square_sums).into_iter().chain([step]).collect()
@@ -360,11 +450,6 @@ pub(super) fn update_choices(update: &Update) -> Vec<&'static str> {
         .into_iter()
         .chain(flags.into_iter().flatten())
         .collect()
-}
-
-/// `Layer` in `shaders/step/layer.wgsl`.
-const fn sizes(layer: Layer, batch: usize) -> [usize; 4] {
-    [batch, layer.inputs, layer.outputs, layer.offset]
 }
 
 /// Workgroups for one thread per element, folded into two dimensions where one does not hold them.
@@ -405,7 +490,19 @@ mod tests {
         let mut kernels = Vec::new();
         for (batch, inputs, outputs) in [(1, 3, 2), (128, 784, 400), (8192, 784, 400)] {
             let mut add = |columns: &[usize], pass: Pass| {
-                kernels.push(of_pass(&pass, &program(columns), batch));
+                let program = program(columns);
+                for (cores, bindings, parts) in [(Cores::LARGE, 8, 1), (Cores::ONE, 64, 3)] {
+                    let mut program = program.clone();
+                    // Gradients of several layers share a dispatch.
+                    program.passes = vec![pass; 4];
+                    kernels.extend(of_program(Lowering {
+                        program: &program,
+                        batch,
+                        cores,
+                        bindings,
+                        gradients: Parts::new(parts, 1_000),
+                    }));
+                }
             };
             for blocks in [1, 2] {
                 let layer = Layer {
@@ -534,7 +631,7 @@ mod tests {
                         weight_decay,
                         ema,
                     };
-                    kernels.extend(update(whole, 1_000));
+                    kernels.extend(update(whole, 1_000, Parts::new(2, 1_000)));
                 }
             }
         }
@@ -559,9 +656,13 @@ mod tests {
 
     #[test]
     fn the_libraries_do_not_hide_a_mistake() {
-        let source = kernels()[0].source.replace("size_k()", "size_of_k()");
-        assert!(valid(&source).is_ok(), "renamed everywhere");
-        let source = kernels()[0].source.replacen("size_k()", "size_of_k()", 1);
+        let renamed = |count| {
+            kernels()[0]
+                .source
+                .replacen("fn size_k()", "fn size_of_k()", count)
+        };
+        assert!(valid(&renamed(0)).is_ok());
+        let source = renamed(1);
         assert!(valid(&source).is_err());
     }
 

@@ -1,13 +1,15 @@
 //! Kernels ready to be launched: pipelines made once for each text, bind groups once for each program and batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use rayon::prelude::*;
 use wgpu::util::DeviceExt;
 use wgpu::{
     BindGroup, BindGroupLayout, Buffer, BufferUsages, ComputePass, ComputePipeline, Device,
     ShaderStages,
 };
 
+use super::adapter::Gpu;
 use super::kernel::{Access, Kernel, Place};
 
 /// What a step's constants take, and how far apart they lie: WebGPU's largest alignment of a dynamic offset.
@@ -40,19 +42,22 @@ impl Dispatch {
 #[derive(Debug)]
 pub(super) struct Pipelines {
     device: Device,
+    checks_shaders: bool,
     step_layout: BindGroupLayout,
     /// By the kernel's whole text.
     made: HashMap<String, (ComputePipeline, BindGroupLayout)>,
 }
 
 impl Pipelines {
-    pub(super) fn new(device: &Device) -> Self {
+    pub(super) fn new(gpu: &Gpu) -> Self {
+        let (device, _) = gpu.device_and_queue();
         let step_layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("step"),
             entries: &[entry(0, wgpu::BufferBindingType::Uniform, true)],
         });
         Self {
             device: device.clone(),
+            checks_shaders: gpu.checks_shaders(),
             step_layout,
             made: HashMap::new(),
         }
@@ -75,16 +80,25 @@ impl Pipelines {
         })
     }
 
-    /// Binds a kernel to the buffers at its places.
+    /// Compiles what of `kernels` is not compiled yet, on all cores: a driver takes 10 to 100 ms for each.
+    pub(super) fn make(&mut self, kernels: &[Kernel]) {
+        let mut texts = HashSet::new();
+        let new: Vec<&Kernel> = kernels
+            .iter()
+            .filter(|kernel| !self.made.contains_key(&kernel.source))
+            .filter(|kernel| texts.insert(&kernel.source))
+            .collect();
+        let make = |kernel: &&Kernel| (kernel.source.clone(), self.pipeline(kernel));
+        let made: Vec<_> = new.par_iter().map(make).collect();
+        self.made.extend(made);
+    }
+
+    /// Binds a kernel, which was made, to the buffers at its places.
     pub(super) fn dispatch<'a>(
-        &mut self,
+        &self,
         kernel: &Kernel,
         buffer: impl Fn(Place) -> &'a Buffer,
     ) -> Dispatch {
-        if !self.made.contains_key(&kernel.source) {
-            let made = self.make(kernel);
-            self.made.insert(kernel.source.clone(), made);
-        }
         let (pipeline, layout) = &self.made[&kernel.source];
         let sizes = self
             .device
@@ -115,7 +129,7 @@ impl Pipelines {
         }
     }
 
-    fn make(&self, kernel: &Kernel) -> (ComputePipeline, BindGroupLayout) {
+    fn pipeline(&self, kernel: &Kernel) -> (ComputePipeline, BindGroupLayout) {
         let storage = |(access, _): &(Access, Place)| wgpu::BufferBindingType::Storage {
             read_only: *access == Access::Read,
         };
@@ -143,12 +157,7 @@ impl Pipelines {
                 bind_group_layouts: &groups,
                 immediate_size: 0,
             });
-        let module = self
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(kernel.stem),
-                source: wgpu::ShaderSource::Wgsl(kernel.source.as_str().into()),
-            });
+        let module = self.module(kernel);
         let pipeline = self
             .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -164,6 +173,27 @@ impl Pipelines {
                 cache: None,
             });
         (pipeline, layout)
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "the checks that wgpu adds to a shader cost a clamp for each access to workgroup memory and a 64-bit counter for each loop"
+    )]
+    fn module(&self, kernel: &Kernel) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.stem),
+            source: wgpu::ShaderSource::Wgsl(kernel.source.as_str().into()),
+        };
+        if self.checks_shaders {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: every kernel is this crate's own text. Its loops count up to a size; its indices into workgroup memory lie
+        // within what its constants declare, and those into buffers are guarded by the sizes that the buffers were made
+        // for. The tests run every kernel with the checks on and get the same numbers.
+        unsafe {
+            self.device
+                .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
     }
 }
 

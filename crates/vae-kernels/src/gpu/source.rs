@@ -21,7 +21,6 @@ const ACTIVATION: &str = shader!("step/activation.wgsl");
 const LAYER: &str = shader!("step/layer.wgsl");
 const MATMUL: &str = shader!("step/matmul.wgsl");
 const AFFINE: &str = shader!("step/affine.wgsl");
-const STORE: &str = shader!("step/store.wgsl");
 
 pub(super) const GATHER: Source = Source {
     libraries: &[RANDOM, STEP, LINEAR],
@@ -32,7 +31,7 @@ pub(super) const CORRUPT: Source = Source {
     kernel: shader!("step/corrupt.wgsl"),
 };
 pub(super) const DENSE_FORWARD: Source = Source {
-    libraries: &[MATH, ACTIVATION, LAYER, MATMUL, AFFINE, STORE],
+    libraries: &[MATH, ACTIVATION, LAYER, MATMUL, AFFINE],
     kernel: shader!("step/dense_forward.wgsl"),
 };
 pub(super) const SAMPLE_KL_FORWARD: Source = Source {
@@ -44,11 +43,11 @@ pub(super) const DENSE_NLL: Source = Source {
     kernel: shader!("step/dense_nll.wgsl"),
 };
 pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
-    libraries: &[LAYER, MATMUL, STORE],
+    libraries: &[MATMUL],
     kernel: shader!("step/dense_backward_parameters.wgsl"),
 };
 pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
-    libraries: &[LAYER, MATMUL, STORE],
+    libraries: &[LAYER, MATMUL],
     kernel: shader!("step/dense_backward_input.wgsl"),
 };
 pub(super) const SAMPLE_KL_BACKWARD: Source = Source {

@@ -1,85 +1,346 @@
-//! The tiles of `shaders/step/matmul.wgsl`: small ones where the result is small, so that every core of the GPU has one.
+//! How the workgroups of a matrix product cut it up: the tiles that there are, which one a product takes, and the repeated
+//! lines of `shaders/step/matmul.wgsl`.
 
-/// A tile of a matrix product: its sides, the groups of threads that share its sums, and how much of k each group takes at a
-/// time. Every shape has 256 threads of 4 x 4 elements each and at most 16 KiB of workgroup memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::cost::Cores;
+
+/// A workgroup's share of a product.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tile {
-    m: usize,
-    n: usize,
+    /// Elements of the result, down and across.
+    pub(super) size: [usize; 2],
+    /// Those of one thread.
+    thread: [usize; 2],
+    /// Groups of threads that share k.
     groups: usize,
+    /// Of k, for each group at a time.
     depth: usize,
+    /// What a core of a GPU does with it.
+    speed: Speed,
 }
 
-/// The largest first.
-const TILES: [Tile; 3] = [
-    Tile {
-        m: 64,
-        n: 64,
-        groups: 1,
-        depth: 16,
-    },
-    Tile {
-        m: 32,
-        n: 32,
-        groups: 4,
-        depth: 8,
-    },
-    Tile {
-        m: 16,
-        n: 16,
-        groups: 16,
-        depth: 4,
-    },
+/// Measured on an H100 (docs/benchmarks.md).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Speed {
+    /// Multiply-adds in a nanosecond, where an operand lies along k.
+    along_k: f64,
+    /// The same where none does, with as many workgroups at a time as one can wish for.
+    across_k: f64,
+    /// At how many at a time it is half of that.
+    half: f64,
+    /// How many a core holds.
+    held: f64,
+}
+
+impl Speed {
+    const fn new(along_k: f64, across_k: f64, half: f64, held: f64) -> Self {
+        Self {
+            along_k,
+            across_k,
+            half,
+            held,
+        }
+    }
+}
+
+/// Nanoseconds that a workgroup takes beside its multiply-adds.
+const START: f64 = 1_000.0;
+
+/// The largest first. 80 and 112 divide 400 and 784, the widths of the models that most people begin with.
+const TILES: [Tile; 7] = [
+    Tile::new([128, 112], [8, 8], 1, 8, Speed::new(125.0, 215.0, 1.6, 2.0)),
+    Tile::new([128, 80], [8, 8], 1, 8, Speed::new(120.0, 215.0, 2.3, 3.0)),
+    Tile::new([128, 64], [8, 8], 1, 8, Speed::new(116.0, 225.0, 2.3, 4.0)),
+    Tile::new([64, 64], [8, 4], 2, 8, Speed::new(108.0, 105.0, 0.1, 3.0)),
+    Tile::new([32, 32], [8, 4], 8, 4, Speed::new(74.0, 60.0, 0.1, 3.0)),
+    Tile::new([32, 16], [4, 4], 8, 4, Speed::new(50.0, 50.0, 0.1, 4.0)),
+    Tile::new([16, 16], [4, 4], 16, 4, Speed::new(54.0, 45.0, 0.1, 6.0)),
 ];
-/// Tiles that keep a large GPU busy, whose cores number about a hundred: with fewer, smaller ones are better.
-const ENOUGH_TILES: usize = 96;
+
+/// Products `[m, k] [k, n]` of one k.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product<'a> {
+    /// m and n of each.
+    pub(super) results: &'a [[usize; 2]],
+    pub(super) k: usize,
+    /// Workgroups that share k.
+    pub(super) parts: usize,
+    /// Whether neighbours along k are neighbours in the memory of an operand.
+    pub(super) is_along_k: bool,
+}
 
 impl Tile {
-    /// For an `m x n` product: the largest of at least `side` that gives enough tiles.
-    pub(super) fn choose(m: usize, n: usize, side: usize) -> Self {
-        let mut allowed = TILES.into_iter().filter(|tile| tile.n >= side);
-        let smallest = allowed.next_back().unwrap_or(TILES[0]);
-        let enough = |tile: &Self| m.div_ceil(tile.m) * n.div_ceil(tile.n) >= ENOUGH_TILES;
-        allowed.find(enough).unwrap_or(smallest)
+    const fn new(
+        size: [usize; 2],
+        thread: [usize; 2],
+        groups: usize,
+        depth: usize,
+        speed: Speed,
+    ) -> Self {
+        Self {
+            size,
+            thread,
+            groups,
+            depth,
+            speed,
+        }
     }
 
-    pub(super) fn values(self) -> Vec<(&'static str, String)> {
-        let multiply = |k| format!("c = multiply(c, k + {k}u, row, column);");
-        let unrolled: Vec<String> = (0..self.depth).map(multiply).collect();
-        vec![
-            ("tile_m", self.m.to_string()),
-            ("tile_n", self.n.to_string()),
-            ("groups", self.groups.to_string()),
-            ("depth", self.depth.to_string()),
-            ("multiply_at_each_k", unrolled.join("\n        ")),
-        ]
+    /// The fastest of those whose width is a multiple of `columns`, and the nanoseconds that it takes.
+    pub(super) fn choose(product: Product<'_>, columns: usize, cores: Cores) -> (Self, f64) {
+        let allowed = TILES.into_iter().filter(|tile| tile.size[1] % columns == 0);
+        let costs = allowed.map(|tile| (tile, tile.nanoseconds(product, cores)));
+        costs
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .unwrap_or((TILES[0], f64::INFINITY))
+    }
+
+    /// What `product` takes: a core does one share of the tiles.
+    fn nanoseconds(self, product: Product<'_>, cores: Cores) -> f64 {
+        let results = product.results.iter();
+        let tiles = results.map(|&[m, n]| self.tiles(m, n)).sum::<usize>() * product.parts;
+        let k = product.k.div_ceil(product.parts);
+        let k = k.next_multiple_of(self.slice());
+        let work = (self.size[0] * self.size[1] * k) as f64;
+        let Speed {
+            along_k,
+            across_k,
+            half,
+            held,
+        } = self.speed;
+        let at_a_time = cores.even_share(tiles).clamp(1.0, held);
+        let rate = if product.is_along_k {
+            along_k
+        } else {
+            across_k * at_a_time / (at_a_time + half)
+        };
+        cores.share(tiles) * (START + work / rate)
+    }
+
+    /// Of k, for all groups at a time.
+    const fn slice(self) -> usize {
+        self.groups * self.depth
+    }
+
+    /// Threads of a group, down and across.
+    const fn lanes(self) -> [usize; 2] {
+        [self.size[0] / self.thread[0], self.size[1] / self.thread[1]]
+    }
+
+    const fn threads(self) -> usize {
+        self.lanes()[0] * self.lanes()[1] * self.groups
+    }
+
+    /// Vec4s of workgroup memory: two slices, or one row of blocks of every group.
+    fn length(self) -> usize {
+        let slices = 2 * self.slice() * (self.size[0] / 4 + 1 + self.size[1] / 4 + 1);
+        slices.max(self.groups * self.row_of_blocks())
+    }
+
+    /// Vec4s of the rows that the first 4 x 4 blocks of all threads of a group make up.
+    const fn row_of_blocks(self) -> usize {
+        self.size[0] * self.size[1] / self.thread[0]
     }
 
     /// Workgroups for `m x n` elements: columns of tiles first.
     pub(super) const fn grid(self, m: usize, n: usize) -> [usize; 2] {
-        [n.div_ceil(self.n), m.div_ceil(self.m)]
+        [n.div_ceil(self.size[1]), m.div_ceil(self.size[0])]
     }
+
+    /// Tiles of `m x n` elements.
+    pub(super) const fn tiles(self, m: usize, n: usize) -> usize {
+        let [across, down] = self.grid(m, n);
+        across * down
+    }
+
+    /// What `matmul.wgsl` leaves open, for k in `parts`.
+    pub(super) fn values(self, parts: usize) -> Vec<(&'static str, String)> {
+        let number = |value: usize| value.to_string();
+        vec![
+            ("tile_m", number(self.size[0])),
+            ("tile_n", number(self.size[1])),
+            ("thread_m", number(self.thread[0])),
+            ("thread_n", number(self.thread[1])),
+            ("groups", number(self.groups)),
+            ("depth", number(self.depth)),
+            ("parts", number(parts)),
+            ("tile_length", number(self.length())),
+            ("declare", self.declare()),
+            ("fetch_first", self.fetch("begin")),
+            ("fetch_next", self.fetch("k + SLICE")),
+            ("put", self.put()),
+            ("multiply", self.multiply()),
+            ("store", self.store()),
+        ]
+    }
+
+    /// The 4 x 4 blocks of a thread: rows of blocks, then columns.
+    fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
+        let [down, across] = [self.thread[0] / 4, self.thread[1] / 4];
+        (0..down).flat_map(move |row| (0..across).map(move |column| (row, column)))
+    }
+
+    /// For A and for B: each vec4 of a slice that a thread fetches, as (operand, its number, whether all threads have one).
+    fn fetches(self) -> impl Iterator<Item = (&'static str, usize, Option<usize>)> {
+        ["a", "b"]
+            .into_iter()
+            .zip(self.size)
+            .flat_map(move |(operand, side)| {
+                let vectors = self.slice() * side / 4;
+                let threads = self.threads();
+                (0..vectors.div_ceil(threads)).map(move |index| {
+                    let is_whole = (index + 1) * threads <= vectors;
+                    (operand, index, (!is_whole).then_some(vectors))
+                })
+            })
+    }
+
+    fn declare(self) -> String {
+        let sums = self
+            .blocks()
+            .map(|(row, column)| format!("var c{row}{column} = mat4x4<f32>();"));
+        let fetched = self
+            .fetches()
+            .map(|(operand, index, _)| format!("var {operand}{index} = vec4<f32>();"));
+        lines(sums.chain(fetched))
+    }
+
+    /// A slice from `first_k` on, into registers.
+    fn fetch(self, first_k: &str) -> String {
+        self.for_each_fetch(|operand, index, item| {
+            let first = if operand == "a" { "first_m" } else { "first_n" };
+            format!("{operand}{index} = fetch_{operand}({first}, {first_k}, {item});")
+        })
+    }
+
+    /// The slice in registers, to where all threads see it.
+    fn put(self) -> String {
+        self.for_each_fetch(|operand, index, item| {
+            format!("put_{operand}(at, {item}, {operand}{index});")
+        })
+    }
+
+    fn for_each_fetch(self, line: impl Fn(&str, usize, &str) -> String) -> String {
+        lines(self.fetches().map(|(operand, index, limit)| {
+            let item = format!("thread + {}u", index * self.threads());
+            let line = line(operand, index, &item);
+            match limit {
+                Some(vectors) => format!("if {item} < {vectors}u {{ {line} }}"),
+                None => line,
+            }
+        }))
+    }
+
+    fn multiply(self) -> String {
+        let [down, across] = [self.thread[0] / 4, self.thread[1] / 4];
+        let step = |k| {
+            let a = (0..down).map(move |row| {
+                format!("let x{row} = tile[a_at + {k}u * A_ROW + {row}u * LANES_M];")
+            });
+            let b = (0..across).map(move |column| {
+                format!("let y{column} = tile[b_at + {k}u * B_ROW + {column}u * LANES_N];")
+            });
+            let sums = self.blocks().map(|(row, column)| {
+                format!("c{row}{column} = outer(c{row}{column}, x{row}, y{column});")
+            });
+            let opened = ["{".to_owned()].into_iter().chain(a).chain(b).chain(sums);
+            opened.chain(["}".to_owned()]).collect::<Vec<_>>()
+        };
+        lines((0..self.depth).flat_map(step))
+    }
+
+    /// Every element of the result, added up over the groups.
+    fn store(self) -> String {
+        let rows = |row: usize, column: usize| (0..4).map(move |i| (row, column, i));
+        if self.groups == 1 {
+            let elements = self.blocks().flat_map(|(row, column)| rows(row, column));
+            return lines(elements.map(|(row, column, i)| {
+                format!(
+                    "store4(first_m + 4u * (lane_m + {row}u * LANES_M) + {i}u, first_n + 4u * (lane_n + {column}u * LANES_N), c{row}{column}[{i}]);"
+                )
+            }));
+        }
+        // One row of blocks at a time, so that the groups' sums fit where the slices were.
+        let down = self.thread[0] / 4;
+        lines((0..down).map(|row| {
+            let blocks = self.blocks().filter(|block| block.0 == row);
+            let elements = blocks.flat_map(|(row, column)| rows(row, column));
+            let puts = lines(elements.map(|(row, column, i)| {
+                format!(
+                    "tile[thread / LANES * {length}u + (4u * lane_m + {i}u) * (TILE_N / 4u) + lane_n + {column}u * LANES_N] = c{row}{column}[{i}];",
+                    length = self.row_of_blocks(),
+                )
+            }));
+            format!(
+                "workgroupBarrier();
+    {puts}
+    workgroupBarrier();
+    for (var i = thread; i < {length}u; i += WORKGROUP) {{
+        var sum = tile[i];
+        for (var group = 1u; group < GROUPS; group += 1u) {{
+            sum += tile[group * {length}u + i];
+        }}
+        store4(first_m + {first}u + i / (TILE_N / 4u), first_n + 4u * (i % (TILE_N / 4u)), sum);
+    }}",
+                length = self.row_of_blocks(),
+                first = row * self.size[0] / down,
+            )
+        }))
+    }
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().join("\n    ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::adapter::WORKGROUP_STORAGE;
     use crate::program::NLL_COLUMNS;
 
+    fn choose(m: usize, n: usize, k: usize, parts: usize, cores: Cores) -> [usize; 2] {
+        let product = Product {
+            results: &[[m, n]],
+            k,
+            parts,
+            is_along_k: parts == 1,
+        };
+        Tile::choose(product, 1, cores).0.size
+    }
+
     #[test]
-    fn tiles_shrink_with_the_result_and_fit_the_workgroup_memory_of_any_gpu() {
-        let side = |m, n| Tile::choose(m, n, 0).n;
-        assert_eq!(
-            (side(8192, 784), side(128, 784), side(128, 40)),
-            (64, 32, 16)
-        );
-        assert_eq!(Tile::choose(1, 1, NLL_COLUMNS).n, 32);
+    fn products_of_the_presets_take_the_tiles_that_were_fastest_on_an_h100() {
+        let chosen = |m, n, k, parts| choose(m, n, k, parts, Cores::LARGE);
+        // 784-400-20 at batches of 8192, 1024 and 128: the first layer, the last one, and its weights' gradients.
+        assert_eq!(chosen(8192, 400, 784, 1), [128, 112]);
+        assert_eq!(chosen(8192, 784, 400, 1), [128, 80]);
+        assert_eq!(chosen(784, 400, 8192, 12), [128, 64]);
+        assert_eq!(chosen(1024, 400, 784, 1), [64, 64]);
+        assert_eq!(chosen(128, 400, 784, 1), [16, 16]);
+        assert_eq!(chosen(128, 784, 400, 1), [32, 32]);
+        assert_eq!(chosen(128, 40, 400, 1), [16, 16]);
+    }
+
+    #[test]
+    fn small_products_take_every_tile_where_there_are_few_cores() {
         for tile in TILES {
-            assert_eq!(tile.m * tile.n / 16 * tile.groups, 256, "{tile:?}");
-            let vectors = tile.groups * tile.depth * ((tile.m + tile.n) / 4 + 2);
-            assert!(16 * vectors <= 16_384, "{tile:?}");
-            // Sums of half the groups lie there at the end, four vectors of each thread.
-            assert!(tile.groups / 2 * tile.m * tile.n / 4 <= vectors, "{tile:?}");
+            let [m, n] = tile.size;
+            assert_eq!(choose(m, n, 64, 1, Cores::ONE), tile.size);
+        }
+    }
+
+    #[test]
+    fn tiles_fit_the_threads_and_the_workgroup_memory_that_the_program_asks_for() {
+        for tile in TILES {
+            let [m, n] = tile.size;
+            assert!(tile.threads() <= 256, "{tile:?}");
+            // Sums of columns: each thread has fetched four columns of B, always the same.
+            assert!(tile.threads() % (n / 4) == 0, "{tile:?}");
+            assert!(tile.threads() <= tile.length(), "{tile:?}");
+            // Sums of four columns, in single precision.
+            let nll = if n % NLL_COLUMNS == 0 { m * n } else { 0 };
+            let bytes = 16 * tile.length() + nll;
+            assert!(bytes as u64 <= WORKGROUP_STORAGE, "{tile:?}: {bytes}");
         }
     }
 }

@@ -1,0 +1,178 @@
+//! The gradients of dense layers' parameters: which layers share a dispatch, and its kernel.
+
+use super::cost::Cores;
+use super::kernel::{Access, Choice, Kernel, Lowering, Place};
+use super::source;
+use super::tile::{Product, Tile};
+use crate::program::{Buffer, Layer, Pass, Program};
+
+/// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
+const LAUNCH: f64 = 2_000.0;
+/// How much longer a product takes if its workgroups have to look up which layer is theirs.
+const LOOK_UP: f64 = 1.1;
+
+/// One layer's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    layer: Layer,
+    input: Buffer,
+    d_output: Buffer,
+}
+
+impl Job {
+    /// Whether the rows of all its matrices are whole vec4s.
+    const fn is_wide(&self) -> bool {
+        let Layer {
+            offset,
+            inputs,
+            outputs,
+            ..
+        } = self.layer;
+        (offset | inputs | outputs).is_multiple_of(4)
+    }
+
+    const fn result(&self) -> [usize; 2] {
+        [self.layer.inputs, self.layer.width()]
+    }
+}
+
+/// Those of a program.
+pub(super) fn jobs(program: &Program) -> Vec<Job> {
+    let passes = program.passes.iter();
+    let jobs = passes.filter_map(|pass| match *pass {
+        Pass::DenseBackwardParameters {
+            layer,
+            input,
+            d_output,
+        } => Some(Job {
+            layer,
+            input,
+            d_output,
+        }),
+        _ => None,
+    });
+    jobs.collect()
+}
+
+/// The jobs of each dispatch, with its tile, and the nanoseconds that all take. Jobs share one where launches cost more than
+/// looking up whose a tile is, as far as `bindings` storage buffers suffice.
+pub(super) fn dispatches(
+    jobs: &[Job],
+    batch: usize,
+    parts: usize,
+    cores: Cores,
+    bindings: usize,
+) -> (Vec<(Tile, Vec<Job>)>, f64) {
+    let choose = |jobs: &[Job]| {
+        let results: Vec<[usize; 2]> = jobs.iter().map(Job::result).collect();
+        let product = Product {
+            results: &results,
+            k: batch,
+            parts,
+            is_along_k: false,
+        };
+        let (tile, time) = Tile::choose(product, 1, cores);
+        let time = if jobs.len() > 1 { LOOK_UP * time } else { time };
+        ((tile, jobs.to_vec()), LAUNCH + time)
+    };
+    let (wide, narrow): (Vec<Job>, Vec<Job>) = jobs.iter().partition(|job| job.is_wide());
+    // An input and an output of each, and the gradients.
+    let at_once = ((bindings - 1) / 2).max(1);
+    let mut all = Vec::new();
+    let mut time = 0.0;
+    for jobs in [wide, narrow].iter().flat_map(|jobs| jobs.chunks(at_once)) {
+        let together = choose(jobs);
+        let apart: Vec<_> = jobs.chunks(1).map(choose).collect();
+        let time_apart = apart.iter().map(|(_, time)| time).sum::<f64>();
+        if together.1 <= time_apart {
+            time += together.1;
+            all.push(together.0);
+        } else {
+            time += time_apart;
+            all.extend(apart.into_iter().map(|(dispatch, _)| dispatch));
+        }
+    }
+    (all, time)
+}
+
+/// The kernels of all of a program.
+pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
+    let Lowering {
+        program,
+        batch,
+        cores,
+        bindings,
+        gradients,
+    } = lowering;
+    let (dispatches, _) = dispatches(&jobs(program), batch, gradients.count, cores, bindings);
+    dispatches
+        .into_iter()
+        .map(|(tile, jobs)| kernel(tile, &jobs, lowering))
+        .collect()
+}
+
+fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>) -> Kernel {
+    let parts = lowering.gradients;
+    let is_wide = jobs.iter().all(Job::is_wide);
+    let element = if is_wide { "vec4<f32>" } else { "f32" };
+    let bindings = jobs.iter().flat_map(|job| [job.input, job.d_output]);
+    let bindings = bindings.map(|buffer| (Access::Read, Place::Matrix(buffer)));
+    let declared = (0..jobs.len()).map(|job| {
+        let [first, second] = [2 * job + 2, 2 * job + 3];
+        format!(
+            "@group(0) @binding({first}) var<storage, read> input{job}: array<{element}>;
+@group(0) @binding({second}) var<storage, read> d_output{job}: array<{element}>;"
+        )
+    });
+    let element_of = |matrix: &str| {
+        let last = jobs.len() - 1;
+        let others =
+            (0..last).map(|job| format!("if layer == {job}u {{ return {matrix}{job}[i]; }}"));
+        let lines = others.chain([format!("return {matrix}{last}[i];")]);
+        lines.collect::<Vec<_>>().join("\n    ")
+    };
+    let mut first_tile = 0;
+    let mut choose = Vec::new();
+    for (index, job) in jobs.iter().enumerate() {
+        let Layer {
+            offset,
+            inputs,
+            outputs,
+            ..
+        } = job.layer;
+        let [across, down] = tile.grid(inputs, job.layer.width());
+        choose.push(format!(
+            "if workgroup.x >= {first_tile}u {{
+        first_tile = {first_tile}u;
+        across = {across}u;
+        layer = {index}u;
+        inputs = {inputs}u;
+        outputs = {outputs}u;
+        width = {width}u;
+        offset = {offset}u;
+    }}",
+            width = job.layer.width(),
+        ));
+        first_tile += across * down;
+    }
+    let mut choice = Choice::plain(&source::DENSE_BACKWARD_PARAMETERS);
+    choice.values = tile.values(parts.count);
+    choice
+        .width(is_wide)
+        .with("element", element.to_owned())
+        .with("bindings", declared.collect::<Vec<_>>().join("\n"))
+        .with("input", element_of("input"))
+        .with("d_output", element_of("d_output"))
+        .with("choose", choose.join("\n    "))
+        .with("stride", parts.stride.to_string())
+        .flags(&["finish", "column_sums"])
+        .kernel_in_parts(
+            "dense_backward_parameters",
+            [lowering.batch, 0, 0, 0],
+            [(Access::Write, Place::Gradients)]
+                .into_iter()
+                .chain(bindings)
+                .collect(),
+            [first_tile, 1, parts.count],
+        )
+}
