@@ -5,6 +5,7 @@
     reason = "tests fail and skip aloud"
 )]
 
+mod bottleneck;
 mod cli;
 mod common;
 mod data;

@@ -1,6 +1,7 @@
 //! GPUs: finding and opening one, and the executor that runs step programs on it as compute shaders.
 
 mod adapter;
+mod bottleneck;
 mod cost;
 mod executor;
 mod gradients;

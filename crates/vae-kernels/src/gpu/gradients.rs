@@ -3,13 +3,13 @@
 use super::cost::Cores;
 use super::kernel::{Access, Choice, Kernel, Lowering, Place};
 use super::source;
-use super::tile::{Product, Tile};
+use super::tile::{Product, Stores, Tile};
 use crate::program::{Buffer, Layer, Pass, Program};
 
 /// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
 const LAUNCH: f64 = 2_000.0;
 /// How much longer a product takes if its workgroups have to look up which layer is theirs.
-const LOOK_UP: f64 = 1.1;
+const LOOK_UP: f64 = 1.5;
 
 /// One layer's.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub(super) fn dispatches(
             parts,
             is_along_k: false,
         };
-        let (tile, time) = Tile::choose(product, 1, cores);
+        let (tile, time) = Tile::choose(product, Stores::Plain, cores);
         let time = if jobs.len() > 1 { LOOK_UP * time } else { time };
         ((tile, jobs.to_vec()), LAUNCH + time)
     };

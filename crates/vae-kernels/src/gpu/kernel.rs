@@ -1,9 +1,10 @@
 //! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
+use super::bottleneck;
 use super::cost::Cores;
 use super::gradients;
 use super::source::{self, Source};
-use super::tile::{Product, Tile};
+use super::tile::{Product, Stores, Tile};
 use crate::program::{
     Activation, Buffer, Clip, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
 };
@@ -102,7 +103,7 @@ impl Choice {
         self
     }
 
-    fn flag(self, flag: &'static str, is_set: bool) -> Self {
+    pub(super) fn flag(self, flag: &'static str, is_set: bool) -> Self {
         if is_set { self.flags(&[flag]) } else { self }
     }
 
@@ -111,7 +112,7 @@ impl Choice {
         self
     }
 
-    fn kernel(
+    pub(super) fn kernel(
         self,
         stem: &'static str,
         sizes: [usize; 4],
@@ -179,7 +180,7 @@ impl Parts {
         /// Bytes that a core's update reads in a nanosecond.
         const READ: f64 = 16.0;
         let cost = |parts: &usize| {
-            let update = cores.share(parts * length) * size_of::<f32>() as f64;
+            let update = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
             gradients::dispatches(&gradients::jobs(program), batch, *parts, cores, bindings).1
                 + update / READ
         };
@@ -196,12 +197,24 @@ impl Parts {
     const MOST: usize = 16;
 }
 
-/// The kernels of a program: those of its passes in order, but for the gradients of parameters, which nothing in the program
-/// reads and which so come last, several to a dispatch.
+/// The kernels of a program: those of its passes in order, some of which share one; but gradients of parameters, which nothing
+/// in the program reads, come last.
 pub(super) fn of_program(lowering: Lowering<'_>) -> Vec<Kernel> {
+    let is_last = |pass: &&Pass| matches!(pass, Pass::DenseBackwardParameters { .. });
     let passes = lowering.program.passes.iter();
-    let kernels = passes.filter_map(|pass| of_pass(pass, lowering));
-    kernels.chain(gradients::kernels(lowering)).collect()
+    let passes: Vec<&Pass> = passes.filter(|pass| !is_last(pass)).collect();
+    let mut rest = &passes[..];
+    let mut kernels = Vec::new();
+    while let Some(first) = rest.first() {
+        let (kernel, taken) = match bottleneck::kernel(rest, lowering) {
+            Some(kernel) => (Some(kernel), 3),
+            None => (of_pass(first, lowering), 1),
+        };
+        kernels.extend(kernel);
+        rest = &rest[taken..];
+    }
+    kernels.extend(gradients::kernels(lowering));
+    kernels
 }
 
 /// The kernel of a pass; none for gradients of parameters.
@@ -216,14 +229,14 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
         ..
     } = lowering;
     let columns = |buffer: Buffer| program.columns[buffer.0];
-    let tile = |m, n, k, columns| {
+    let tile = |m, n, k, stores| {
         let product = Product {
             results: &[[m, n]],
             k,
             parts: 1,
             is_along_k: true,
         };
-        Tile::choose(product, columns, cores).0
+        Tile::choose(product, stores, cores).0
     };
     let is_wide = |sizes: &[usize]| sizes.iter().all(|size| size % 4 == 0);
     let stem = pass.stem();
@@ -289,7 +302,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             activation,
             slope,
         } => {
-            let tile = tile(batch, layer.width(), layer.inputs, 1);
+            let tile = tile(batch, layer.width(), layer.inputs, Stores::Plain);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let mut bindings = vec![
                 (Read, Parameters),
@@ -324,7 +337,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             d_output,
         } => {
             // A tile holds whole numbers of recon.
-            let tile = tile(batch, layer.width(), layer.inputs, NLL_COLUMNS);
+            let tile = tile(batch, layer.width(), layer.inputs, Stores::Nll);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let (likelihood, sigma) = match likelihood {
                 Likelihood::Bernoulli => ("bernoulli", 1.0),
@@ -353,7 +366,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             slope,
             d_input,
         } => {
-            let tile = tile(batch, layer.inputs, layer.width(), 1);
+            let tile = tile(batch, layer.inputs, layer.width(), Stores::Plain);
             let is_wide = is_wide(&[layer.inputs]);
             let mut bindings = vec![
                 (Read, Parameters),
@@ -460,7 +473,7 @@ fn linear(elements: usize) -> [usize; 2] {
 }
 
 /// Its name in `shaders/step/activation.wgsl`.
-const fn function(activation: Activation) -> &'static str {
+pub(super) const fn function(activation: Activation) -> &'static str {
     match activation {
         Activation::Identity => "identity",
         Activation::Relu => "relu",

@@ -20,6 +20,7 @@ const MATH: &str = shader!("step/math.wgsl");
 const ACTIVATION: &str = shader!("step/activation.wgsl");
 const LAYER: &str = shader!("step/layer.wgsl");
 const MATMUL: &str = shader!("step/matmul.wgsl");
+const BOTTLENECK: &str = shader!("step/bottleneck.wgsl");
 const AFFINE: &str = shader!("step/affine.wgsl");
 
 pub(super) const GATHER: Source = Source {
@@ -37,6 +38,16 @@ pub(super) const DENSE_FORWARD: Source = Source {
 pub(super) const SAMPLE_KL_FORWARD: Source = Source {
     libraries: &[RANDOM, SAMPLE_KL, STEP, LINEAR],
     kernel: shader!("step/sample_kl_forward.wgsl"),
+};
+pub(super) const BOTTLENECK_FORWARD: Source = Source {
+    libraries: &[
+        RANDOM, SAMPLE_KL, STEP, LINEAR, MATH, ACTIVATION, BOTTLENECK,
+    ],
+    kernel: shader!("step/bottleneck_forward.wgsl"),
+};
+pub(super) const BOTTLENECK_BACKWARD: Source = Source {
+    libraries: &[SAMPLE_KL, STEP, LINEAR, BOTTLENECK],
+    kernel: shader!("step/bottleneck_backward.wgsl"),
 };
 pub(super) const DENSE_NLL: Source = Source {
     libraries: &[MATH, LAYER, MATMUL, AFFINE],

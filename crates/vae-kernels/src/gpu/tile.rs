@@ -2,6 +2,7 @@
 //! lines of `shaders/step/matmul.wgsl`.
 
 use super::cost::Cores;
+use crate::program::NLL_COLUMNS;
 
 /// A workgroup's share of a product.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,47 +15,56 @@ pub(super) struct Tile {
     groups: usize,
     /// Of k, for each group at a time.
     depth: usize,
-    /// What a core of a GPU does with it.
-    speed: Speed,
+    /// Workgroups that a core holds at a time.
+    held: usize,
+    /// Where neighbours along k are neighbours in the memory of an operand.
+    along_k: Speed,
+    /// Where they are not.
+    across_k: Speed,
 }
 
-/// Measured on an H100 (docs/benchmarks.md).
+/// What a core does, measured on an H100 (docs/benchmarks.md): n workgroups at a time take as long as n + `wait` of them would
+/// if it multiplied at `rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Speed {
-    /// Multiply-adds in a nanosecond, where an operand lies along k.
-    along_k: f64,
-    /// The same where none does, with as many workgroups at a time as one can wish for.
-    across_k: f64,
-    /// At how many at a time it is half of that.
-    half: f64,
-    /// How many a core holds.
-    held: f64,
+    /// Multiply-adds in a nanosecond.
+    rate: f64,
+    /// For memory, in multiply-adds of a workgroup.
+    wait: f64,
 }
 
 impl Speed {
-    const fn new(along_k: f64, across_k: f64, half: f64, held: f64) -> Self {
-        Self {
-            along_k,
-            across_k,
-            half,
-            held,
-        }
+    const fn new(rate: f64, wait: f64) -> Self {
+        Self { rate, wait }
     }
 }
 
-/// Nanoseconds that a workgroup takes beside its multiply-adds.
+/// Nanoseconds that workgroups take beside their multiply-adds.
 const START: f64 = 1_000.0;
 
 /// The largest first. 80 and 112 divide 400 and 784, the widths of the models that most people begin with.
 const TILES: [Tile; 7] = [
-    Tile::new([128, 112], [8, 8], 1, 8, Speed::new(125.0, 215.0, 1.6, 2.0)),
-    Tile::new([128, 80], [8, 8], 1, 8, Speed::new(120.0, 215.0, 2.3, 3.0)),
-    Tile::new([128, 64], [8, 8], 1, 8, Speed::new(116.0, 225.0, 2.3, 4.0)),
-    Tile::new([64, 64], [8, 4], 2, 8, Speed::new(108.0, 105.0, 0.1, 3.0)),
-    Tile::new([32, 32], [8, 4], 8, 4, Speed::new(74.0, 60.0, 0.1, 3.0)),
-    Tile::new([32, 16], [4, 4], 8, 4, Speed::new(50.0, 50.0, 0.1, 4.0)),
-    Tile::new([16, 16], [4, 4], 16, 4, Speed::new(54.0, 45.0, 0.1, 6.0)),
+    Tile::new([128, 112], [8, 8], 1, 8).on_a_core(
+        2,
+        Speed::new(154.0, 0.3),
+        Speed::new(215.0, 1.6),
+    ),
+    Tile::new([128, 80], [8, 8], 1, 8).on_a_core(3, Speed::new(130.0, 0.1), Speed::new(215.0, 2.3)),
+    Tile::new([128, 64], [8, 8], 1, 8).on_a_core(4, Speed::new(138.0, 0.3), Speed::new(225.0, 2.3)),
+    Tile::new([64, 64], [8, 4], 2, 8).on_a_core(3, Speed::new(111.0, 0.0), Speed::new(95.0, 0.0)),
+    Tile::new([32, 32], [8, 4], 8, 4).on_a_core(3, Speed::new(72.0, 0.0), Speed::new(67.0, 0.0)),
+    Tile::new([32, 16], [4, 4], 8, 4).on_a_core(4, Speed::new(42.0, 0.0), Speed::new(60.0, 0.0)),
+    Tile::new([16, 16], [4, 4], 16, 4).on_a_core(6, Speed::new(55.0, 0.0), Speed::new(52.0, 0.0)),
 ];
+
+/// What is done with the elements of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stores {
+    /// Little.
+    Plain,
+    /// Exponentials and logarithms, and sums of [`NLL_COLUMNS`] of them: tiles hold whole ones, and many threads.
+    Nll,
+}
 
 /// Products `[m, k] [k, n]` of one k.
 #[derive(Clone, Copy, Debug)]
@@ -69,51 +79,57 @@ pub(super) struct Product<'a> {
 }
 
 impl Tile {
-    const fn new(
-        size: [usize; 2],
-        thread: [usize; 2],
-        groups: usize,
-        depth: usize,
-        speed: Speed,
-    ) -> Self {
+    const fn new(size: [usize; 2], thread: [usize; 2], groups: usize, depth: usize) -> Self {
+        let none = Speed::new(1.0, 0.0);
         Self {
             size,
             thread,
             groups,
             depth,
-            speed,
+            held: 1,
+            along_k: none,
+            across_k: none,
         }
     }
 
-    /// The fastest of those whose width is a multiple of `columns`, and the nanoseconds that it takes.
-    pub(super) fn choose(product: Product<'_>, columns: usize, cores: Cores) -> (Self, f64) {
-        let allowed = TILES.into_iter().filter(|tile| tile.size[1] % columns == 0);
+    const fn on_a_core(self, held: usize, along_k: Speed, across_k: Speed) -> Self {
+        Self {
+            held,
+            along_k,
+            across_k,
+            ..self
+        }
+    }
+
+    /// The fastest, and the nanoseconds that it takes.
+    pub(super) fn choose(product: Product<'_>, stores: Stores, cores: Cores) -> (Self, f64) {
+        let allowed = TILES.into_iter().filter(|tile| tile.allows(stores));
         let costs = allowed.map(|tile| (tile, tile.nanoseconds(product, cores)));
         costs
             .min_by(|(_, one), (_, other)| one.total_cmp(other))
             .unwrap_or((TILES[0], f64::INFINITY))
     }
 
-    /// What `product` takes: a core does one share of the tiles.
+    fn allows(self, stores: Stores) -> bool {
+        let [m, n] = self.size;
+        let per_thread = m * n / self.threads();
+        stores == Stores::Plain || (n.is_multiple_of(NLL_COLUMNS) && per_thread <= 16)
+    }
+
+    /// What `product` takes: the busiest core does its tiles in so many rounds.
     fn nanoseconds(self, product: Product<'_>, cores: Cores) -> f64 {
         let results = product.results.iter();
         let tiles = results.map(|&[m, n]| self.tiles(m, n)).sum::<usize>() * product.parts;
+        let tiles = cores.busiest(tiles);
+        let rounds = tiles.div_ceil(self.held) as f64;
         let k = product.k.div_ceil(product.parts);
         let k = k.next_multiple_of(self.slice());
         let work = (self.size[0] * self.size[1] * k) as f64;
-        let Speed {
-            along_k,
-            across_k,
-            half,
-            held,
-        } = self.speed;
-        let at_a_time = cores.even_share(tiles).clamp(1.0, held);
-        let rate = if product.is_along_k {
-            along_k
-        } else {
-            across_k * at_a_time / (at_a_time + half)
+        let Speed { rate, wait } = match product.is_along_k {
+            true => self.along_k,
+            false => self.across_k,
         };
-        cores.share(tiles) * (START + work / rate)
+        rounds * START + work / rate * (tiles as f64 + wait * rounds)
     }
 
     /// Of k, for all groups at a time.
@@ -296,7 +312,6 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 mod tests {
     use super::*;
     use crate::gpu::adapter::WORKGROUP_STORAGE;
-    use crate::program::NLL_COLUMNS;
 
     fn choose(m: usize, n: usize, k: usize, parts: usize, cores: Cores) -> [usize; 2] {
         let product = Product {
@@ -305,7 +320,7 @@ mod tests {
             parts,
             is_along_k: parts == 1,
         };
-        Tile::choose(product, 1, cores).0.size
+        Tile::choose(product, Stores::Plain, cores).0.size
     }
 
     #[test]
@@ -322,10 +337,12 @@ mod tests {
     }
 
     #[test]
-    fn small_products_take_every_tile_where_there_are_few_cores() {
+    fn small_products_take_every_tile_where_there_is_one_core() {
         for tile in TILES {
             let [m, n] = tile.size;
-            assert_eq!(choose(m, n, 64, 1, Cores::ONE), tile.size);
+            // One tile, or as many as a core holds at a time.
+            let chosen = [1, tile.held].map(|tiles| choose(m * tiles, n, 40, 1, Cores::ONE));
+            assert!(chosen.contains(&tile.size), "{tile:?}");
         }
     }
 
@@ -338,7 +355,7 @@ mod tests {
             assert!(tile.threads() % (n / 4) == 0, "{tile:?}");
             assert!(tile.threads() <= tile.length(), "{tile:?}");
             // Sums of four columns, in single precision.
-            let nll = if n % NLL_COLUMNS == 0 { m * n } else { 0 };
+            let nll = if tile.allows(Stores::Nll) { m * n } else { 0 };
             let bytes = 16 * tile.length() + nll;
             assert!(bytes as u64 <= WORKGROUP_STORAGE, "{tile:?}: {bytes}");
         }

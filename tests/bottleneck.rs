@@ -1,0 +1,144 @@
+//! The passes around the latents, which share dispatches on a GPU where few rows are trained, against their twins on the CPU.
+
+use vae_kernels::cpu::Cpu;
+use vae_kernels::executor::{Executor, Run};
+use vae_kernels::gpu::GpuExecutor;
+use vae_kernels::program::{Activation, Buffer, Layer, Pass, Program};
+use vae_rng::{Generator, Stream};
+
+use crate::common::{distance, gpu};
+use crate::passes::run;
+
+/// (batch, inputs, latent, outputs, whether slopes are kept): odd ones, whole vec4s, and more rows than share a dispatch.
+const SIZES: [(usize, usize, usize, usize, bool); 5] = [
+    (1, 1, 1, 1, true),
+    (5, 7, 3, 9, false),
+    (33, 300, 2, 257, true),
+    (17, 400, 20, 400, true),
+    (600, 64, 64, 64, false),
+];
+
+/// Six passes forward and back, and all that they read and write.
+struct Case {
+    program: Program,
+    inputs: Vec<(Buffer, Vec<f32>)>,
+    outputs: Vec<Buffer>,
+    batch: usize,
+    parameters: Vec<f32>,
+}
+
+impl Case {
+    fn new(
+        (batch, inputs, latent, outputs, has_slopes): (usize, usize, usize, usize, bool),
+    ) -> Self {
+        let normals =
+            |step, rows, columns| Generator::new(5, Stream::Init).normals(step, 0, rows, columns);
+        let layer = |offset, inputs, outputs, blocks| Layer {
+            offset,
+            inputs,
+            outputs,
+            blocks,
+        };
+        let heads = layer(0, inputs, latent, 2);
+        let decoder = layer(heads.block(1).end, latent, outputs, 1);
+        let mut program = Program::default();
+        let mut buffer = |columns| program.buffer(columns);
+        let [features, input_slope, d_output] = [inputs, inputs, outputs].map(&mut buffer);
+        let [posterior, z, kl, output] = [2 * latent, latent, 1, outputs].map(&mut buffer);
+        let [d_z, d_posterior, d_features] = [latent, 2 * latent, inputs].map(&mut buffer);
+        let slope = has_slopes.then(|| buffer(outputs));
+        program.passes = vec![
+            Pass::DenseForward {
+                layer: heads,
+                input: features,
+                output: posterior,
+                activation: Activation::Identity,
+                slope: None,
+            },
+            Pass::SampleKlForward { posterior, z, kl },
+            Pass::DenseForward {
+                layer: decoder,
+                input: z,
+                output,
+                activation: Activation::Tanh,
+                slope,
+            },
+            Pass::DenseBackwardInput {
+                layer: decoder,
+                d_output,
+                slope: None,
+                d_input: d_z,
+            },
+            Pass::SampleKlBackward {
+                posterior,
+                z,
+                d_z,
+                d_posterior,
+            },
+            Pass::DenseBackwardInput {
+                layer: heads,
+                d_output: d_posterior,
+                slope: has_slopes.then_some(input_slope),
+                d_input: d_features,
+            },
+        ];
+        let read = [features, input_slope, d_output].into_iter().enumerate();
+        let read = read.map(|(step, buffer)| {
+            let values = normals(step as u64, batch, program.columns[buffer.0]);
+            (buffer, values)
+        });
+        Self {
+            inputs: read.collect(),
+            outputs: [posterior, z, kl, output, d_z, d_posterior, d_features]
+                .into_iter()
+                .chain(slope)
+                .collect(),
+            batch,
+            // So small that no variance is wild.
+            parameters: normals(9, 1, decoder.block(0).end)
+                .iter()
+                .map(|x| 0.1 * x)
+                .collect(),
+            program,
+        }
+    }
+
+    fn on(&self, executor: &mut dyn Executor, run: Run) -> Vec<Vec<f32>> {
+        let inputs: Vec<(Buffer, &[f32])> = self
+            .inputs
+            .iter()
+            .map(|(buffer, values)| (*buffer, &values[..]))
+            .collect();
+        executor
+            .run(&self.program, run, self.batch, &inputs, &self.outputs)
+            .expect("a working device")
+    }
+
+    /// The largest distance of what a GPU gives from `expected`, in tolerances: sums of up to 400 products below 4.
+    fn worst(&self, found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+        let each = found.iter().zip(expected).map(|(found, expected)| {
+            distance(found, expected, |index| 1e-4 + 1e-5 * expected[index].abs())
+        });
+        each.fold(0.0, f32::max)
+    }
+}
+
+#[test]
+fn passes_that_share_a_dispatch_are_their_twins() {
+    let Some(gpu) = gpu() else { return };
+    for sizes in SIZES {
+        let case = Case::new(sizes);
+        let moments = [vec![0.0; case.parameters.len()]];
+        let executor = GpuExecutor::new(gpu, &case.parameters, &moments);
+        let found = case.on(&mut executor.expect("a working device"), run());
+        let mut cpu = Cpu::new(case.parameters.clone(), moments.to_vec());
+        let right = case.worst(&found, &case.on(&mut cpu, run()));
+        assert!(right <= 1.0, "{sizes:?}: {right} tolerances");
+        let mut wrong = run();
+        wrong.noise.first_row += 1;
+        assert!(case.worst(&found, &case.on(&mut cpu, wrong)) > 5.0);
+        let mut wrong = run();
+        wrong.beta *= 1.5;
+        assert!(case.worst(&found, &case.on(&mut cpu, wrong)) > 5.0 || case.batch > 100);
+    }
+}
