@@ -1,5 +1,5 @@
-//! Where a fused training step's time goes: the median of each kernel over many steps, on the CPU and on a hardware GPU
-//! with timestamps, as a table.
+//! Where a fused training step's time goes: what a launch costs on a hardware GPU, and the median of each kernel over many
+//! steps, on the CPU and on the GPU with timestamps, as tables.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod workload;
@@ -37,6 +37,7 @@ fn main() {
         Ok(gpu) if gpu.report.is_hardware() => {
             let checked = Gpu::open(GraphicsApi::Any).map(Gpu::with_checked_shaders);
             let checked = checked.unwrap_or_else(|error| panic!("{error}"));
+            launches(&gpu);
             for (gpu, how) in [(&gpu, "trusted"), (&checked, "checked")] {
                 println!("on {}, {how} shaders", gpu.report);
                 for network in NETWORKS {
@@ -48,6 +49,78 @@ fn main() {
         }
         _ => println!("skipped: passes on a GPU: no hardware adapter"),
     }
+}
+
+/// A chain of dispatches that do next to nothing, each waiting for the one before.
+fn launches(gpu: &Gpu) {
+    const LAUNCHES: u32 = 1_000;
+    let (device, queue) = gpu.device_and_queue();
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: None,
+        source: wgpu::ShaderSource::Wgsl(
+            "@group(0) @binding(0) var<storage, read_write> count: u32;
+            @compute @workgroup_size(1) fn main() { count += 1u; }"
+                .into(),
+        ),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: None,
+        layout: None,
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    let buffer = |usage| {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 4,
+            usage,
+            mapped_at_creation: false,
+        })
+    };
+    let count = buffer(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
+    let copy = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[wgpu::BindGroupEntry {
+            binding: 0,
+            resource: count.as_entire_binding(),
+        }],
+    });
+    let wait = || {
+        device
+            .poll(wgpu::PollType::wait_indefinitely())
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let run = |_| {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        for _ in 0..LAUNCHES {
+            pass.dispatch_workgroups(1, 1, 1);
+        }
+        drop(pass);
+        encoder.copy_buffer_to_buffer(&count, 0, &copy, 0, 4);
+        let commands = encoder.finish();
+        let start = Instant::now();
+        queue.submit([commands]);
+        wait();
+        start.elapsed().as_secs_f64()
+    };
+    let runs: Vec<f64> = (0..20).map(run).collect();
+    copy.map_async(wgpu::MapMode::Read, .., |result| {
+        result.unwrap_or_else(|error| panic!("{error}"));
+    });
+    wait();
+    let counted: Vec<u32> = bytemuck::pod_collect_to_vec(&copy.get_mapped_range(..));
+    assert_eq!(counted, [20 * LAUNCHES]);
+    println!(
+        "{:>9.2}  microseconds for each of {LAUNCHES} dependent dispatches of one thread",
+        1e6 * median(runs.into_iter()) / f64::from(LAUNCHES)
+    );
 }
 
 fn table(

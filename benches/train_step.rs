@@ -14,7 +14,12 @@ use vae_train::FusedEngine;
 use workload::{digits, network, training_images};
 
 /// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
-const NETWORKS: [(usize, usize, usize); 3] = [(256, 2, 100), (400, 20, 128), (400, 20, 1024)];
+const NETWORKS: [(usize, usize, usize); 4] = [
+    (256, 2, 100),
+    (400, 20, 128),
+    (400, 20, 1024),
+    (400, 20, 8192),
+];
 /// Steps per timed call: losses are read back, and the device waited for, once a call, as the trainer does.
 const STEPS: u64 = 32;
 

@@ -291,7 +291,7 @@ fn activate(activation: Activation, x: f64) -> f64 {
 }
 
 /// (batch, inputs, outputs, blocks): odd ones, ones at a tile's edge, and ones for each tile of a GPU with one core.
-const SIZES: [(usize, usize, usize, usize); 15] = [
+const SIZES: [(usize, usize, usize, usize); 16] = [
     (1, 1, 1, 1),
     (3, 5, 2, 2),
     (33, 31, 17, 1),
@@ -301,10 +301,11 @@ const SIZES: [(usize, usize, usize, usize); 15] = [
     (100, 30, 784, 1),
     (4, 784, 600, 1),
     (1000, 3, 500, 1),
-    (256, 40, 112, 1),
-    (383, 40, 80, 1),
-    (512, 40, 64, 1),
-    (192, 36, 64, 1),
+    (32, 32, 16, 1),
+    (192, 32, 64, 1),
+    (256, 32, 112, 1),
+    (383, 32, 80, 1),
+    (512, 32, 64, 1),
     (40, 255, 112, 1),
     (40, 384, 80, 1),
 ];

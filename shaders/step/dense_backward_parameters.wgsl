@@ -1,6 +1,7 @@
 // Gradients of the parameters of some dense layers: d_W = input^T d_output, and d_b, the column sums of d_output; in PARTS
 // arenas, each of a part of the batch, which update.wgsl adds up.
-// One workgroup = a tile of a part of one layer's gradients (matmul.wgsl). `wide`: rows of all matrices are whole vec4s.
+// One workgroup = a tile of a part of one layer's gradients (matmul.wgsl); some more sum the losses, if the kernel is the last
+// of a step (losses.wgsl). `wide`: rows of all matrices are whole vec4s.
 
 struct Sizes {
     batch: u32,
@@ -10,6 +11,7 @@ struct Sizes {
 @group(0) @binding(1) var<storage, read_write> gradients: array<{{element}}>; // [PARTS, STRIDE], as parameters
 {{bindings}}
 
+const TILES = {{tiles}}u;   // of all layers
 const STRIDE = {{stride}}u; // from part to part
 const A_ALONG_K = false;
 const B_ALONG_K = false;

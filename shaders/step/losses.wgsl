@@ -1,40 +1,33 @@
-// The sums of a batch's recon and kl, into the step's slot, in as many parts as there are workgroups.
-// One thread = every so many-th number.
+// The sums of a batch's recon and kl, in LOSS_PARTS parts, into the step's slot; a library, put before a kernel's text, of whose
+// workgroups so many take part. No entry point.
 
-struct Sizes {
-    batch: u32,
-    columns: u32, // numbers of recon for each row
-}
+const LOSS_PARTS = {{loss_parts}}u;
+const RECON_COLUMNS = {{recon_columns}}u;
 
-@group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read> recon: array<f32>;               // [batch, columns]
-@group(0) @binding(2) var<storage, read> kl: array<f32>;                  // [batch]
-@group(0) @binding(3) var<storage, read_write> losses: array<vec2<f32>>;  // [slots, workgroups]: parts of recon and kl
+@group(0) @binding({{recon_binding}}) var<storage, read> recon: array<f32>;               // [batch, RECON_COLUMNS]
+@group(0) @binding({{kl_binding}}) var<storage, read> kl: array<f32>;                     // [batch]
+@group(0) @binding({{losses_binding}}) var<storage, read_write> losses: array<vec2<f32>>; // [slots, LOSS_PARTS]
 
-var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
+var<workgroup> loss_sums: array<vec2<f32>, WORKGROUP>;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let first = element(workgroup, workgroups, thread);
+// One part's. One thread = every so many-th number.
+fn sum_losses(loss_part: u32, thread: u32) {
+    let first = loss_part * WORKGROUP + thread;
     var sum = vec2<f32>();
-    for (var i = first; i < sizes.batch * sizes.columns; i += workgroups.x * WORKGROUP) {
+    for (var i = first; i < sizes.batch * RECON_COLUMNS; i += LOSS_PARTS * WORKGROUP) {
         sum.x += recon[i];
     }
-    for (var i = first; i < sizes.batch; i += workgroups.x * WORKGROUP) {
+    for (var i = first; i < sizes.batch; i += LOSS_PARTS * WORKGROUP) {
         sum.y += kl[i];
     }
-    sums[thread] = sum;
-    for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+    loss_sums[thread] = sum;
+    for (var left = WORKGROUP; left > 1u; left = (left + 1u) / 2u) {
         workgroupBarrier();
-        if thread < stride {
-            sums[thread] += sums[thread + stride];
+        if thread < left / 2u {
+            loss_sums[thread] += loss_sums[thread + (left + 1u) / 2u];
         }
     }
     if thread == 0u {
-        losses[step.slot * workgroups.x + workgroup.x] = sums[0];
+        losses[step.slot * LOSS_PARTS + loss_part] = loss_sums[0];
     }
 }

@@ -65,6 +65,12 @@ fn outer(c: mat4x4<f32>, x: vec4<f32>, y: vec4<f32>) -> mat4x4<f32> {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    if workgroup.x >= TILES { //? losses
+        if workgroup.z == 0u { //? losses
+            sum_losses(workgroup.x - TILES, thread); //? losses
+        } //? losses
+        return; //? losses
+    } //? losses
     let first_m = place(workgroup).x;
     let first_n = place(workgroup).y;
     part = workgroup.z;

@@ -210,6 +210,7 @@ mod tests {
             batch,
             cores: Cores::LARGE,
             bindings: 8,
+            losses: None,
             gradients: Parts::new(1, 1_000),
         })
     }

@@ -195,10 +195,9 @@ impl GpuExecutor {
             batch,
             cores: self.cores,
             bindings,
+            losses: means.map(|means| [means.recon, means.kl]),
             gradients,
         });
-        let means = means.map(|means| kernel::losses(program, batch, means.recon, means.kl));
-        let kernels: Vec<_> = kernels.into_iter().chain(means).collect();
         let dispatches = self.dispatches(&kernels, &matrices);
         let prepared = Rc::new(Prepared {
             program: program.clone(),

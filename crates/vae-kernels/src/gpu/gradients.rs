@@ -1,7 +1,7 @@
-//! The gradients of dense layers' parameters: which layers share a dispatch, and its kernel.
+//! The gradients of dense layers' parameters: which layers share a dispatch, and its kernel; the last one sums the losses, too.
 
 use super::cost::Cores;
-use super::kernel::{Access, Choice, Kernel, Lowering, Place};
+use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place};
 use super::source;
 use super::tile::{Product, Stores, Tile};
 use crate::program::{Buffer, Layer, Pass, Program};
@@ -76,8 +76,8 @@ pub(super) fn dispatches(
         ((tile, jobs.to_vec()), LAUNCH + time)
     };
     let (wide, narrow): (Vec<Job>, Vec<Job>) = jobs.iter().partition(|job| job.is_wide());
-    // An input and an output of each, and the gradients.
-    let at_once = ((bindings - 1) / 2).max(1);
+    // An input and an output of each; the gradients; recon, kl and the losses.
+    let at_once = (bindings.saturating_sub(4) / 2).max(1);
     let mut all = Vec::new();
     let mut time = 0.0;
     for jobs in [wide, narrow].iter().flat_map(|jobs| jobs.chunks(at_once)) {
@@ -103,15 +103,18 @@ pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
         cores,
         bindings,
         gradients,
+        ..
     } = lowering;
     let (dispatches, _) = dispatches(&jobs(program), batch, gradients.count, cores, bindings);
-    dispatches
-        .into_iter()
-        .map(|(tile, jobs)| kernel(tile, &jobs, lowering))
-        .collect()
+    let last = dispatches.len().saturating_sub(1);
+    let kernels = dispatches.iter().enumerate().map(|(index, (tile, jobs))| {
+        let losses = lowering.losses.filter(|_| index == last);
+        kernel(*tile, jobs, lowering, losses)
+    });
+    kernels.collect()
 }
 
-fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>) -> Kernel {
+fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<[Buffer; 2]>) -> Kernel {
     let parts = lowering.gradients;
     let is_wide = jobs.iter().all(Job::is_wide);
     let element = if is_wide { "vec4<f32>" } else { "f32" };
@@ -155,8 +158,34 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>) -> Kernel {
         ));
         first_tile += across * down;
     }
-    let mut choice = Choice::plain(&source::DENSE_BACKWARD_PARAMETERS);
+    let mut bindings: Vec<_> = [(Access::Write, Place::Gradients)]
+        .into_iter()
+        .chain(bindings)
+        .collect();
+    let mut choice = Choice::plain(match losses {
+        Some(_) => &source::DENSE_BACKWARD_PARAMETERS_LAST,
+        None => &source::DENSE_BACKWARD_PARAMETERS,
+    });
     choice.values = tile.values(parts.count);
+    if let Some([recon, kl]) = losses {
+        let first = bindings.len() + 1;
+        bindings.extend([
+            (Access::Read, Place::Matrix(recon)),
+            (Access::Read, Place::Matrix(kl)),
+            (Access::Write, Place::Losses),
+        ]);
+        choice = choice
+            .flags(&["losses"])
+            .with("loss_parts", LOSS_PARTS.to_string())
+            .with(
+                "recon_columns",
+                lowering.program.columns[recon.0].to_string(),
+            )
+            .with("recon_binding", first.to_string())
+            .with("kl_binding", (first + 1).to_string())
+            .with("losses_binding", (first + 2).to_string());
+    }
+    let workgroups = first_tile + losses.map_or(0, |_| LOSS_PARTS);
     choice
         .width(is_wide)
         .with("element", element.to_owned())
@@ -164,15 +193,13 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>) -> Kernel {
         .with("input", element_of("input"))
         .with("d_output", element_of("d_output"))
         .with("choose", choose.join("\n    "))
+        .with("tiles", first_tile.to_string())
         .with("stride", parts.stride.to_string())
         .flags(&["finish", "column_sums"])
         .kernel_in_parts(
             "dense_backward_parameters",
             [lowering.batch, 0, 0, 0],
-            [(Access::Write, Place::Gradients)]
-                .into_iter()
-                .chain(bindings)
-                .collect(),
-            [first_tile, 1, parts.count],
+            bindings,
+            [workgroups, 1, parts.count],
         )
 }

@@ -148,6 +148,8 @@ pub(super) struct Lowering<'a> {
     pub(super) cores: Cores,
     /// Storage buffers that a kernel may bind.
     pub(super) bindings: usize,
+    /// `recon` and `kl`, if their sums are to be left in the step's slot.
+    pub(super) losses: Option<[Buffer; 2]>,
     pub(super) gradients: Parts,
 }
 
@@ -402,17 +404,6 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
     })
 }
 
-/// The sums of `recon` and `kl`, in [`LOSS_PARTS`] parts, into the step's slot.
-pub(super) fn losses(program: &Program, batch: usize, recon: Buffer, kl: Buffer) -> Kernel {
-    let bindings = vec![
-        (Access::Read, Place::Matrix(recon)),
-        (Access::Read, Place::Matrix(kl)),
-        (Access::Write, Place::Losses),
-    ];
-    let sizes = [batch, program.columns[recon.0], 0, 0];
-    Choice::plain(&source::LOSSES).kernel("losses", sizes, bindings, [LOSS_PARTS, 1])
-}
-
 /// The optimizer over an arena of `length`, whose gradients come in `parts`.
 pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel> {
     let average = update.rule.moments() * length;
@@ -513,6 +504,7 @@ mod tests {
                         batch,
                         cores,
                         bindings,
+                        losses: (parts > 1).then_some([x, y]),
                         gradients: Parts::new(parts, 1_000),
                     }));
                 }
@@ -612,7 +604,6 @@ mod tests {
             };
             add(&latent, backward);
         }
-        kernels.push(losses(&program(&[25, 1]), 128, x, y));
         let [lr, rest] = [1e-3, 0.5];
         let adam = |is_amsgrad| Rule::Adam {
             step_size: lr,

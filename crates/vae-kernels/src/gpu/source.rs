@@ -20,6 +20,7 @@ const MATH: &str = shader!("step/math.wgsl");
 const ACTIVATION: &str = shader!("step/activation.wgsl");
 const LAYER: &str = shader!("step/layer.wgsl");
 const MATMUL: &str = shader!("step/matmul.wgsl");
+const LOSSES: &str = shader!("step/losses.wgsl");
 const BOTTLENECK: &str = shader!("step/bottleneck.wgsl");
 const AFFINE: &str = shader!("step/affine.wgsl");
 
@@ -57,6 +58,11 @@ pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
     libraries: &[MATMUL],
     kernel: shader!("step/dense_backward_parameters.wgsl"),
 };
+/// With the sums of the losses.
+pub(super) const DENSE_BACKWARD_PARAMETERS_LAST: Source = Source {
+    libraries: &[STEP, MATMUL, LOSSES],
+    kernel: DENSE_BACKWARD_PARAMETERS.kernel,
+};
 pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
     libraries: &[LAYER, MATMUL],
     kernel: shader!("step/dense_backward_input.wgsl"),
@@ -64,10 +70,6 @@ pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
 pub(super) const SAMPLE_KL_BACKWARD: Source = Source {
     libraries: &[SAMPLE_KL, STEP, LINEAR],
     kernel: shader!("step/sample_kl_backward.wgsl"),
-};
-pub(super) const LOSSES: Source = Source {
-    libraries: &[STEP, LINEAR],
-    kernel: shader!("step/losses.wgsl"),
 };
 pub(super) const SQUARE_SUMS: Source = Source {
     libraries: &[LINEAR],

@@ -341,7 +341,7 @@ mod tests {
         for tile in TILES {
             let [m, n] = tile.size;
             // One tile, or as many as a core holds at a time.
-            let chosen = [1, tile.held].map(|tiles| choose(m * tiles, n, 40, 1, Cores::ONE));
+            let chosen = [1, tile.held].map(|tiles| choose(m * tiles, n, 32, 1, Cores::ONE));
             assert!(chosen.contains(&tile.size), "{tile:?}");
         }
     }
