@@ -83,31 +83,36 @@ part 60 "launches, and each kernel by timestamps" "$bin/passes" --bench wgpu
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'; }
 # Images per second, the median of all epochs but the first.
-ours() { # hidden latent batch
+ours() { # epochs options...
+  local epochs=$1
+  shift
   rm -rf "$work/run"
-  "$bin/vae-gpu" train --data "$data" --hidden "$1" --latent "$2" --batch-size "$3" --optimizer adam \
-    --backend wgpu --epochs 12 --out "$work/run" 2>&1 >/dev/null |
+  "$bin/vae-gpu" train --data "$data" "$@" --backend wgpu --epochs "$epochs" --out "$work/run" 2>&1 >/dev/null |
     awk '/^epoch/ && $2 > 1 { for (i = 2; i <= NF; i++) if ($i == "images/s") print $(i - 1) }' | median
 }
 all_of_ours() {
   while read -r -d ';' network; do
     set -- $network
-    echo "$(ours "$@") images/s  vae-gpu train 784-$1-$2 batch $3"
+    echo "$(ours 12 --hidden "$1" --latent "$2" --batch-size "$3" --optimizer adam) images/s  vae-gpu train 784-$1-$2 batch $3"
   done <<<"$networks;"
 }
-export -f median ours all_of_ours
+conv_of_ours() {
+  echo "$(ours 3 --preset conv) images/s  vae-gpu train --preset conv"
+}
+export -f median ours all_of_ours conv_of_ours
 export data networks
+peer() { # seconds script modes networks
+  if [ -n "${PYTHON:-}" ]; then
+    part "$1" "$2: $3" "$PYTHON" -B "benches/peers/$2" --data "${VAE_GPU_MNIST:?names the folder with the full MNIST, which the peers read}" \
+      --device cuda --seconds "${SECONDS_EACH:-1}" --modes "$3" --networks "$4"
+  fi
+}
 part 60 "whole training, $data" bash -c all_of_ours
-if [ -n "${PYTHON:-}" ]; then
-  : "${VAE_GPU_MNIST:?names the folder with the full MNIST, which the peers read}"
-  peer() { # seconds script modes
-    part "$1" "$2: $3" "$PYTHON" -B "benches/peers/$2" --data "$data" --device cuda --seconds "${SECONDS_EACH:-1}" \
-      --networks "$networks" --modes "$3"
-  }
-  peer 70 jax.py scan
-  peer 60 pytorch.py eager,cudagraph,cudagraph+tf32
-  peer 150 pytorch.py compile-cudagraph
-fi
+peer 70 jax.py scan "$networks"
+peer 60 pytorch.py eager,cudagraph,cudagraph+tf32 "$networks"
 part 60 "whole training again, $data" bash -c all_of_ours
-
+part 40 "the preset of convolutions" bash -c conv_of_ours
+peer 40 pytorch.py eager,cudagraph,cudagraph+tf32 '0 2 128'
 part 40 "sample_kl as an op over burn (criterion)" bash -c '"$bin/sample_kl" --bench wgpu | grep -E "time:|thrpt:|skipped"'
+# Last, for it compiles longest.
+peer 150 pytorch.py compile-cudagraph "$networks"
