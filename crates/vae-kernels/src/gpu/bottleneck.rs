@@ -1,7 +1,7 @@
 //! The passes around the latents, three and three, in one dispatch each: where so few rows are trained that launches cost more
 //! than reading the weights again for each of them.
 
-use super::kernel::{Access, Choice, Kernel, Lowering, Place, function};
+use super::kernel::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
 use super::source;
 use crate::program::{Activation, Layer, Pass};
 
@@ -118,6 +118,7 @@ fn is_better(heads: Layer, decoder: Layer, batch: usize) -> bool {
     has_shape
         && decoder.inputs <= MOST_LATENTS
         && heads.inputs.max(decoder.outputs) <= MOST_COLUMNS
+        && batch <= MAX_WORKGROUPS
         && batch * weights * size_of::<f32>() <= WEIGHTS
 }
 

@@ -57,12 +57,14 @@ pub struct GpuExecutor {
     steps_bound: BindGroup,
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
-    /// By the choices of [`kernel::update_choices`] and the parts of the gradients.
-    updates: Vec<(Vec<&'static str>, Parts, Rc<[Dispatch]>)>,
+    updates: Vec<(UpdateKey, Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
 }
+
+/// What the kernels of an update hang on: the choices of [`kernel::update_choices`] and the parts of the gradients.
+type UpdateKey = (Vec<&'static str>, Parts);
 
 /// Where [`program::Pass::Gather`] finds the images.
 #[derive(Debug)]
@@ -183,7 +185,8 @@ impl GpuExecutor {
         let bindings = limits.max_storage_buffers_per_shader_stage as usize;
         // Only a step's update adds the parts up.
         let gradients = if is_training {
-            Parts::choose(program, batch, self.cores, bindings, self.length)
+            let bytes = limits.max_storage_buffer_binding_size;
+            Parts::choose(program, batch, self.cores, bindings, self.length, bytes)
         } else {
             Parts::new(1, self.length)
         };
@@ -242,9 +245,8 @@ impl GpuExecutor {
 
     /// The kernels of `update`, whatever its constants, for gradients in `parts`.
     fn prepare_update(&mut self, update: Update, parts: Parts) -> Rc<[Dispatch]> {
-        let choices = kernel::update_choices(&update);
-        let is_same = |(made, of, _): &&(_, Parts, _)| (made, *of) == (&choices, parts);
-        if let Some((_, _, dispatches)) = self.updates.iter().find(is_same) {
+        let key = (kernel::update_choices(&update), parts);
+        if let Some((_, dispatches)) = self.updates.iter().find(|(made, _)| *made == key) {
             return Rc::clone(dispatches);
         }
         let bytes = update.moments() * self.length * size_of::<f32>();
@@ -255,7 +257,7 @@ impl GpuExecutor {
         let dispatches: Rc<[Dispatch]> = self
             .dispatches(&kernel::update(update, self.length, parts), &[])
             .into();
-        self.updates.push((choices, parts, Rc::clone(&dispatches)));
+        self.updates.push((key, Rc::clone(&dispatches)));
         dispatches
     }
 

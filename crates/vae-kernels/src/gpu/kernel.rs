@@ -12,7 +12,7 @@ use crate::sample_kl::lanes_per_row;
 use vae_rng::Corruption;
 
 /// WebGPU's limit in each dimension.
-const MAX_WORKGROUPS: usize = 65_535;
+pub(super) const MAX_WORKGROUPS: usize = 65_535;
 /// Threads of a workgroup that goes through a list.
 const LINEAR_WORKGROUP: usize = 256;
 /// Workgroups that sum the squares of the gradients: half as many as a large GPU has cores, and no more than those of the
@@ -170,14 +170,15 @@ impl Parts {
         }
     }
 
-    /// As many as make a step of `program` fastest: with more, more cores share the gradients' products, and the update adds
-    /// up more.
+    /// As many as make a step of `program` fastest, as far as a kernel may see all of them in `bytes`: with more, more cores
+    /// share the gradients' products, and the update adds up more.
     pub(super) fn choose(
         program: &Program,
         batch: usize,
         cores: Cores,
         bindings: usize,
         length: usize,
+        bytes: u64,
     ) -> Self {
         /// Bytes that a core's update reads in a nanosecond.
         const READ: f64 = 16.0;
@@ -186,7 +187,9 @@ impl Parts {
             gradients::dispatches(&gradients::jobs(program), batch, *parts, cores, bindings).1
                 + update / READ
         };
-        let parts = (1..=Self::MOST).map(|parts| (cost(&parts), parts));
+        let arena = Self::new(1, length).length() * size_of::<f32>();
+        let most = (bytes / arena.max(1) as u64).clamp(1, Self::MOST) as usize;
+        let parts = (1..=most).map(|parts| (cost(&parts), parts));
         let best = parts.min_by(|(one, _), (other, _)| one.total_cmp(other));
         Self::new(best.map_or(1, |(_, parts)| parts), length)
     }
@@ -196,7 +199,7 @@ impl Parts {
         self.count * self.stride
     }
 
-    const MOST: usize = 16;
+    const MOST: u64 = 16;
 }
 
 /// The kernels of a program: those of its passes in order, some of which share one; but gradients of parameters, which nothing
@@ -668,6 +671,30 @@ mod tests {
         assert!(valid(&renamed(0)).is_ok());
         let source = renamed(1);
         assert!(valid(&source).is_err());
+    }
+
+    #[test]
+    fn gradients_come_in_parts_where_the_batch_is_large_and_a_binding_shows_them() {
+        let layer = Layer {
+            offset: 0,
+            inputs: 784,
+            outputs: 400,
+            blocks: 1,
+        };
+        let mut program = program(&[784, 400]);
+        program.passes.push(Pass::DenseBackwardParameters {
+            layer,
+            input: Buffer(0),
+            d_output: Buffer(1),
+        });
+        let length = layer.block(0).end;
+        let arena = (length * size_of::<f32>()) as u64;
+        let parts =
+            |batch, bytes| Parts::choose(&program, batch, Cores::LARGE, 8, length, bytes).count;
+        assert_eq!(parts(16, u64::MAX), 1);
+        assert!((8..=16).contains(&parts(8192, u64::MAX)));
+        assert!((2..=3).contains(&parts(8192, 3 * arena)));
+        assert_eq!(parts(8192, arena / 2), 1);
     }
 
     #[test]
