@@ -2,6 +2,13 @@
 // Philox4x32-10 and Box-Muller, the twins of crates/vae-rng/src/philox.rs and normal.rs, line for line.
 // Integers are bit-identical to the twin's; normals agree to a few units in the last place.
 
+const TWO_TO_MINUS_24 = 5.9604645e-8;
+
+// A uniform number in [0, 1), of the word's high 24 bits.
+fn uniform_of(word: u32) -> f32 {
+    return f32(word >> 8u) * TWO_TO_MINUS_24;
+}
+
 // The high half of a 32 x 32 bit product, from 16-bit halves: WGSL has no 64-bit integers.
 fn multiply_high(a: u32, b: u32) -> u32 {
     let a_low = a & 0xffffu;
@@ -54,7 +61,7 @@ fn ln_unit(u: f32) -> f32 {
 
 // (sin, cos) of a uniform angle.
 fn unit_vector(word: u32) -> vec2<f32> {
-    let fraction = f32((word >> 6u) & 0x00ffffffu) * 5.9604645e-8; // 2^-24
+    let fraction = f32((word >> 6u) & 0x00ffffffu) * TWO_TO_MINUS_24;
     let t = (fraction - 0.5) * 1.57079637;
     let t2 = t * t;
     let sin_t = t + t * t2 * (-1.6666655e-1 + t2 * (8.332161e-3 - t2 * 1.9515296e-4));
@@ -68,7 +75,7 @@ fn unit_vector(word: u32) -> vec2<f32> {
 }
 
 fn box_muller(radius_word: u32, angle_word: u32) -> vec2<f32> {
-    let u = f32((radius_word >> 8u) + 1u) * 5.9604645e-8; // 2^-24
+    let u = f32((radius_word >> 8u) + 1u) * TWO_TO_MINUS_24;
     let radius = sqrt(-2.0 * ln_unit(u));
     return radius * unit_vector(angle_word).yx;
 }

@@ -1,4 +1,4 @@
-// Damage done to images for a denoising model to undo: the twin of crates/vae-rng/src/corruption.rs.
+// Corruption of images, for a denoising model to undo: the twin of crates/vae-rng/src/corruption.rs.
 // One thread = four columns of one row: one block of random numbers.
 
 struct Sizes {
@@ -27,7 +27,7 @@ fn gaussian_clamped(x: f32, words: vec4<u32>, column: u32) -> f32 {
 }
 
 fn salt_pepper(x: f32, words: vec4<u32>, column: u32) -> f32 {
-    let u = f32(words[column % 4u] >> 8u) * 5.9604645e-8; // 2^-24
+    let u = uniform_of(words[column % 4u]);
     return select(x, select(1.0, 0.0, u < 0.5 * AMOUNT), u < AMOUNT);
 }
 

@@ -32,7 +32,7 @@ fn main(
     for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) { //? narrow
         let place = first + column; //? narrow
         var x = bitcast<f32>(elements[place]); //? floats
-        x = select(0.0, 1.0, f32(words[column % 4u] >> 8u) * 5.9604645e-8 < x); //? binarize_floats
+        x = select(0.0, 1.0, uniform_of(words[column % 4u]) < x); //? binarize_floats
         let byte = (elements[place / 4u] >> (8u * (place % 4u))) & 0xffu; //? bytes
         var x = f32(byte) / 255.0; //? bytes
         x = select(0.0, 1.0, (words[column % 4u] >> 8u) * 255u < byte << 24u); //? binarize_bytes
