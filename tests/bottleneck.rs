@@ -113,14 +113,15 @@ impl Case {
             .run(&self.program, run, self.batch, &inputs, &self.outputs)
             .expect("a working device")
     }
+}
 
-    /// The largest distance of what a GPU gives from `expected`, in tolerances: sums of up to 400 products below 4.
-    fn worst(&self, found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
-        let each = found.iter().zip(expected).map(|(found, expected)| {
-            distance(found, expected, |index| 1e-4 + 1e-5 * expected[index].abs())
-        });
-        each.fold(0.0, f32::max)
-    }
+/// The largest distance of what a GPU gives from `expected`, in tolerances. Sums of up to 400 products below 4 grow like a random
+/// walk and round to 2^-24 of themselves at each step, well below 1e-4 in all.
+fn worst(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+    let each = found.iter().zip(expected).map(|(found, expected)| {
+        distance(found, expected, |index| 1e-4 + 1e-5 * expected[index].abs())
+    });
+    each.fold(0.0, f32::max)
 }
 
 #[test]
@@ -132,13 +133,14 @@ fn passes_that_share_a_dispatch_are_their_twins() {
         let executor = GpuExecutor::new(gpu, &case.parameters, &moments);
         let found = case.on(&mut executor.expect("a working device"), run());
         let mut cpu = Cpu::new(case.parameters.clone(), moments.to_vec());
-        let right = case.worst(&found, &case.on(&mut cpu, run()));
+        let right = worst(&found, &case.on(&mut cpu, run()));
         assert!(right <= 1.0, "{sizes:?}: {right} tolerances");
         let mut wrong = run();
         wrong.noise.first_row += 1;
-        assert!(case.worst(&found, &case.on(&mut cpu, wrong)) > 5.0);
+        assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0);
         let mut wrong = run();
         wrong.beta *= 1.5;
-        assert!(case.worst(&found, &case.on(&mut cpu, wrong)) > 5.0 || case.batch > 100);
+        // Its part of a gradient is divided by the batch: of 600 rows it is below the tolerance.
+        assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0 || case.batch > 100);
     }
 }

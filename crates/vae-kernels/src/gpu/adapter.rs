@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::cost::Cores;
 use wgpu::{Adapter, Backends, Device, DeviceType, Instance, Queue};
 
-/// Bytes of workgroup memory that the shaders of matrix products take: twice what WebGPU promises, what every GPU of the last
-/// ten years has.
+/// Bytes of workgroup memory that the shaders of matrix products may take: twice what WebGPU promises. An H100 has 49,152, the
+/// software adapter as many as this.
 pub(super) const WORKGROUP_STORAGE: u64 = 32_768;
 
 /// The graphics interfaces that may carry the compute shaders.

@@ -149,7 +149,8 @@ fn finish(
 mod tests {
     use super::*;
     use crate::gpu::cost::Cores;
-    use crate::gpu::kernel::{Parts, of_program};
+    use crate::gpu::gradients::Parts;
+    use crate::gpu::kernel::of_program;
     use crate::gpu::valid;
     use crate::program::{Buffer, Program};
 

@@ -10,7 +10,8 @@ use wgpu::{BindGroup, Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::adapter::Gpu;
 use super::cost::Cores;
-use super::kernel::{self, LOSS_PARTS, Lowering, Parts, Place, SQUARE_SUMS};
+use super::gradients::Parts;
+use super::kernel::{self, LOSS_PARTS, Lowering, Place, SQUARE_SUMS};
 use super::link::{Link, Reading, failed};
 use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
@@ -82,7 +83,7 @@ struct Images {
 struct Prepared {
     program: Program,
     batch: usize,
-    /// Whether the means of the losses are taken at the end.
+    /// Whether the sums of the losses are left at the end.
     is_training: bool,
     gradients: Parts,
     matrices: Vec<Buffer>,
@@ -163,14 +164,14 @@ impl GpuExecutor {
         self.link.check()
     }
 
-    /// `program` at `batch`; with `means`, ending with the means of its losses.
+    /// `program` at `batch`; that of `training`, if it is one, ends with the sums of its losses.
     fn prepare(
         &mut self,
         program: &Program,
         batch: usize,
-        means: Option<&TrainingProgram>,
+        training: Option<&TrainingProgram>,
     ) -> Rc<Prepared> {
-        let is_training = means.is_some();
+        let is_training = training.is_some();
         let is_same = |prepared: &&Rc<Prepared>| {
             (prepared.batch, prepared.is_training) == (batch, is_training)
                 && prepared.program == *program
@@ -198,7 +199,7 @@ impl GpuExecutor {
             batch,
             cores: self.cores,
             bindings,
-            losses: means.map(|means| [means.recon, means.kl]),
+            losses: training.map(|training| [training.recon, training.kl]),
             gradients,
         });
         let dispatches = self.dispatches(&kernels, &matrices);

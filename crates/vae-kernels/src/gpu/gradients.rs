@@ -1,4 +1,5 @@
-//! The gradients of dense layers' parameters: which layers share a dispatch, and its kernel; the last one sums the losses, too.
+//! The gradients of dense layers' parameters: in how many parts they come, which layers share a dispatch, and its kernel; the
+//! last one sums the losses, too.
 
 use super::cost::Cores;
 use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place};
@@ -10,6 +11,55 @@ use crate::program::{Buffer, Layer, Pass, Program};
 const LAUNCH: f64 = 2_000.0;
 /// How much longer a product takes if its workgroups have to look up which layer is theirs.
 const LOOK_UP: f64 = 1.5;
+
+/// How the gradients are kept: `count` arenas, `stride` apart, to be added up; each is of a part of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) count: usize,
+    pub(super) stride: usize,
+}
+
+impl Parts {
+    /// So many arenas of `length` numbers.
+    pub(super) const fn new(count: usize, length: usize) -> Self {
+        Self {
+            count,
+            // Whole vec4s.
+            stride: length.next_multiple_of(4),
+        }
+    }
+
+    /// As many as make a step of `program` fastest, as far as a kernel may see all of them in `bytes`: with more, more cores
+    /// share the gradients' products, and the update adds up more.
+    pub(super) fn choose(
+        program: &Program,
+        batch: usize,
+        cores: Cores,
+        bindings: usize,
+        length: usize,
+        bytes: u64,
+    ) -> Self {
+        /// Bytes that a core's update reads in a nanosecond.
+        const READ: f64 = 16.0;
+        let jobs = jobs(program);
+        let cost = |parts: &usize| {
+            let update = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
+            dispatches(&jobs, batch, *parts, cores, bindings).1 + update / READ
+        };
+        let arena = Self::new(1, length).length() * size_of::<f32>();
+        let most = (bytes / arena.max(1) as u64).clamp(1, Self::MOST) as usize;
+        let parts = (1..=most).map(|parts| (cost(&parts), parts));
+        let best = parts.min_by(|(one, _), (other, _)| one.total_cmp(other));
+        Self::new(best.map_or(1, |(_, parts)| parts), length)
+    }
+
+    /// Numbers of all arenas.
+    pub(super) const fn length(self) -> usize {
+        self.count * self.stride
+    }
+
+    const MOST: u64 = 16;
+}
 
 /// One layer's.
 #[derive(Clone, Copy, Debug)]
@@ -202,4 +252,35 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<[Buff
             bindings,
             [workgroups, 1, parts.count],
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_come_in_parts_where_the_batch_is_large_and_a_binding_shows_them() {
+        let layer = Layer {
+            offset: 0,
+            inputs: 784,
+            outputs: 400,
+            blocks: 1,
+        };
+        let program = Program {
+            columns: vec![784, 400],
+            passes: vec![Pass::DenseBackwardParameters {
+                layer,
+                input: Buffer(0),
+                d_output: Buffer(1),
+            }],
+        };
+        let length = layer.block(0).end;
+        let arena = (length * size_of::<f32>()) as u64;
+        let parts =
+            |batch, bytes| Parts::choose(&program, batch, Cores::LARGE, 8, length, bytes).count;
+        assert_eq!(parts(16, u64::MAX), 1);
+        assert!((8..=16).contains(&parts(8192, u64::MAX)));
+        assert!((2..=3).contains(&parts(8192, 3 * arena)));
+        assert_eq!(parts(8192, arena / 2), 1);
+    }
 }

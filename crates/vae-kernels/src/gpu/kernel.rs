@@ -2,7 +2,7 @@
 
 use super::bottleneck;
 use super::cost::Cores;
-use super::gradients;
+use super::gradients::{self, Parts};
 use super::source::{self, Source};
 use super::tile::{Product, Stores, Tile};
 use crate::program::{
@@ -151,55 +151,6 @@ pub(super) struct Lowering<'a> {
     /// `recon` and `kl`, if their sums are to be left in the step's slot.
     pub(super) losses: Option<[Buffer; 2]>,
     pub(super) gradients: Parts,
-}
-
-/// How the gradients are kept: `count` arenas, `stride` apart, to be added up; each is of a part of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parts {
-    pub(super) count: usize,
-    pub(super) stride: usize,
-}
-
-impl Parts {
-    /// So many arenas of `length` numbers.
-    pub(super) const fn new(count: usize, length: usize) -> Self {
-        Self {
-            count,
-            // Whole vec4s.
-            stride: length.next_multiple_of(4),
-        }
-    }
-
-    /// As many as make a step of `program` fastest, as far as a kernel may see all of them in `bytes`: with more, more cores
-    /// share the gradients' products, and the update adds up more.
-    pub(super) fn choose(
-        program: &Program,
-        batch: usize,
-        cores: Cores,
-        bindings: usize,
-        length: usize,
-        bytes: u64,
-    ) -> Self {
-        /// Bytes that a core's update reads in a nanosecond.
-        const READ: f64 = 16.0;
-        let cost = |parts: &usize| {
-            let update = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
-            gradients::dispatches(&gradients::jobs(program), batch, *parts, cores, bindings).1
-                + update / READ
-        };
-        let arena = Self::new(1, length).length() * size_of::<f32>();
-        let most = (bytes / arena.max(1) as u64).clamp(1, Self::MOST) as usize;
-        let parts = (1..=most).map(|parts| (cost(&parts), parts));
-        let best = parts.min_by(|(one, _), (other, _)| one.total_cmp(other));
-        Self::new(best.map_or(1, |(_, parts)| parts), length)
-    }
-
-    /// Numbers of all arenas.
-    pub(super) const fn length(self) -> usize {
-        self.count * self.stride
-    }
-
-    const MOST: u64 = 16;
 }
 
 /// The kernels of a program: those of its passes in order, some of which share one; but gradients of parameters, which nothing
@@ -671,30 +622,6 @@ mod tests {
         assert!(valid(&renamed(0)).is_ok());
         let source = renamed(1);
         assert!(valid(&source).is_err());
-    }
-
-    #[test]
-    fn gradients_come_in_parts_where_the_batch_is_large_and_a_binding_shows_them() {
-        let layer = Layer {
-            offset: 0,
-            inputs: 784,
-            outputs: 400,
-            blocks: 1,
-        };
-        let mut program = program(&[784, 400]);
-        program.passes.push(Pass::DenseBackwardParameters {
-            layer,
-            input: Buffer(0),
-            d_output: Buffer(1),
-        });
-        let length = layer.block(0).end;
-        let arena = (length * size_of::<f32>()) as u64;
-        let parts =
-            |batch, bytes| Parts::choose(&program, batch, Cores::LARGE, 8, length, bytes).count;
-        assert_eq!(parts(16, u64::MAX), 1);
-        assert!((8..=16).contains(&parts(8192, u64::MAX)));
-        assert!((2..=3).contains(&parts(8192, 3 * arena)));
-        assert_eq!(parts(8192, arena / 2), 1);
     }
 
     #[test]
