@@ -22,6 +22,8 @@ use crate::program::{self, Program, Update};
 
 /// Steps of one submission: enough that submitting costs little beside them, few enough that losses come often.
 const STEPS: usize = 32;
+/// Steps of the first submission to an idle GPU, which waits for it; each one after it has twice as many, up to [`STEPS`].
+const FIRST_STEPS: usize = 2;
 /// Submissions that may wait on the GPU before the processor waits for it: one runs, one is ready.
 const SUBMISSIONS: usize = 2;
 /// Rows that the steps of a submission may have together, unless one step alone has more.
@@ -60,6 +62,8 @@ pub struct GpuExecutor {
     prepared: VecDeque<Rc<Prepared>>,
     updates: Vec<(UpdateKey, Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
+    /// How many of them the next submission has.
+    at_once: usize,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
 }
@@ -133,6 +137,7 @@ impl GpuExecutor {
             prepared: VecDeque::new(),
             updates: Vec::new(),
             pending: Vec::new(),
+            at_once: FIRST_STEPS,
             submitted: VecDeque::new(),
             finished: Vec::new(),
             link,
@@ -359,6 +364,7 @@ impl GpuExecutor {
             reading,
             batches,
         });
+        self.at_once = STEPS.min(2 * self.at_once);
         self.link.check()
     }
 
@@ -435,7 +441,7 @@ impl Executor for GpuExecutor {
             "a row beyond {count} images"
         );
         let waiting: usize = self.pending.iter().map(|step| step.rows.len()).sum();
-        if self.pending.len() == STEPS || waiting + step.rows.len() > self.rows_at_once() {
+        if self.pending.len() == self.at_once || waiting + step.rows.len() > self.rows_at_once() {
             self.flush()?;
         }
         self.make_room(step.rows.len());
@@ -450,6 +456,9 @@ impl Executor for GpuExecutor {
         self.collect(false)?;
         while wait && !self.submitted.is_empty() {
             self.collect(true)?;
+        }
+        if wait {
+            self.at_once = FIRST_STEPS;
         }
         Ok(std::mem::take(&mut self.finished))
     }

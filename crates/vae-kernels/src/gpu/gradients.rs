@@ -9,8 +9,6 @@ use crate::program::{Buffer, Layer, Pass, Program};
 
 /// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
 const LAUNCH: f64 = 2_000.0;
-/// How much longer a product takes if its workgroups have to look up which layer is theirs.
-const LOOK_UP: f64 = 1.5;
 
 /// How the gradients are kept: `count` arenas, `stride` apart, to be added up; each is of a part of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +37,12 @@ impl Parts {
         length: usize,
         bytes: u64,
     ) -> Self {
-        /// Bytes that a core's update reads in a nanosecond.
-        const READ: f64 = 16.0;
+        /// Bytes that a core writes in a nanosecond and the update reads again in another.
+        const MOVED: f64 = 16.0;
         let jobs = jobs(program);
         let cost = |parts: &usize| {
-            let update = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
-            dispatches(&jobs, batch, *parts, cores, bindings).1 + update / READ
+            let bytes = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
+            dispatches(&jobs, batch, *parts, cores, bindings).1 + 2.0 * bytes / MOVED
         };
         let arena = Self::new(1, length).length() * size_of::<f32>();
         let most = (bytes / arena.max(1) as u64).clamp(1, Self::MOST) as usize;
@@ -122,7 +120,6 @@ pub(super) fn dispatches(
             is_along_k: false,
         };
         let (tile, time) = Tile::choose(product, Stores::Plain, cores);
-        let time = if jobs.len() > 1 { LOOK_UP * time } else { time };
         ((tile, jobs.to_vec()), LAUNCH + time)
     };
     let (wide, narrow): (Vec<Job>, Vec<Job>) = jobs.iter().partition(|job| job.is_wide());
