@@ -9,9 +9,7 @@ use std::time::Instant;
 
 use vae_data::Dataset;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{
-    Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights,
-};
+use vae_spec::{Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights};
 use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};

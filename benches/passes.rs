@@ -7,10 +7,10 @@ mod workload;
 use std::time::Instant;
 
 use vae_kernels::gpu::{Gpu, GraphicsApi};
-use vae_model::{
+use vae_rng::{Generator, Stream};
+use vae_spec::{
     Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weighting, Weights,
 };
-use vae_rng::{Generator, Stream};
 use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};

@@ -3,8 +3,9 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Executor, Run};
 use vae_kernels::gpu::GpuExecutor;
-use vae_kernels::program::{Activation, Buffer, Layer, Pass, Program};
+use vae_kernels::program::{Buffer, Layer, Pass, Program};
 use vae_rng::{Generator, Stream};
+use vae_spec::Activation;
 
 use crate::common::{distance, gpu};
 use crate::passes::run;
@@ -52,7 +53,7 @@ impl Case {
                 layer: heads,
                 input: features,
                 output: posterior,
-                activation: Activation::Identity,
+                activation: None,
                 slope: None,
             },
             Pass::SampleKlForward { posterior, z, kl },
@@ -60,7 +61,7 @@ impl Case {
                 layer: decoder,
                 input: z,
                 output,
-                activation: Activation::Tanh,
+                activation: Some(Activation::Tanh),
                 slope,
             },
             Pass::DenseBackwardInput {

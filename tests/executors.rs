@@ -8,10 +8,9 @@ use bytes::Bytes;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{
-    Activation, Clip, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
-};
-use vae_rng::{Corruption, Generator, Stream};
+use vae_kernels::program::{Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
+use vae_rng::{Generator, Stream};
+use vae_spec::{Clip, Corruption, Element, Likelihood};
 
 use crate::common::{distance, gpu, stripes};
 use crate::passes::run;
@@ -88,7 +87,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             layer: heads,
             input: seen,
             output: posterior,
-            activation: Activation::Identity,
+            activation: None,
             slope: None,
         },
         Pass::SampleKlForward { posterior, z, kl },

@@ -1,10 +1,10 @@
 //! Gradients of the whole loss: burn's autodiff against central finite differences of the plain loss in f64.
 
-use vae_model::{
+use vae_rng::{Generator, Stream};
+use vae_spec::{
     Activation, Batch, Engine, EngineSetup, Initialization, Likelihood, ModelConfig, NamedTensor,
     Optimizer, OptimizerConfig, Spread, Step, Weighting, Weights,
 };
-use vae_rng::{Generator, Stream};
 
 use crate::common::plain_loss::{Formula, loss};
 use crate::common::{Route, distance};

@@ -2,9 +2,9 @@
 //! the same from a batch in pieces. That they are the right numbers is proved in vae-model, in f64.
 
 use vae_data::Dataset;
-use vae_model::{
-    Activation, Batch, Convolutions, Engine, EngineSetup, FreeBits, FreeBitsPer, KlEstimate,
-    Likelihood, Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer,
+use vae_spec::{
+    Activation, Batch, Convolutions, Element, Engine, EngineSetup, FreeBits, FreeBitsPer,
+    KlEstimate, Likelihood, Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer,
     OptimizerConfig, Prior, Spread, Step, TrainingImages, Upsampling, Wait, Weighting, Weights,
 };
 
@@ -172,7 +172,11 @@ fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn En
     });
     let images = TrainingImages {
         bytes: bytes(model).into(),
-        is_float: model.likelihood.is_count(),
+        element: if model.likelihood.is_count() {
+            Element::F32
+        } else {
+            Element::U8
+        },
         labels: labels(model),
         count: IMAGES,
         ..TrainingImages::default()

@@ -4,9 +4,10 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Activation, Buffer, Layer, Likelihood, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program};
 use vae_kernels::sample_kl::Noise;
 use vae_rng::{Generator, Stream};
+use vae_spec::{Activation, Likelihood, Spread};
 
 use crate::common::{distance, gpu, gpu_with_one_core};
 
@@ -203,12 +204,13 @@ fn plain(
                             y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
                             1.0 / (1.0 + (-y).exp()) - x,
                         ),
-                        Likelihood::Gaussian { sigma } => {
+                        Likelihood::Gaussian(Spread::Fixed(sigma)) => {
                             let sigma = f64::from(sigma);
                             let far = (y - x) / sigma;
                             let constant = sigma.ln() + 0.5 * std::f64::consts::TAU.ln();
                             (0.5 * far * far + constant, far / sigma)
                         }
+                        other => unreachable!("{other:?}"),
                     };
                     let mean = if wrong { 1.0 } else { batch as f64 };
                     matrices[recon.0][row * parts + o / NLL_COLUMNS] += nll;
@@ -277,10 +279,12 @@ fn plain(
     }
 }
 
-fn activate(activation: Activation, x: f64) -> f64 {
+fn activate(activation: Option<Activation>, x: f64) -> f64 {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let Some(activation) = activation else {
+        return x;
+    };
     match activation {
-        Activation::Identity => x,
         Activation::Relu => x.max(0.0),
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
@@ -321,7 +325,9 @@ fn cases() -> Vec<Case> {
             blocks,
         };
         let width = layer.width();
-        let activation = Activation::ALL[index % Activation::ALL.len()];
+        // None first.
+        let place = index % (1 + Activation::ALL.len());
+        let activation = place.checked_sub(1).map(|place| Activation::ALL[place]);
         for slope in [false, true] {
             let forward = |i: &[Buffer], o: &[Buffer]| Pass::DenseForward {
                 layer,
@@ -349,7 +355,10 @@ fn cases() -> Vec<Case> {
             d_output: i[1],
         };
         cases.push(Case::new(batch, layer, &[inputs, width], &[], parameters));
-        for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { sigma: 0.3 }] {
+        for likelihood in [
+            Likelihood::Bernoulli,
+            Likelihood::Gaussian(Spread::Fixed(0.3)),
+        ] {
             let nll = |i: &[Buffer], o: &[Buffer]| Pass::DenseNll {
                 layer,
                 input: i[0],

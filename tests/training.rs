@@ -1,10 +1,11 @@
 //! Training: the same curve on every backend, the same bits for the same seed.
 
-use vae_model::{
-    Activation, Batch, Clip, Engine, EngineSetup, Likelihood, Losses, ModelConfig, Optimizer,
-    OptimizerConfig, Snapshot, Spread, Step, TrainingImages, Wait, Weighting, Weights,
+use vae_rng::{Generator, Stream};
+use vae_spec::Corruption;
+use vae_spec::{
+    Activation, Batch, Clip, Element, Engine, EngineSetup, Likelihood, Losses, ModelConfig,
+    Optimizer, OptimizerConfig, Snapshot, Spread, Step, TrainingImages, Wait, Weighting, Weights,
 };
-use vae_rng::{Corruption, Generator, Stream};
 
 use crate::common::{Route, distance, stripes};
 
@@ -365,14 +366,21 @@ fn damaged_images_float_images_and_single_likelihoods_are_the_same_on_every_rout
         height: 5,
         width: 10,
     };
-    for (is_float, corruption) in [(false, Some(mask)), (true, None), (true, Some(mask))] {
+    for (element, corruption) in [
+        (Element::U8, Some(mask)),
+        (Element::F32, None),
+        (Element::F32, Some(mask)),
+    ] {
         let mut expected: Option<Vec<f32>> = None;
         for route in Route::all() {
             let mut engine = engine(route, &config(), optimizer(Optimizer::Adam), 4);
-            let bytes = if is_float { floats.clone() } else { bytes() };
+            let bytes = match element {
+                Element::U8 => bytes(),
+                Element::F32 => floats.clone(),
+            };
             let images = TrainingImages {
                 bytes: bytes.into(),
-                is_float,
+                element,
                 corruption,
                 ..TrainingImages::default()
             };

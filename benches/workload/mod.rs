@@ -1,7 +1,7 @@
 //! What the benchmarks of training share: the presets' network, and the built-in digits to train it on.
 
 use vae_data::Dataset;
-use vae_model::{ModelConfig, TrainingImages};
+use vae_spec::{ModelConfig, TrainingImages};
 
 /// 784-`hidden`-`latent`, ReLU, Bernoulli.
 pub(crate) fn network(hidden: usize, latent: usize) -> ModelConfig {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use vae_data::{Dataset, Images};
-use vae_model::Losses;
+use vae_spec::Losses;
 use vae_train::{
     Device, EpochReport, Interrupted, KlSchedule, Manifest, Outcome, Progress, Recipe, Sight,
 };

@@ -1,6 +1,6 @@
-//! The loss of `vae_model`'s documentation in plain f64 loops, without tensors or autodiff: the root of the oracle chain.
+//! The loss of `vae_spec`'s documentation in plain f64 loops, without tensors or autodiff: the root of the oracle chain.
 
-use vae_model::{Activation, Likelihood, ModelConfig, NamedTensor, Spread};
+use vae_spec::{Activation, Likelihood, ModelConfig, NamedTensor, Spread};
 
 /// What a wrong implementation might do instead.
 #[derive(Clone, Copy, PartialEq)]

@@ -4,7 +4,8 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor};
 use vae_kernels::gpu::GpuExecutor;
-use vae_kernels::program::{Clip, Rule, Update};
+use vae_kernels::program::{Rule, Update};
+use vae_spec::Clip;
 
 use super::{Gathering, start, step, training};
 use crate::common::{distance, gpu};

@@ -5,24 +5,20 @@ use burn::tensor::{Tensor, TensorData};
 use vae_kernels::convolution::{Convolve, conv_transpose2d, conv2d};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
-use vae_kernels::program::Element;
 use vae_kernels::sample_kl::{Noise, SampleKl, sample_kl};
-use vae_model::layout::Convolution;
-use vae_model::{
-    Batch, DoublyReparameterized, Draws, Engine, EngineError, EngineSetup, LOG_VAR_MAX,
-    LOG_VAR_MIN, Losses, ModelConfig, NamedTensor, Objective, ParameterSpec, Posterior, Sight,
-    Snapshot, Step, Terms, TrainingImages, Vae, Wait, Weighting, Weights, objective,
-};
+use vae_model::{DoublyReparameterized, Draws, Sight, Terms, Vae, objective};
 use vae_rng::{Generator, Stream};
+use vae_spec::network::Convolution;
+use vae_spec::{
+    Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
+    NamedTensor, Objective, ParameterSpec, Posterior, Snapshot, Step, TrainingImages, Wait,
+    Weighting, Weights,
+};
 
 use crate::optimizer::Stepper;
 
 /// Steps whose losses are read back together when nobody waits for them.
 const READ_AT_ONCE: usize = 16;
-
-// The model's constants are those of the kernels.
-const _: () = assert!(LOG_VAR_MIN == vae_kernels::sample_kl::LOG_VAR_MIN);
-const _: () = assert!(LOG_VAR_MAX == vae_kernels::sample_kl::LOG_VAR_MAX);
 
 /// A model on a burn backend.
 #[derive(Debug)]
@@ -207,16 +203,15 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         let TrainingImages {
             bytes,
-            is_float,
+            element,
             labels,
             binarize,
             corruption,
             ..
         } = &self.images;
-        let element = if *is_float { Element::F32 } else { Element::U8 };
         let binarization = binarize.then_some((self.binarization, step.number));
         let pixels = self.config.pixels();
-        let images = cpu::gather(bytes, element, pixels, rows, binarization);
+        let images = cpu::gather(bytes, *element, pixels, rows, binarization);
         let corrupted = corruption.map(|corruption| {
             let mut images = images.clone();
             let generator = self.corruption;

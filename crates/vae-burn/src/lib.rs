@@ -11,7 +11,7 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
 use burn_wgpu::Wgpu;
 use vae_kernels::gpu::{Failure, Gpu};
-use vae_model::{Engine, EngineSetup};
+use vae_spec::{Engine, EngineSetup};
 
 pub use engine::BurnEngine;
 

@@ -2,7 +2,7 @@
 //! the root, as PyTorch does).
 
 use burn::tensor::{Tensor, backend::Backend};
-use vae_model::{Clip, Optimizer, OptimizerConfig, Weights};
+use vae_spec::{Clip, Optimizer, OptimizerConfig, Weights};
 
 /// An optimizer with its moments, one set per parameter tensor. All tensors are flat.
 #[derive(Debug)]

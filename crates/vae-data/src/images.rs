@@ -5,28 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use vae_rng::Generator;
+use vae_spec::Element;
 
 use crate::{DataError, Shape};
-
-/// One number of a sample as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// A byte; 255 stands for 1.
-    U8,
-    /// A little-endian `f32`.
-    F32,
-}
-
-impl Element {
-    /// Bytes that it takes.
-    #[must_use]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::F32 => 4,
-        }
-    }
-}
 
 /// A class for each row.
 #[derive(Clone, Debug, PartialEq, Eq)]

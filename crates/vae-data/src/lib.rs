@@ -24,11 +24,12 @@ mod write;
 
 pub use dataset::{Dataset, Validation};
 pub use error::DataError;
-pub use images::{Array, Element, Images, Labels};
+pub use images::{Array, Images, Labels};
 pub use prefetch::Prefetch;
 pub use progress::{Progress, Watch};
 pub use read::{Layout, ReadOptions, Source};
 pub use scaling::{Scale, Scaling};
 pub use shape::Shape;
 pub use split::split;
+pub use vae_spec::Element;
 pub use write::{Format, write};

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use vae_rng::Corruption;
+use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
 
 /// The number of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,68 +44,13 @@ impl Layer {
     }
 }
 
-/// A function of each element of a layer's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// None.
-    Identity,
-    /// `max(x, 0)`
-    Relu,
-    /// `tanh x`
-    Tanh,
-    /// `1 / (1 + exp(-x))`
-    Sigmoid,
-    /// `x Phi(x)`, Phi the normal distribution function.
-    Gelu,
-    /// `x`, or `0.01 x` below zero.
-    LeakyRelu,
-    /// `ln(1 + exp(x))`
-    Softplus,
-}
-
-impl Activation {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Identity,
-        Self::Relu,
-        Self::Tanh,
-        Self::Sigmoid,
-        Self::Gelu,
-        Self::LeakyRelu,
-        Self::Softplus,
-    ];
-}
-
-/// What an output says of a pixel `x`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Likelihood {
-    /// The output is the logit `l`: `max(l, 0) - l x + ln(1 + exp(-|l|))`.
-    Bernoulli,
-    /// The output is the mean `m`: `((x - m) / sigma)^2 / 2 + ln sigma + ln(2 pi) / 2`.
-    Gaussian {
-        /// Standard deviation.
-        sigma: f32,
-    },
-}
-
-/// One number of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// A byte; 255 stands for 1.
-    U8,
-    /// A single-precision number, little-endian.
-    F32,
-}
-
-impl Element {
-    /// Bytes that it takes.
-    #[must_use]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::F32 => 4,
-        }
-    }
+/// Whether [`Pass::DenseNll`] computes this likelihood.
+#[must_use]
+pub const fn has_nll(likelihood: Likelihood) -> bool {
+    matches!(
+        likelihood,
+        Likelihood::Bernoulli | Likelihood::Gaussian(Spread::Fixed(_))
+    )
 }
 
 /// One step of the computation.
@@ -137,8 +82,8 @@ pub enum Pass {
         input: Buffer,
         /// `[batch, width]`
         output: Buffer,
-        /// Applied to the output.
-        activation: Activation,
+        /// Applied to the output, if anything is.
+        activation: Option<Activation>,
         /// `[batch, width]`: the activation's derivative, where a backward pass will want it.
         slope: Option<Buffer>,
     },
@@ -160,7 +105,7 @@ pub enum Pass {
         input: Buffer,
         /// `[batch, width]`
         images: Buffer,
-        /// What the output means.
+        /// What the output means; one that [`has_nll`].
         likelihood: Likelihood,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`NLL_COLUMNS`] columns.
         recon: Buffer,
@@ -289,16 +234,6 @@ impl Rule {
             Self::Adam { is_amsgrad, .. } => 2 + *is_amsgrad as usize,
         }
     }
-}
-
-/// How long a gradient may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Clip {
-    /// The largest norm of the whole arena of gradients: a longer one is scaled by `clip / (norm + 1e-6)`, as PyTorch's
-    /// `clip_grad_norm_` does it.
-    Norm(f32),
-    /// The largest magnitude of each number, 0 or more: others are cut to it, as PyTorch's `clip_grad_value_` does it.
-    Value(f32),
 }
 
 /// A rule, what becomes of the gradient before it, and of the parameters after it.

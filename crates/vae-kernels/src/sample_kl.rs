@@ -23,11 +23,6 @@ use burn_ndarray::{
 };
 use vae_rng::Generator;
 
-/// The smallest `log_var` that counts: a standard deviation of 3e-7.
-pub const LOG_VAR_MIN: f32 = -30.0;
-/// The largest `log_var` that counts: a standard deviation of 22,000.
-pub const LOG_VAR_MAX: f32 = 20.0;
-
 /// Where `eps` comes from: row `i` of the batch gets row `first_row + i` of `generator` at `step`.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
@@ -117,7 +112,9 @@ fn primitive<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
 
 /// The op in plain tensor operations: what every faster form is checked against.
 pub mod reference {
-    use super::{Backend, LOG_VAR_MAX, LOG_VAR_MIN, Noise, Tensor};
+    use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
+
+    use super::{Backend, Noise, Tensor};
 
     /// See [`super::SampleKl::sample_kl_forward`].
     pub fn forward<B: Backend>(

@@ -1,55 +1,13 @@
-//! The variational autoencoder itself: its configuration, its weights, its network and its loss.
+//! The variational autoencoder over burn tensors, generic over the backend: networks, likelihoods, priors, objectives.
 //!
-//! # The loss
-//!
-//! For images `x`, shape `[batch, pixels]`:
-//!
-//! - The encoder gives `mu` and `log_var`, both `[batch, latent]`; `log_var` is clamped to [-30, 20], and its gradient is
-//!   zero outside.
-//! - `z = mu + exp(log_var / 2) * eps`, with `eps` standard normal.
-//! - `kl = 0.5 * sum_j (mu_j^2 + exp(log_var_j) - log_var_j - 1)`, `[batch]`, nats (Kingma and Welling 2014, appendix B).
-//! - The decoder gives one number per pixel, and the [`Likelihood`] says what it means; `recon = -log p(x | z)`, `[batch]`, nats,
-//!   with all constants. For a Bernoulli the number is the logit `l`, and
-//!   `recon = sum_d (max(l_d, 0) - l_d * x_d + log(1 + exp(-|l_d|)))`.
-//! - `loss = mean over the batch of (recon + beta * kl)`; `-ELBO` is its value at `beta = 1`. The other
-//!   [objectives](ObjectiveKind) put other numbers in the place of this sum, and learned [priors](Prior) another `kl`, at the
-//!   draws: `log q(z | x) - log p(z)`.
-//!
-//! Sums over data and latent dimensions, means over the batch: every engine computes these definitions, and
-//! `docs/models.md` lists all of them. Networks, likelihoods, priors and objectives are here, `z` and `kl` are `sample_kl` of
-//! the crate `vae-kernels`; the two meet in an engine.
-//!
-//! No files, no clock, no GPU code.
+//! What they compute is defined in the crate `vae-spec`; `z` and `kl` are `sample_kl` of the engine, which hands them in as
+//! [`Draws`].
 
-mod config;
-mod engine;
-pub mod layout;
 pub mod likelihood;
-mod network;
 mod objective;
-mod optimizer;
 mod prior;
-mod weights;
+mod vae;
 
-pub use config::{
-    Activation, Convolutions, Initialization, ModelConfig, ParameterSpec, Prior, Start, Upsampling,
-};
-pub use engine::{
-    Batch, Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, Step, TrainingImages,
-    Wait,
-};
-pub use layout::Network;
-pub use likelihood::{Likelihood, Spread};
-pub use network::{Convolve, Observer, Vae, convolve};
-pub use objective::{
-    DoublyReparameterized, Draws, FreeBits, FreeBitsPer, KlEstimate, MmdKernel, Objective,
-    ObjectiveKind, Sight, Terms, Weighting, objective,
-};
-pub use optimizer::{Clip, Optimizer, OptimizerConfig};
+pub use objective::{DoublyReparameterized, Draws, Sight, Terms, objective};
 pub use prior::Normals;
-pub use weights::{DataStart, NamedTensor, Weights, WeightsError};
-
-/// Least logarithm of a posterior's variance; the gradient is zero below.
-pub const LOG_VAR_MIN: f32 = -30.0;
-/// Largest logarithm of a posterior's variance; the gradient is zero above.
-pub const LOG_VAR_MAX: f32 = 20.0;
+pub use vae::{Convolve, Observer, Vae, convolve};

@@ -1,14 +1,11 @@
 //! What training minimises, over burn tensors. Formulas, reductions and sources: docs/models.md.
 
-mod settings;
 #[cfg(test)]
 mod tests;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-pub use settings::{
-    FreeBits, FreeBitsPer, KlEstimate, MmdKernel, Objective, ObjectiveKind, Weighting,
-};
+use vae_spec::{FreeBits, FreeBitsPer, KlEstimate, MmdKernel, Objective, ObjectiveKind, Weighting};
 
 use crate::Vae;
 use crate::prior::{Normals, log_sum_exp, repeat_rows, standard_log_densities};

@@ -5,7 +5,9 @@ mod tests;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::{LOG_VAR_MAX, LOG_VAR_MIN, Prior, Vae};
+use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN, Prior};
+
+use crate::Vae;
 
 /// Normals with diagonal covariances, a row each: means and logarithms of variances, `[count, latent]`.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 
 use burn::tensor::{DType, Tensor};
 use burn_ndarray::NdArray;
-use vae_model::{ModelConfig, Prior, Vae, Weights, convolve};
+use vae_model::{Vae, convolve};
+use vae_spec::{ModelConfig, Prior, Weights};
 
 #[test]
 fn a_model_of_doubles_is_one_on_a_device_that_was_first_used_for_singles() {

@@ -4,11 +4,9 @@
 //! or how many numbers were drawn before. `shaders/random.wgsl` computes the same function on the GPU, with bit-identical
 //! integers. This crate is not cryptographic and keeps no state.
 
-mod corruption;
 mod normal;
 mod philox;
 
-pub use corruption::Corruption;
 pub use normal::normals_of_block;
 pub use philox::philox4x32_10;
 
@@ -181,8 +179,9 @@ const fn is_bright(word: u32, byte: u8) -> bool {
     (word >> 8) * 255 < (byte as u32) << 24
 }
 
-/// The top 24 bits as a number in `[0, 1)`: 24 bits is what an `f32` holds exactly.
-fn uniform(word: u32) -> f32 {
+/// The top 24 bits of a random word as a number in `[0, 1)`: 24 bits is what an `f32` holds exactly.
+#[must_use]
+pub fn uniform(word: u32) -> f32 {
     (word >> 8) as f32 * 2f32.powi(-24)
 }
 

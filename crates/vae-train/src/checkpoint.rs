@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use vae_model::NamedTensor;
+use vae_spec::NamedTensor;
 
 use crate::TrainError;
 

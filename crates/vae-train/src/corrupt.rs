@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use vae_data::Shape;
-use vae_rng::Corruption;
+use vae_spec::Corruption;
 
 use crate::TrainError;
 use crate::schedule::written_as_text;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
-use vae_model::{
+use vae_spec::{
     Engine, EngineSetup, ModelConfig, Network, Objective, ObjectiveKind, OptimizerConfig, Prior,
 };
 
@@ -268,7 +268,7 @@ impl fmt::Display for Device {
 #[cfg(test)]
 mod tests {
     use vae_data::Dataset;
-    use vae_model::Weights;
+    use vae_spec::Weights;
 
     use super::*;
     use crate::{Recipe, RecipePatch};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use vae_data::DataError;
 use vae_kernels::gpu::GpuError;
-use vae_model::{EngineError, WeightsError};
+use vae_spec::{EngineError, WeightsError};
 
 use crate::Divergence;
 

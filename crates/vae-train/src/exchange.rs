@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use vae_data::Shape;
-use vae_model::{ModelConfig, NamedTensor, Weights};
+use vae_spec::{ModelConfig, NamedTensor, Weights};
 
 use crate::checkpoint::{self, Metadata};
 use crate::run_folder::{BEST_WEIGHTS, CONFIG, weights_file};

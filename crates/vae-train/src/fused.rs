@@ -9,13 +9,13 @@ use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
 use vae_kernels::program::{self, Buffer, Program, Rule, Update};
-use vae_kernels::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
-use vae_model::{
-    Batch, Clip, Engine, EngineError, EngineSetup, Losses, ModelConfig, NamedTensor, Objective,
-    Optimizer, OptimizerConfig, ParameterSpec, Posterior, Snapshot, Step, TrainingImages, Wait,
-    Weighting, Weights,
-};
+use vae_kernels::sample_kl::Noise;
 use vae_rng::{Generator, Stream};
+use vae_spec::{
+    Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
+    NamedTensor, Objective, Optimizer, OptimizerConfig, ParameterSpec, Posterior, Prior, Snapshot,
+    Step, TrainingImages, Wait, Weighting, Weights,
+};
 
 use plan::{DecodePlan, EncodePlan, Layers, LossPlan, NllPlan};
 
@@ -67,8 +67,8 @@ impl FusedEngine {
         let lacks = [
             (model.convolutions.is_some(), "convolutions"),
             (model.classes > 0, "labels"),
-            (model.prior != vae_model::Prior::Normal, "learned priors"),
-            (plan::likelihood(model).is_none(), "this likelihood"),
+            (model.prior != Prior::Normal, "learned priors"),
+            (!program::has_nll(model.likelihood), "this likelihood"),
             (
                 *objective != Objective::ELBO,
                 "objectives other than the ELBO of one draw",
@@ -200,10 +200,6 @@ impl FusedEngine {
             Optimizer::Adagrad => Rule::Adagrad { lr, eps },
             Optimizer::Sgd => Rule::Sgd { lr, momentum },
         };
-        let clip = clip.map(|clip| match clip {
-            Clip::Norm(norm) => program::Clip::Norm(norm),
-            Clip::Value(value) => program::Clip::Value(value),
-        });
         Update {
             rule,
             clip,
@@ -314,7 +310,7 @@ impl Engine for FusedEngine {
             None => &self.loss,
         };
         self.training = Arc::new(plan.training(&images));
-        let row_bytes = self.config.pixels() * plan::element(&images).size();
+        let row_bytes = self.config.pixels() * images.element.size();
         self.executor
             .set_images(images.bytes, row_bytes)
             .map_err(failed)

@@ -1,10 +1,10 @@
 //! A trained model at work: whole data sets through an engine, a batch at a time.
 
 use vae_data::{Images, Progress, Shape, Watch};
-use vae_model::{
+use vae_rng::{Generator, Stream};
+use vae_spec::{
     Batch, Engine, EngineError, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Posterior, Prior, Weights,
 };
-use vae_rng::{Generator, Stream};
 
 use crate::mixture::log_sum_exp;
 use crate::trainer::{EVALUATION_BATCH, batches};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vae_data::npy::{self, NpyArrayRef, NpyValues};
 use vae_data::{DataError, Images};
-use vae_model::Posterior;
+use vae_spec::Posterior;
 
 use crate::{Score, TrainError};
 

@@ -1,6 +1,6 @@
 //! Training and using a model: recipes, devices, the training loop, the run folder, pictures, and exchange with others.
 //!
-//! Emits events and never prints. Names no burn backend type: engines are trait objects (`vae_model::Engine`).
+//! Emits events and never prints. Names no burn backend type: engines are trait objects (`vae_spec::Engine`).
 
 mod checkpoint;
 mod collapse;

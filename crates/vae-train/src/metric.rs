@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use vae_model::{Losses, ObjectiveKind};
+use vae_spec::{Losses, ObjectiveKind};
 
 use crate::EpochReport;
 use crate::schedule::written_as_text;

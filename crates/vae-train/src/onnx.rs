@@ -9,7 +9,7 @@ mod proto;
 #[cfg(test)]
 mod tests;
 
-use vae_model::{LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Network, Weights};
+use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Network, Weights};
 
 use graph::Graph;
 

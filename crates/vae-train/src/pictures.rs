@@ -8,8 +8,8 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::imageops::{FilterType, resize};
 use image::{Delay, DynamicImage, Frame, ImageFormat, Rgb, RgbImage};
 use vae_data::{Images, Shape};
-use vae_model::EngineError;
 use vae_rng::{Generator, Stream};
+use vae_spec::EngineError;
 
 use crate::mixture::normal_quantile;
 use crate::{Inference, TrainError};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use vae_data::folder::Fit;
 use vae_data::table::Header;
 use vae_data::{Layout, Scale, Shape};
-use vae_model::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
+use vae_spec::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
 
 use crate::{
     BackendChoice, Corrupt, EngineChoice, KlSchedule, LrSchedule, Metric, Stopping, TrainError,

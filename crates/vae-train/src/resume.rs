@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use vae_data::Dataset;
-use vae_model::Weights;
+use vae_spec::Weights;
 
 use crate::manifest::FORMAT_VERSION;
 use crate::state::State;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use vae_data::Scaling;
-use vae_model::Weights;
+use vae_spec::Weights;
 
 use crate::checkpoint::{self, Metadata};
 use crate::manifest::FORMAT_VERSION;
@@ -249,7 +249,7 @@ fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, TrainErro
 #[cfg(test)]
 mod tests {
     use vae_data::Dataset;
-    use vae_model::Snapshot;
+    use vae_spec::Snapshot;
 
     use super::*;
     use crate::state::Position;
@@ -281,7 +281,7 @@ mod tests {
                 lr_scale: 0.5,
                 rollbacks: 1,
             },
-            losses: vec![vae_model::Losses::of_elbo(0.5, 1.25, 1.0); 3],
+            losses: vec![vae_spec::Losses::of_elbo(0.5, 1.25, 1.0); 3],
             snapshot: Snapshot {
                 weights: weights(1),
                 moments: vec![weights(2)],

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use vae_data::{Scaling, Watch};
-use vae_model::{Engine, Weights};
+use vae_spec::{Engine, Weights};
 
 use crate::checkpoint;
 use crate::manifest::FORMAT_VERSION;

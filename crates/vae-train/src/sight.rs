@@ -4,9 +4,10 @@ use vae_data::table::Header;
 use vae_data::{
     Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
 };
-use vae_kernels::{cpu, program};
-use vae_model::Likelihood;
-use vae_rng::{Corruption, Generator, Stream};
+use vae_kernels::cpu;
+use vae_rng::{Generator, Stream};
+use vae_spec::Corruption;
+use vae_spec::Likelihood;
 
 use crate::{Binarize, Corrupt, Recipe, RecipePatch, TrainError};
 
@@ -289,14 +290,16 @@ impl Sight {
             .iter()
             .map(|&place| images.rows[place as usize])
             .collect();
-        let element = match images.array.element {
-            Element::U8 => program::Element::U8,
-            Element::F32 => program::Element::F32,
-        };
         let draws = Generator::new(self.seed, Stream::Binarization);
         let draws = (self.binarize == Binarize::Dynamic).then_some((draws, step));
         let length = images.image_length();
-        let values = cpu::gather(&images.array.pixels, element, length, &rows, draws);
+        let values = cpu::gather(
+            &images.array.pixels,
+            images.array.element,
+            length,
+            &rows,
+            draws,
+        );
         let damaged = self.corruption(images)?.map(|corruption| {
             let mut damaged = values.clone();
             let generator = Generator::new(self.seed, Stream::Corruption);

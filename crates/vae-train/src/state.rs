@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use vae_model::{Losses, NamedTensor, Snapshot, Weights};
+use vae_spec::{Losses, NamedTensor, Snapshot, Weights};
 
 use crate::checkpoint::{self, Metadata};
 use crate::manifest::FORMAT_VERSION;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vae_data::{Dataset, Images, Prefetch};
-use vae_model::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, WeightsError};
 use vae_rng::{Generator, Stream};
+use vae_spec::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, WeightsError};
 
 use crate::manifest::FORMAT_VERSION;
 use crate::resume::Interrupted;

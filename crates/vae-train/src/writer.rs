@@ -75,7 +75,7 @@ impl Writer {
         self.jobs = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
-            Some(Err(_)) => Err(TrainError::Engine(vae_model::EngineError::Device(
+            Some(Err(_)) => Err(TrainError::Engine(vae_spec::EngineError::Device(
                 "the thread that writes files ended early".into(),
             ))),
             None => Ok(()),

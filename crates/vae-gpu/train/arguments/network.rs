@@ -1,7 +1,7 @@
 //! Flags of the network, its likelihood and its prior.
 
 use clap::Args;
-use vae_model::{Activation, Initialization, Upsampling};
+use vae_spec::{Activation, Initialization, Upsampling};
 use vae_train::{LikelihoodName, OutputBias, PriorText, RecipePatch, Sigma};
 
 use crate::arguments::{one_of, positive};

@@ -1,7 +1,7 @@
 //! Flags of what is minimised.
 
 use clap::Args;
-use vae_model::{KlEstimate, MmdKernel};
+use vae_spec::{KlEstimate, MmdKernel};
 use vae_train::{Capacity, FreeBitsText, KlSchedule, ObjectiveName, RecipePatch};
 
 use crate::arguments::{one_of, positive};

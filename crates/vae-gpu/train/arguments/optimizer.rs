@@ -1,7 +1,7 @@
 //! Flags of how weights are stepped, and when to stop.
 
 use clap::Args;
-use vae_model::Optimizer;
+use vae_spec::Optimizer;
 use vae_train::{LrSchedule, Metric, OnNan, RecipePatch, Stopping};
 
 use crate::arguments::{one_of, positive};

@@ -1,7 +1,8 @@
 //! The CPU twin of `shaders/step/corrupt.wgsl`: [`Corruption::apply`] on every row.
 
 use rayon::prelude::*;
-use vae_rng::{Corruption, Generator};
+use vae_rng::Generator;
+use vae_spec::Corruption;
 
 /// Damages `images`, `[rows, columns]`, which are the rows `first_row ..` of `step`.
 pub fn corrupt(

@@ -2,9 +2,10 @@
 //! the processor has. Sharing rows among the cores is the caller's.
 
 use pulp::Arch;
+use vae_spec::{Activation, Likelihood, Spread};
 
 use super::matmul::Matrix;
-use crate::program::{Activation, Likelihood, NLL_COLUMNS};
+use crate::program::NLL_COLUMNS;
 
 /// Elements whose formulas are evaluated before they are summed.
 const BLOCK: usize = 4 * NLL_COLUMNS;
@@ -69,17 +70,19 @@ fn normal(x: f32) -> (f32, f32) {
     (below, bell * 0.398_942_3) // 1 / sqrt(2 pi)
 }
 
-/// Adds `bias` to every row of `output`, then applies `activation`; its derivative goes into `slope` if there is one.
+/// Adds `bias` to every row of `output`, then applies `activation`, if there is one; its derivative goes into `slope` if there is one.
 pub(super) fn activate(
     output: &mut [f32],
     bias: &[f32],
-    activation: Activation,
+    activation: Option<Activation>,
     slope: Option<&mut [f32]>,
 ) {
     /// Slope of a leaky ReLU below zero.
     const LEAKY: f32 = 0.01;
+    let Some(activation) = activation else {
+        return map(output, bias, slope, |x| (x, 1.0));
+    };
     match activation {
-        Activation::Identity => map(output, bias, slope, |x| (x, 1.0)),
         Activation::Relu => map(output, bias, slope, |x| {
             // Not max, which hides what is no number.
             if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
@@ -163,9 +166,10 @@ pub(super) fn nll(
             for ((y, x), recon) in rows.zip(recon.chunks_exact_mut(parts)) {
                 match likelihood {
                     Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
-                    Likelihood::Gaussian { sigma } => {
+                    Likelihood::Gaussian(Spread::Fixed(sigma)) => {
                         gaussian_nll(y, bias, x, recon, scale, sigma);
                     }
+                    other => unreachable!("no pass for {other:?}"),
                 }
             }
         },

@@ -4,7 +4,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use vae_rng::Generator;
 
-use crate::program::Element;
+use vae_spec::Element;
 
 /// Rows of a task: fewer would cost more to hand out than to read.
 const TASK_ROWS: usize = 16;

@@ -4,7 +4,9 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::program::{Clip, Rule, Update};
+use vae_spec::Clip;
+
+use crate::program::{Rule, Update};
 
 /// Elements of a task: all its arrays together fit a core's second-level cache.
 const TASK: usize = 16_384;

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 use vae_rng::normals_of_block;
 
 use super::elementwise::exp;
-use crate::sample_kl::{LOG_VAR_MAX, LOG_VAR_MIN, Noise};
+use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
+
+use crate::sample_kl::Noise;
 
 /// Latents of a task: drawing their noise takes several times as long as handing them out.
 const TASK: usize = 256;

@@ -3,7 +3,7 @@
 
 use super::kernel::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
 use super::source;
-use crate::program::{Activation, Layer, Pass};
+use crate::program::{Layer, Pass};
 
 /// Bytes of weights that all rows together may read: 3 us of an H100's second-level cache, less than two launches.
 const WEIGHTS: usize = 1 << 24;
@@ -29,7 +29,7 @@ fn forward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
             layer: heads,
             input,
             output: posterior,
-            activation: Activation::Identity,
+            activation: None,
             slope: None,
         },
         &Pass::SampleKlForward {
@@ -170,7 +170,7 @@ mod tests {
                 layer: heads,
                 input: x,
                 output: posterior,
-                activation: Activation::Identity,
+                activation: None,
                 slope: None,
             },
             Pass::SampleKlForward { posterior, z, kl },
@@ -178,7 +178,7 @@ mod tests {
                 layer: decoder,
                 input: z,
                 output: y,
-                activation: Activation::Relu,
+                activation: Some(Activation::Relu),
                 slope,
             },
             Pass::DenseBackwardInput {

@@ -1,15 +1,14 @@
 //! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
+use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
+
 use super::bottleneck;
 use super::cost::Cores;
 use super::gradients::{self, Parts};
 use super::source::{self, Source};
 use super::tile::{Product, Stores, Tile};
-use crate::program::{
-    Activation, Buffer, Clip, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program, Rule, Update,
-};
+use crate::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
 use crate::sample_kl::lanes_per_row;
-use vae_rng::Corruption;
 
 /// WebGPU's limit in each dimension.
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
@@ -297,7 +296,8 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let (likelihood, sigma) = match likelihood {
                 Likelihood::Bernoulli => ("bernoulli", 1.0),
-                Likelihood::Gaussian { sigma } => ("gaussian", sigma),
+                Likelihood::Gaussian(Spread::Fixed(sigma)) => ("gaussian", sigma),
+                other => unreachable!("no pass for {other:?}"),
             };
             let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
             let bindings = vec![
@@ -418,9 +418,11 @@ fn linear(elements: usize) -> [usize; 2] {
 }
 
 /// Its name in `shaders/step/activation.wgsl`.
-pub(super) const fn function(activation: Activation) -> &'static str {
+pub(super) const fn function(activation: Option<Activation>) -> &'static str {
+    let Some(activation) = activation else {
+        return "identity";
+    };
     match activation {
-        Activation::Identity => "identity",
         Activation::Relu => "relu",
         Activation::Tanh => "hyperbolic_tangent",
         Activation::Sigmoid => "sigmoid",
@@ -471,7 +473,7 @@ mod tests {
                     blocks,
                 };
                 let columns = [inputs, layer.width(), layer.width(), inputs];
-                for activation in Activation::ALL {
+                for activation in [None].into_iter().chain(Activation::ALL.map(Some)) {
                     for slope in [None, Some(slope)] {
                         let forward = Pass::DenseForward {
                             layer,
@@ -483,7 +485,10 @@ mod tests {
                         add(&columns, forward);
                     }
                 }
-                for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian { sigma: 1.0 }] {
+                for likelihood in [
+                    Likelihood::Bernoulli,
+                    Likelihood::Gaussian(Spread::Fixed(1.0)),
+                ] {
                     let nll = Pass::DenseNll {
                         layer,
                         input: x,

@@ -1,9 +1,10 @@
 //! What differs from step to step, as the shaders see it.
 
 use bytemuck::{Pod, Zeroable};
+use vae_spec::Clip;
 
 use crate::executor::Run;
-use crate::program::{Clip, Rule, Update};
+use crate::program::{Rule, Update};
 
 /// Mirrors `Step` in `shaders/step/step.wgsl`.
 #[repr(C)]

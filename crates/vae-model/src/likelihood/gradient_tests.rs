@@ -3,7 +3,7 @@
 use super::tests::{
     Double, NAMES, SINGLE, Single, evaluate, golden, host_terms, magnitudes, named, single,
 };
-use super::{Likelihood, Spread};
+use vae_spec::{Likelihood, Spread};
 
 /// Of the differences, in units of the distribution's scale. What it leaves of the Taylor series is its square over 6
 /// times the third derivative, which is at most 8 times the first's terms (of a square by the log of its root).

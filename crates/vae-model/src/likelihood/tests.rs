@@ -4,7 +4,9 @@ use burn::tensor::{Element, Tensor, TensorData, backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 
-use super::{Likelihood, Spread, log_spread, nll};
+use vae_spec::{Likelihood, Spread};
+
+use super::{log_spread, nll};
 
 pub(super) type Single = Autodiff<NdArray<f32>>;
 pub(super) type Double = Autodiff<NdArray<f64>>;

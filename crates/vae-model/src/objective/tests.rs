@@ -12,8 +12,10 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 use vae_rng::{Generator, Stream};
 
-use super::{Draws, Objective, Sight, Terms, Weighting, objective};
-use crate::{Activation, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Vae, convolve};
+use super::{Draws, Sight, Terms, objective};
+use crate::{Vae, convolve};
+use vae_spec::{Activation, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig};
+use vae_spec::{Objective, Weighting};
 
 pub(super) type Plain = NdArray<f64>;
 pub(super) type Double = Autodiff<Plain>;

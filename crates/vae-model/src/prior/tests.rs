@@ -5,7 +5,8 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 
 use super::{log_sum_exp, repeat_rows};
-use crate::{Likelihood, ModelConfig, Prior, Spread, Vae, Weights, convolve};
+use crate::{Vae, convolve};
+use vae_spec::{Likelihood, ModelConfig, Prior, Spread, Weights};
 
 type Double = Autodiff<NdArray<f64>>;
 

@@ -1,10 +1,8 @@
 //! Plans the step programs of a dense model from its configuration.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{
-    Activation, Buffer, Element, Layer, Likelihood, NLL_COLUMNS, Pass, Program,
-};
-use vae_model::{Batch, ModelConfig, Spread, TrainingImages};
+use vae_kernels::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program};
+use vae_spec::{Activation, Batch, Likelihood, ModelConfig, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of the network.
 #[derive(Clone, Debug)]
@@ -64,28 +62,9 @@ impl Layers {
             posterior,
             decoder,
             output,
-            activation: match config.activation {
-                vae_model::Activation::Relu => Activation::Relu,
-                vae_model::Activation::Tanh => Activation::Tanh,
-                vae_model::Activation::Sigmoid => Activation::Sigmoid,
-                vae_model::Activation::Gelu => Activation::Gelu,
-                vae_model::Activation::LeakyRelu => Activation::LeakyRelu,
-                vae_model::Activation::Softplus => Activation::Softplus,
-            },
-            // `FusedEngine::lacks` keeps the others away.
-            likelihood: likelihood(config).unwrap_or(Likelihood::Bernoulli),
+            activation: config.activation,
+            likelihood: config.likelihood,
         }
-    }
-}
-
-/// The likelihood of `config`, if there are passes for it.
-pub(super) const fn likelihood(config: &ModelConfig) -> Option<Likelihood> {
-    match config.likelihood {
-        vae_model::Likelihood::Bernoulli => Some(Likelihood::Bernoulli),
-        vae_model::Likelihood::Gaussian(Spread::Fixed(sigma)) => {
-            Some(Likelihood::Gaussian { sigma })
-        }
-        _ => None,
     }
 }
 
@@ -127,15 +106,6 @@ pub(super) struct NllPlan {
     pub(super) recon: Buffer,
 }
 
-/// What the training images are made of.
-pub(super) const fn element(images: &TrainingImages) -> Element {
-    if images.is_float {
-        Element::F32
-    } else {
-        Element::U8
-    }
-}
-
 pub(super) fn encode(layers: &Layers) -> EncodePlan {
     let mut program = Program::default();
     let images = program.buffer(inputs(&layers.encoder, layers.posterior));
@@ -157,7 +127,7 @@ pub(super) fn decode(layers: &Layers) -> DecodePlan {
         layer: layers.output,
         input: decoded.features(),
         output,
-        activation: Activation::Identity,
+        activation: None,
         slope: None,
     });
     DecodePlan { program, z, output }
@@ -277,7 +247,7 @@ impl LossPlan {
         let images = self.images;
         let gather = Pass::Gather {
             images,
-            element: element(from),
+            element: from.element,
             binarize: from.binarize,
         };
         let corrupt = from.corruption.map(|corruption| Pass::Corrupt {
@@ -338,7 +308,7 @@ fn hidden(
             layer,
             input: hidden.features(),
             output,
-            activation: *activation,
+            activation: Some(*activation),
             slope,
         });
         hidden.values.push(output);
@@ -353,7 +323,7 @@ fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer
         layer: layers.posterior,
         input: encoded.features(),
         output,
-        activation: Activation::Identity,
+        activation: None,
         slope: None,
     });
     output

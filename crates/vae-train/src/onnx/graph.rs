@@ -1,8 +1,8 @@
 //! A graph that grows node by node, and the file that it ends as.
 
 use prost::Message;
-use vae_model::layout::Parameter;
-use vae_model::{ModelConfig, Weights};
+use vae_spec::network::Parameter;
+use vae_spec::{ModelConfig, Weights};
 
 use super::proto::{
     AttributeProto, Dimension, FLOAT, GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto,

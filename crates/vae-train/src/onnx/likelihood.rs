@@ -1,6 +1,6 @@
 //! What the decoder's output says of an image, as nodes: the mean of its likelihood.
 
-use vae_model::Likelihood;
+use vae_spec::Likelihood;
 
 use super::graph::Graph;
 

@@ -3,8 +3,8 @@
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use vae_model::Activation;
-use vae_model::layout::{Convolution, Dense, Op, Parameter, Size};
+use vae_spec::Activation;
+use vae_spec::network::{Convolution, Dense, Op, Parameter, Size};
 
 use super::LABEL;
 use super::graph::Graph;

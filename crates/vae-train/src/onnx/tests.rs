@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use prost::Message;
-use vae_model::{Activation, Convolutions, Likelihood, ModelConfig, Spread, Upsampling, Weights};
+use vae_spec::{Activation, Convolutions, Likelihood, ModelConfig, Spread, Upsampling, Weights};
 
 use super::proto::{AttributeProto, FLOAT, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::{decoder, encoder};

@@ -1,6 +1,6 @@
 //! What engines take, made of a recipe.
 
-use vae_model::{
+use vae_spec::{
     Clip, Convolutions, EngineSetup, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind,
     Optimizer, OptimizerConfig, Spread, Weighting, Weights,
 };

@@ -1,7 +1,7 @@
 //! What settings may be, alone and together.
 
 use vae_data::Scale;
-use vae_model::{KlEstimate, Upsampling};
+use vae_spec::{KlEstimate, Upsampling};
 
 use super::resolve::{ensure, written, wrong};
 use super::{
@@ -224,7 +224,7 @@ impl Recipe {
                 )
             })?;
             let FreeBitsText(parts) = free_bits;
-            if let vae_model::FreeBitsPer::Group(size) = parts.per {
+            if let vae_spec::FreeBitsPer::Group(size) = parts.per {
                 ensure(self.latent.is_multiple_of(size), || {
                     wrong(
                         "free_bits",

@@ -1,7 +1,7 @@
 //! Settings that are one of several names.
 
 use serde::{Deserialize, Serialize};
-use vae_model::{Likelihood, Spread};
+use vae_spec::{Likelihood, Spread};
 
 /// A likelihood by name; its settings stand beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

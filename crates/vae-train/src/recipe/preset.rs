@@ -1,7 +1,7 @@
 //! Published recipes.
 
 use serde::Deserialize;
-use vae_model::{Activation, Initialization, Optimizer};
+use vae_spec::{Activation, Initialization, Optimizer};
 
 use super::{Binarize, ObjectiveName, OutputBias, RecipePatch};
 use crate::LrSchedule;

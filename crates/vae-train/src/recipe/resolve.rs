@@ -1,7 +1,7 @@
 //! Completes a patch with the defaults and checks it against the data.
 
 use vae_data::{Dataset, Scale};
-use vae_model::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
+use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
 use super::{Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
 use crate::TrainError;

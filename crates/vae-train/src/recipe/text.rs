@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use vae_model::{FreeBits, FreeBitsPer, Prior};
+use vae_spec::{FreeBits, FreeBitsPer, Prior};
 
 use crate::Span;
 use crate::schedule::written_as_text;

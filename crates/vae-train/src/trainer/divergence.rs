@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vae_model::{Batch, Losses, NamedTensor, Wait};
+use vae_spec::{Batch, Losses, NamedTensor, Wait};
 
 use super::{Training, prepare};
 use crate::{OnNan, TrainError};

@@ -1,7 +1,7 @@
 //! The end of an epoch: what it is judged by.
 
-use vae_model::{Batch, Losses, Snapshot};
 use vae_rng::{Generator, Stream};
+use vae_spec::{Batch, Losses, Snapshot};
 
 use super::{EpochReport, Training, batches, evaluation_batch};
 use crate::TrainError;

@@ -1,7 +1,7 @@
 //! What a run tells of itself.
 
 use serde::{Deserialize, Serialize};
-use vae_model::Losses;
+use vae_spec::Losses;
 
 use crate::collapse::LatentUse;
 

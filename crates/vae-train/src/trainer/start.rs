@@ -1,8 +1,8 @@
 //! What a run starts from: weights, an engine, batches that fit.
 
-use vae_data::{Element, Images};
-use vae_model::{DataStart, Engine, ObjectiveKind, Snapshot, Spread, TrainingImages, Weights};
+use vae_data::Images;
 use vae_rng::{Generator, Stream};
+use vae_spec::{DataStart, Engine, ObjectiveKind, Snapshot, Spread, TrainingImages, Weights};
 
 use super::EVALUATION_BATCH;
 use crate::device::Route;
@@ -68,7 +68,7 @@ pub(super) fn prepare(
     Snapshot { weights, moments }: &Snapshot,
 ) -> Result<Box<dyn Engine>, TrainError> {
     let model = recipe.model();
-    let setup = vae_model::EngineSetup {
+    let setup = vae_spec::EngineSetup {
         moments,
         ..recipe.setup(&model, weights)
     };
@@ -89,7 +89,7 @@ pub(super) fn prepare(
     }
     engine.train_on(TrainingImages {
         bytes: train.array.pixels.clone(),
-        is_float: train.array.element == Element::F32,
+        element: train.array.element,
         labels,
         count: train.count(),
         binarize: recipe.binarize == Binarize::Dynamic,

@@ -2,7 +2,7 @@
 
 use super::gradients::{check, with};
 use super::{Case, tiny};
-use crate::{FreeBits, FreeBitsPer, KlEstimate, Objective, ObjectiveKind};
+use vae_spec::{FreeBits, FreeBitsPer, KlEstimate, Objective, ObjectiveKind};
 
 #[test]
 fn a_capacity_pulls_from_both_sides() {

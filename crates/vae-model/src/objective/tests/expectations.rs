@@ -1,7 +1,7 @@
 //! What objectives are in expectation: means over many draws, within their standard errors.
 
 use super::{Case, Double, Known, Plain, normals, read, tensor, tiny};
-use crate::{
+use vae_spec::{
     KlEstimate, Likelihood, ModelConfig, Objective, ObjectiveKind, Prior, Spread, Weighting,
 };
 

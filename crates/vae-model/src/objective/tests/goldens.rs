@@ -2,9 +2,10 @@
 //! against wrong ones.
 
 use super::{Case, Known, Plain, read};
-use crate::{
-    Draws, FreeBits, FreeBitsPer, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind,
-    Prior, Weighting,
+use crate::Draws;
+use vae_spec::{
+    FreeBits, FreeBitsPer, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind, Prior,
+    Weighting,
 };
 
 const GOLDEN: &str = include_str!("../../../../../assets/goldens/objectives.txt");

@@ -1,7 +1,7 @@
 //! Gradients of every objective with every prior and likelihood against differences of its loss.
 
 use super::{Case, tiny};
-use crate::{
+use vae_spec::{
     Activation, Convolutions, KlEstimate, Likelihood, MmdKernel, ModelConfig, Objective,
     ObjectiveKind, Prior, Spread, Upsampling,
 };

@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 
 use super::super::{at_least, decomposition};
 use super::{Case, Double, Plain, distance, gradients_of, read, tensor, tiny};
-use crate::{
-    FreeBits, FreeBitsPer, KlEstimate, MmdKernel, ModelConfig, Normals, Objective, ObjectiveKind,
-    Prior, Weighting,
+use crate::Normals;
+use vae_spec::{
+    FreeBits, FreeBitsPer, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind, Prior,
+    Weighting,
 };
 
 /// Some hundred roundings of an f64, relative to 1 and to the numbers.

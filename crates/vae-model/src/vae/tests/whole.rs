@@ -1,8 +1,8 @@
 //! Whole networks, from images to images, and what labels do to them.
 
 use super::{Matrix, close, convolutional, matrix, numbers, read, vae};
-use crate::layout::Op;
-use crate::{Convolutions, Likelihood, ModelConfig, Upsampling};
+use vae_spec::network::Op;
+use vae_spec::{Convolutions, Likelihood, ModelConfig, Upsampling};
 
 #[test]
 fn a_forward_pass_gives_back_an_image_of_the_same_size() {

@@ -1,6 +1,6 @@
 //! Damage done to images for a denoising model to undo. The twin of `shaders/step/corrupt.wgsl`.
 
-use crate::{Generator, normals_of_block, uniform};
+use vae_rng::{Generator, normals_of_block, uniform};
 
 /// How an image is damaged. Its numbers are those of its row in a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +79,7 @@ const fn scaled(word: u32, bound: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Stream;
+    use vae_rng::Stream;
 
     fn corrupted(corruption: Corruption, row: u32, brightness: f32) -> Vec<f32> {
         let mut image = vec![brightness; 3 * 20 * 30];

@@ -2,9 +2,9 @@
 
 use burn_ndarray::NdArray;
 
-use crate::{
-    Convolutions, DataStart, Likelihood, ModelConfig, Prior, Spread, Upsampling, Vae, Weights,
-    convolve,
+use crate::{Vae, convolve};
+use vae_spec::{
+    Convolutions, DataStart, Likelihood, ModelConfig, Prior, Spread, Upsampling, Weights,
 };
 
 /// Some roundings of an f32, through an exponential.

@@ -1,6 +1,8 @@
 //! The network: `Vae<B>`, written once, generic over burn backends.
 
 #[cfg(test)]
+mod start_tests;
+#[cfg(test)]
 mod tests;
 
 use burn::tensor::activation::{leaky_relu, log_sigmoid, relu, sigmoid, tanh};
@@ -9,8 +11,10 @@ use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Element, Tensor, TensorData};
 
-use crate::layout::{Convolution, Dense, Network, Op, Parameter, Size};
-use crate::{Activation, ModelConfig, Weights, likelihood};
+use vae_spec::network::{Convolution, Dense, Network, Op, Parameter, Size};
+use vae_spec::{Activation, ModelConfig, Weights};
+
+use crate::likelihood;
 
 /// Of a leaky ReLU below zero.
 const LEAKY_SLOPE: f64 = 0.01;

@@ -34,6 +34,18 @@ pub enum Activation {
     Softplus,
 }
 
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Relu,
+        Self::Tanh,
+        Self::Sigmoid,
+        Self::Gelu,
+        Self::LeakyRelu,
+        Self::Softplus,
+    ];
+}
+
 /// How the decoder of a convolutional network grows its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

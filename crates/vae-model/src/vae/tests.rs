@@ -6,8 +6,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn_ndarray::NdArray;
 
 use super::{Vae, activate, convolve};
-use crate::layout::{Convolution, Op};
-use crate::{Activation, Convolutions, ModelConfig, Upsampling, Weights};
+use vae_spec::network::{Convolution, Op};
+use vae_spec::{Activation, Convolutions, ModelConfig, Upsampling, Weights};
 
 type Matrix = Tensor<NdArray<f64>, 2>;
 

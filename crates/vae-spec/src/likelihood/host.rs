@@ -15,7 +15,8 @@ impl Likelihood {
     /// The largest logit of the continuous Bernoulli that it gives: at a mean of 0.0125 or 0.9875.
     const LARGEST_LOGIT: f64 = 80.0;
 
-    /// A learned spread, from the parameter that is trained: see [`super::log_spread`].
+    /// A learned spread, from the parameter that is trained: about `exp` of it, but its log is always more than
+    /// [`Self::MIN_LOG_SPREAD`].
     #[must_use]
     pub fn spread_of(parameter: f64) -> f64 {
         let above = parameter.min(Self::MAX_LOG_SPREAD) - Self::MIN_LOG_SPREAD;

@@ -1,12 +1,8 @@
 //! Weights as plain named tensors: what an engine is built from, what it gives back, and what a file holds.
 
-#[cfg(test)]
-mod start_tests;
-
 use vae_rng::{Generator, Stream};
 
-use crate::layout::Network;
-use crate::{Initialization, Likelihood, ModelConfig, ParameterSpec, Spread, Start};
+use crate::{Initialization, Likelihood, ModelConfig, Network, ParameterSpec, Spread, Start};
 
 /// A named array of numbers.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,11 +4,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use vae_rng::Corruption;
-
 use crate::{
-    ModelConfig, NamedTensor, Objective, ObjectiveKind, OptimizerConfig, Weighting, Weights,
-    WeightsError,
+    Corruption, Element, ModelConfig, NamedTensor, Objective, ObjectiveKind, OptimizerConfig,
+    Weighting, Weights, WeightsError,
 };
 
 /// A loss and what it is made of, each the mean over a batch, in nats per image.
@@ -179,13 +177,34 @@ impl<'a> EngineSetup<'a> {
     }
 }
 
+/// One number of an image, as it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Element {
+    /// A byte; 255 stands for 1.
+    #[default]
+    U8,
+    /// A single-precision number, little-endian.
+    F32,
+}
+
+impl Element {
+    /// Bytes that it takes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F32 => 4,
+        }
+    }
+}
+
 /// The images that an engine trains on, shared with whoever read them.
 #[derive(Clone, Debug, Default)]
 pub struct TrainingImages {
-    /// `[count, pixels]`: a byte each, 255 for 1, or a little-endian `f32`.
+    /// `[count, pixels]`
     pub bytes: Bytes,
-    /// Whether they are `f32`.
-    pub is_float: bool,
+    /// What `bytes` are made of.
+    pub element: Element,
     /// The class of each, if the model sees labels.
     pub labels: Vec<u32>,
     /// How many of them are trained on.

@@ -1,0 +1,93 @@
+//! How likely an image is under the decoder's output: the distributions by name. Their formulas are in `host` (f64, one number at a time),
+//! `sampling`, and over tensors in the crate `vae-model`.
+
+mod host;
+mod sampling;
+
+/// How wide a likelihood is around its mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Spread {
+    /// This number for all, more than 0.
+    Fixed(f32),
+    /// One number for all, learned.
+    Learned,
+    /// One for each dimension, learned.
+    PerDimension,
+}
+
+/// The distribution of each pixel `x`, given the decoder's output for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likelihood {
+    /// A coin: the output is its logit; `x` may be anything in `[0, 1]`.
+    Bernoulli,
+    /// The density `l exp(l x) / (exp(l) - 1)` on `[0, 1]`: the output is the logit `l` (Loaiza-Ganem and Cunningham
+    /// 2019).
+    ContinuousBernoulli,
+    /// A normal: the output is its mean, the spread its standard deviation.
+    Gaussian(Spread),
+    /// A Laplace distribution: the output is its mean, the spread its scale `b`.
+    Laplace(Spread),
+    /// A logistic distribution in 256 bins around `x` in `{0, 1, .., 255} / 255`, the first and the last with its
+    /// tails: the output is the logistic's mean, the spread its scale (Kingma et al. 2016; Salimans et al. 2017, there
+    /// on `[-1, 1]`).
+    DiscretizedLogistic(Spread),
+    /// Counts: the output is the log of their mean.
+    Poisson,
+    /// Counts of mean `m` and variance `m + m^2 / theta`: the output is `ln m`, the spread theta, called the inverse
+    /// dispersion (scVI, Lopez et al. 2018).
+    NegativeBinomial(Spread),
+}
+
+impl Likelihood {
+    /// The largest log of a count's mean. A larger output counts as this one and has no gradient, so that `exp` stays
+    /// finite.
+    pub const MAX_LOG_MEAN: f64 = 20.0;
+    /// The least log of a learned spread; as in sigma-VAE (Rybkin et al. 2021), for a pixel that never changes would have
+    /// it shrink without end.
+    pub const MIN_LOG_SPREAD: f64 = -6.0;
+    /// The largest, above which it has no gradient.
+    pub const MAX_LOG_SPREAD: f64 = 20.0;
+    /// A pixel of the discretized logistic is one of `0, 1, .., 255` over this.
+    pub const LEVELS: f64 = 255.0;
+    /// Half the width of a bin of the discretized logistic.
+    pub const HALF_BIN: f64 = 0.5 / Self::LEVELS;
+
+    /// The spread, of those that have one.
+    #[must_use]
+    pub const fn spread(self) -> Option<Spread> {
+        match self {
+            Self::Gaussian(spread)
+            | Self::Laplace(spread)
+            | Self::DiscretizedLogistic(spread)
+            | Self::NegativeBinomial(spread) => Some(spread),
+            Self::Bernoulli | Self::ContinuousBernoulli | Self::Poisson => None,
+        }
+    }
+
+    /// Whether `x` must be a count: 0, 1, 2, ..
+    #[must_use]
+    pub const fn is_count(self) -> bool {
+        matches!(self, Self::Poisson | Self::NegativeBinomial(_))
+    }
+
+    /// The least and the largest that `x` may be.
+    #[must_use]
+    pub const fn range(self) -> [f32; 2] {
+        if self.is_unit() {
+            [0.0, 1.0]
+        } else if self.is_count() {
+            [0.0, f32::MAX]
+        } else {
+            [f32::MIN, f32::MAX]
+        }
+    }
+
+    /// Whether `x` must lie in `[0, 1]`.
+    #[must_use]
+    pub const fn is_unit(self) -> bool {
+        matches!(
+            self,
+            Self::Bernoulli | Self::ContinuousBernoulli | Self::DiscretizedLogistic(_)
+        )
+    }
+}
