@@ -8,9 +8,9 @@ mod workload;
 use std::time::Instant;
 
 use vae_data::Dataset;
+use vae_fused::FusedEngine;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_spec::{Engine, EngineError, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights};
-use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};
 

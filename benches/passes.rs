@@ -6,12 +6,12 @@ mod workload;
 
 use std::time::Instant;
 
+use vae_fused::FusedEngine;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_rng::{Generator, Stream};
 use vae_spec::{
     Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weighting, Weights,
 };
-use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};
 

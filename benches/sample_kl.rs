@@ -9,10 +9,10 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vae_burn::sample_kl::{SampleKl, reference, sample_kl};
 use vae_burn::{Cpu, Shaders};
 use vae_kernels::gpu::{self, GraphicsApi};
-use vae_kernels::sample_kl::{Noise, SampleKl, reference, sample_kl};
-use vae_rng::{Generator, Stream};
+use vae_rng::{Generator, Noise, Stream};
 
 const SIZES: [[usize; 2]; 4] = [[100, 2], [128, 20], [1024, 64], [8192, 256]];
 
@@ -95,7 +95,7 @@ fn all(c: &mut Criterion) {
     backend::<Autodiff<Cpu>>(c, "ndarray", &NdArrayDevice::Cpu);
     match gpu::Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
-            backend::<Autodiff<Shaders>>(c, "wgpu", &gpu.burn_device());
+            backend::<Autodiff<Shaders>>(c, "wgpu", &vae_burn::device(&gpu));
         }
         _ => println!("skipped: sample_kl/wgpu: no hardware adapter"),
     }

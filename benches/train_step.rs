@@ -7,9 +7,9 @@
 mod workload;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vae_fused::FusedEngine;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_spec::{Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weights};
-use vae_train::FusedEngine;
 
 use workload::{digits, network, training_images};
 

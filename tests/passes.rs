@@ -5,8 +5,7 @@ use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
 use vae_kernels::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program};
-use vae_kernels::sample_kl::Noise;
-use vae_rng::{Generator, Stream};
+use vae_rng::{Generator, Noise, Stream};
 use vae_spec::{Activation, Likelihood, Spread};
 
 use crate::common::{distance, gpu, gpu_with_one_core};

@@ -3,10 +3,9 @@
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
+use vae_burn::sample_kl::{SampleKl, reference, sample_kl};
 use vae_burn::{Cpu, Shaders};
-use vae_kernels::gpu::Gpu;
-use vae_kernels::sample_kl::{Noise, SampleKl, reference, sample_kl};
-use vae_rng::{Generator, Stream};
+use vae_rng::{Generator, Noise, Stream};
 
 use crate::common::{distance, gpu};
 
@@ -163,7 +162,7 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 
 #[test]
 fn the_forward_shader_is_the_reference() {
-    let Some(device) = gpu().map(Gpu::burn_device) else {
+    let Some(device) = gpu().map(vae_burn::device) else {
         return;
     };
     for case in Case::all() {
@@ -177,7 +176,7 @@ fn the_forward_shader_is_the_reference() {
 
 #[test]
 fn the_backward_shader_is_the_reference() {
-    let Some(device) = gpu().map(Gpu::burn_device) else {
+    let Some(device) = gpu().map(vae_burn::device) else {
         return;
     };
     for case in Case::all() {
@@ -274,7 +273,7 @@ fn wrong_backward_formulas_are_told_apart() {
 /// One row more than 65,535 workgroups of 256 rows: the grid is folded, and the last row is the last workgroup's only one.
 #[test]
 fn a_batch_beyond_the_limit_of_workgroups_is_whole() {
-    let Some(device) = gpu().map(Gpu::burn_device) else {
+    let Some(device) = gpu().map(vae_burn::device) else {
         return;
     };
     const ROWS: usize = 65_535 * 256 + 1;

@@ -4,10 +4,10 @@ pub(crate) mod plain_loss;
 
 use std::sync::OnceLock;
 
+use vae_fused::FusedEngine;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_rng::{Generator, Stream};
 use vae_spec::{Engine, EngineSetup};
-use vae_train::FusedEngine;
 
 /// An open GPU, software or hardware, once for the whole process, or `None` with a visible skip; `VAE_GPU_TESTS=require`
 /// makes the skip a failure.

@@ -2,12 +2,10 @@
 
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
-use vae_kernels::convolution::{Convolve, conv_transpose2d, conv2d};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
-use vae_kernels::sample_kl::{Noise, SampleKl, sample_kl};
 use vae_model::{DoublyReparameterized, Draws, Sight, Terms, Vae, objective};
-use vae_rng::{Generator, Stream};
+use vae_rng::{Generator, Noise, Stream};
 use vae_spec::network::Convolution;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
@@ -15,7 +13,9 @@ use vae_spec::{
     Weighting, Weights,
 };
 
+use crate::convolution::{Convolve, conv_transpose2d, conv2d};
 use crate::optimizer::Stepper;
+use crate::sample_kl::{SampleKl, normals, sample_kl};
 
 /// Steps whose losses are read back together when nobody waits for them.
 const READ_AT_ONCE: usize = 16;
@@ -55,7 +55,7 @@ impl<B: SampleKl> Draws<B> for Drawn {
 
     fn prior(&self, z: &Tensor<B, 2>) -> Tensor<B, 2> {
         let [rows, latent] = z.dims();
-        self.prior.eps(rows, latent, &z.device())
+        normals(self.prior, [rows, latent], &z.device())
     }
 }
 

@@ -4,12 +4,16 @@
 //! changes, so it is a crate of its own and gives out only [`Engine`] trait objects: everything above it rebuilds in
 //! seconds.
 
+mod convolution;
 mod engine;
 mod optimizer;
+pub mod sample_kl;
+
+use std::sync::{Mutex, PoisonError};
 
 use burn_autodiff::Autodiff;
 use burn_ndarray::{NdArray, NdArrayDevice};
-use burn_wgpu::Wgpu;
+use burn_wgpu::{RuntimeOptions, Wgpu, WgpuDevice, WgpuSetup};
 use vae_kernels::gpu::{Failure, Gpu};
 use vae_spec::{Engine, EngineSetup};
 
@@ -35,7 +39,29 @@ pub fn ndarray(setup: &EngineSetup<'_>) -> Box<dyn Engine> {
 pub fn wgpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Box<dyn Engine> {
     Box::new(BurnEngine::<Autodiff<Shaders>>::new(
         setup,
-        gpu.burn_device(),
+        device(gpu),
         gpu.failure(),
     ))
+}
+
+/// `gpu` as burn knows it, with a memory pool of its own: the same whenever it is asked for.
+#[must_use]
+pub fn device(gpu: &Gpu) -> WgpuDevice {
+    static KNOWN: Mutex<Vec<(wgpu::Device, WgpuDevice)>> = Mutex::new(Vec::new());
+    let (device, queue) = gpu.device_and_queue();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, same)) = known.iter().find(|(known, _)| known == device) {
+        return same.clone();
+    }
+    let (instance, adapter) = gpu.instance_and_adapter();
+    let setup = WgpuSetup {
+        instance: instance.clone(),
+        adapter: adapter.clone(),
+        device: device.clone(),
+        queue: queue.clone(),
+        backend: adapter.get_info().backend,
+    };
+    let new = burn_wgpu::init_device(setup, RuntimeOptions::default());
+    known.push((device.clone(), new.clone()));
+    new
 }

@@ -2,10 +2,11 @@
 //! join: a task takes its rows through the product and all that follows while they are in its core's cache. Results do not
 //! depend on the number of threads.
 
+pub mod convolution;
 mod corrupt;
 mod elementwise;
 mod gather;
-pub(crate) mod matmul;
+mod matmul;
 mod optimizer;
 mod pass;
 mod sample_kl;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vae_rng::Generator;
+use vae_rng::{Generator, Noise};
 
 use crate::program::{Buffer, Program, Update};
-use crate::sample_kl::Noise;
 
 /// Everything that a run of a program takes beside its matrices.
 #[derive(Clone, Copy, Debug)]

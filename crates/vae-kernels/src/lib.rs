@@ -1,13 +1,9 @@
-//! Compute shaders and what launches them: opening a GPU, and `sample_kl`, the fused reparameterised sample and KL
-//! divergence, as an operation over burn's backends. [`convolution`] is another, for the CPU.
+//! Step programs with what runs them: compute shaders on a GPU, their twins on the CPU.
 //!
-//! The fused engine's step program is here too: [`program`] is the list of passes as plain data, [`executor`] what runs one:
-//! [`cpu`] or [`gpu`].
-//!
-//! The op's shaders are `shaders/sample_kl_*.wgsl`, those of the passes `shaders/step/<stem>.wgsl`; the plain reference or the
-//! twin that each must equal is here. Nothing here knows a network or a file.
+//! [`program`] is the list of passes as plain data, [`executor`] what an executor does, [`cpu`] and [`gpu`] are the two; the
+//! passes' shaders are `shaders/step/<stem>.wgsl`. [`sample_kl`] is the text of the fused reparameterised sample as an operation
+//! for other engines. Nothing here knows a network or a file.
 
-pub mod convolution;
 pub mod cpu;
 pub mod executor;
 pub mod gpu;

@@ -1,4 +1,5 @@
-//! `sample_kl`: one draw from a diagonal Gaussian posterior and its KL divergence from the standard normal, as one op.
+//! The shaders of `sample_kl` as an operation of its own, for an engine whose tensors are not matrices of a program: one draw
+//! from a diagonal Gaussian posterior with its KL divergence from the standard normal.
 //!
 //! ```text
 //! v  = clamp(log_var, -30, 20)
@@ -6,147 +7,95 @@
 //! kl = 0.5 * sum_j (mu_j^2 + exp(v_j) - v_j - 1)      [batch], nats
 //! ```
 //!
-//! [`SampleKl`] is the op as a trait over burn's backends. Its default bodies are the plain-tensor reference; wgpu
-//! overrides them with `shaders/sample_kl_*.wgsl`, which draw `eps` themselves; `Autodiff` joins forward and backward.
-//! An autodiff op has one output, so `z` and `kl` travel packed as `[batch, latent + 1]`.
+//! The formulas are one text for these and for the passes of `shaders/step`, `shaders/sample_kl.wgsl`. What they are put around differs: an
+//! operation gets `mu` and `log_var` apart and gives `z | kl` packed, `[batch, latent + 1]`, since an autodiff op has one output; a
+//! pass reads the packed output of the layer before it and writes matrices of the program.
 
-mod autodiff;
-mod wgpu;
+use bytemuck::{Pod, Zeroable};
+use vae_rng::Noise;
 
-pub(crate) use wgpu::lanes_per_row;
+/// Threads of a workgroup.
+pub const WORKGROUP: u32 = 256;
 
-use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorData, TensorPrimitive};
-use burn_ndarray::{
-    FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
-};
-use vae_rng::Generator;
+/// Bindings: `mu`, `log_var`, `z | kl`, [`Sizes`]. `{{lanes}}` is to become [`lanes_per_row`].
+pub const FORWARD: &str = concat!(
+    include_str!("../../../shaders/random.wgsl"),
+    include_str!("../../../shaders/sample_kl.wgsl"),
+    include_str!("../../../shaders/op/sample_kl_forward.wgsl")
+);
 
-/// Where `eps` comes from: row `i` of the batch gets row `first_row + i` of `generator` at `step`.
-#[derive(Clone, Copy, Debug)]
-pub struct Noise {
-    /// The stream.
-    pub generator: Generator,
-    /// The training step, or another count that makes the draw new.
-    pub step: u64,
-    /// The row of the batch's first image.
-    pub first_row: u32,
+/// Bindings: `mu`, `log_var`, `z | kl`, its gradient, `d_mu`, `d_log_var`, [`Sizes`]. One thread for each latent.
+pub const BACKWARD: &str = concat!(
+    include_str!("../../../shaders/sample_kl.wgsl"),
+    include_str!("../../../shaders/op/sample_kl_backward.wgsl")
+);
+
+/// Mirrors `Sizes` in the shaders.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Sizes {
+    batch: u32,
+    latent: u32,
+    key: [u32; 2],
+    step: [u32; 2],
+    first_row: u32,
+    padding: u32,
 }
 
-impl Noise {
-    /// `eps`, standard normal, `[batch, latent]`.
-    pub fn eps<B: Backend>(&self, batch: usize, latent: usize, device: &B::Device) -> Tensor<B, 2> {
-        let eps = self
-            .generator
-            .normals(self.step, self.first_row, batch, latent);
-        Tensor::from_data(
-            TensorData::new(eps, [batch, latent]).convert::<B::FloatElem>(),
-            device,
-        )
+impl Sizes {
+    /// Without noise.
+    #[must_use]
+    pub fn new(batch: u32, latent: u32) -> Self {
+        Self {
+            batch,
+            latent,
+            ..Self::zeroed()
+        }
+    }
+
+    /// With this noise.
+    #[must_use]
+    pub const fn with(self, noise: Noise) -> Self {
+        Self {
+            key: noise.generator.key(),
+            step: [noise.step as u32, (noise.step >> 32) as u32],
+            first_row: noise.first_row,
+            ..self
+        }
     }
 }
 
-/// The op, on the primitive tensors of a backend. Call [`sample_kl`] instead.
-pub trait SampleKl: Backend {
-    /// `mu` and `log_var`, `[batch, latent]`, to `z | kl`, `[batch, latent + 1]`.
-    fn sample_kl_forward(
-        mu: FloatTensor<Self>,
-        log_var: FloatTensor<Self>,
-        noise: Noise,
-    ) -> FloatTensor<Self> {
-        primitive(reference::forward(
-            tensor::<Self>(mu),
-            tensor(log_var),
-            noise,
-        ))
+/// Threads that share a row: as many as it has blocks of four latents, rounded up to a power of two that divides the workgroup.
+#[must_use]
+pub fn lanes_per_row(latent: u32) -> u32 {
+    latent.div_ceil(4).next_power_of_two().min(WORKGROUP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::valid;
+
+    #[test]
+    fn every_variant_of_the_shaders_is_valid_wgsl() {
+        for latent in [1, 4, 5, 20, 200, 1024, 5000] {
+            let lanes = lanes_per_row(latent).to_string();
+            let source = FORWARD.replace("{{lanes}}", &lanes);
+            assert!(!source.contains("{{"), "{source}");
+            valid(&source).unwrap();
+        }
+        valid(BACKWARD).unwrap();
     }
 
-    /// Gradients `(d_mu, d_log_var)` of a forward pass that gave `z_kl`, from `d_z_kl`, the gradient of its output.
-    fn sample_kl_backward(
-        mu: FloatTensor<Self>,
-        log_var: FloatTensor<Self>,
-        z_kl: FloatTensor<Self>,
-        d_z_kl: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (d_mu, d_log_var) = reference::backward(
-            tensor::<Self>(mu),
-            tensor(log_var),
-            tensor(z_kl),
-            tensor(d_z_kl),
-        );
-        (primitive(d_mu), primitive(d_log_var))
-    }
-}
-
-impl<E: FloatNdArrayElement, I: IntNdArrayElement, Q: QuantElement> SampleKl for NdArray<E, I, Q> where
-    NdArrayTensor: From<SharedArray<E>> + From<SharedArray<I>>
-{
-}
-
-/// Draws `z`, `[batch, latent]`, and gives it with `kl`, `[batch]`, nats.
-pub fn sample_kl<B: SampleKl>(
-    mu: Tensor<B, 2>,
-    log_var: Tensor<B, 2>,
-    noise: Noise,
-) -> (Tensor<B, 2>, Tensor<B, 1>) {
-    let latent = mu.dims()[1];
-    let z_kl = tensor::<B>(B::sample_kl_forward(
-        primitive(mu),
-        primitive(log_var),
-        noise,
-    ));
-    (
-        z_kl.clone().narrow(1, 0, latent),
-        z_kl.narrow(1, latent, 1).squeeze_dim(1),
-    )
-}
-
-fn tensor<B: Backend>(primitive: FloatTensor<B>) -> Tensor<B, 2> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn primitive<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
-}
-
-/// The op in plain tensor operations: what every faster form is checked against.
-pub mod reference {
-    use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
-
-    use super::{Backend, Noise, Tensor};
-
-    /// See [`super::SampleKl::sample_kl_forward`].
-    pub fn forward<B: Backend>(
-        mu: Tensor<B, 2>,
-        log_var: Tensor<B, 2>,
-        noise: Noise,
-    ) -> Tensor<B, 2> {
-        let [batch, latent] = mu.dims();
-        let eps = noise.eps(batch, latent, &mu.device());
-        let v = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
-        let z = mu.clone() + (v.clone() * 0.5).exp() * eps;
-        let kl = (mu.square() + v.clone().exp() - v - 1.0).sum_dim(1) * 0.5;
-        Tensor::cat(vec![z, kl], 1)
+    #[test]
+    fn a_shader_with_a_mistake_is_not_valid() {
+        assert!(valid(&BACKWARD.replace("let d_kl", "let d_lk")).is_err());
     }
 
-    /// See [`super::SampleKl::sample_kl_backward`]. `eps` is not drawn again: `dz / dlog_var = (z - mu) / 2`.
-    pub fn backward<B: Backend>(
-        mu: Tensor<B, 2>,
-        log_var: Tensor<B, 2>,
-        z_kl: Tensor<B, 2>,
-        d_z_kl: Tensor<B, 2>,
-    ) -> (Tensor<B, 2>, Tensor<B, 2>) {
-        let latent = mu.dims()[1];
-        let z = z_kl.narrow(1, 0, latent);
-        let d_z = d_z_kl.clone().narrow(1, 0, latent);
-        let d_kl = d_z_kl.narrow(1, latent, 1);
-        let outside = log_var
-            .clone()
-            .lower_elem(LOG_VAR_MIN)
-            .bool_or(log_var.clone().greater_elem(LOG_VAR_MAX));
-        let d_log_var =
-            (d_z.clone() * (z - mu.clone()) + d_kl.clone() * (log_var.exp() - 1.0)) * 0.5;
-        (d_z + d_kl * mu, d_log_var.mask_fill(outside, 0.0))
+    #[test]
+    fn lanes_divide_the_workgroup_and_cover_the_row_where_they_can() {
+        let lanes = [1, 4, 5, 8, 9, 20, 1024, 1025].map(lanes_per_row);
+        assert_eq!(lanes, [1, 1, 2, 2, 4, 8, 256, 256]);
+        assert!(lanes.iter().all(|lanes| WORKGROUP.is_multiple_of(*lanes)));
     }
 }

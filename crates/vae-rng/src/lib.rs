@@ -173,6 +173,26 @@ impl Generator {
     }
 }
 
+/// Where the noise of a batch comes from: its row `i` gets row `first_row + i` of `generator` at `step`.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise {
+    /// The stream.
+    pub generator: Generator,
+    /// The training step, or another count that makes the draw new.
+    pub step: u64,
+    /// The row of the batch's first image.
+    pub first_row: u32,
+}
+
+impl Noise {
+    /// Standard normals `[rows, columns]`, row-major.
+    #[must_use]
+    pub fn normals(&self, rows: usize, columns: usize) -> Vec<f32> {
+        self.generator
+            .normals(self.step, self.first_row, rows, columns)
+    }
+}
+
 /// Whether a random `word` makes a pixel of brightness `byte` white: in integers, so that every device decides alike.
 /// Black is never white and white always.
 const fn is_bright(word: u32, byte: u8) -> bool {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Corruption, Element, ModelConfig, NamedTensor, Objective, ObjectiveKind, OptimizerConfig,
-    Weighting, Weights, WeightsError,
+    Corruption, ModelConfig, NamedTensor, Objective, ObjectiveKind, OptimizerConfig, Weighting,
+    Weights, WeightsError,
 };
 
 /// A loss and what it is made of, each the mean over a batch, in nats per image.

@@ -8,7 +8,9 @@ use vae_spec::{
     Engine, EngineSetup, ModelConfig, Network, Objective, ObjectiveKind, OptimizerConfig, Prior,
 };
 
-use crate::{FusedEngine, TrainError};
+use vae_fused::FusedEngine;
+
+use crate::TrainError;
 
 /// What the user asks for with `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

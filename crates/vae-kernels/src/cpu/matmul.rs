@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign};
 use gemm::{Parallelism, gemm};
 
 /// The numbers that gemm multiplies here: it panics for types that it does not know.
-pub(crate) trait Real:
+pub trait Real:
     Copy + Default + Add<Output = Self> + AddAssign + From<f32> + Send + Sync + 'static
 {
 }

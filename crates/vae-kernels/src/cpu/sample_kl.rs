@@ -1,12 +1,10 @@
 //! The CPU twin of `shaders/step/sample_kl_forward.wgsl` and `shaders/step/sample_kl_backward.wgsl`.
 
 use rayon::prelude::*;
-use vae_rng::normals_of_block;
+use vae_rng::{Noise, normals_of_block};
 
 use super::elementwise::exp;
 use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
-
-use crate::sample_kl::Noise;
 
 /// Latents of a task: drawing their noise takes several times as long as handing them out.
 const TASK: usize = 256;

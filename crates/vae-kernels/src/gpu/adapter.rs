@@ -1,10 +1,11 @@
 //! Finding and opening a GPU through wgpu. Never prints, never chooses a CPU instead.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgpu::{Adapter, Backends, Device, DeviceType, Instance, Queue};
 
 use super::cost::Cores;
-use wgpu::{Adapter, Backends, Device, DeviceType, Instance, Queue};
 
 /// Bytes of workgroup memory that the shaders of matrix products may take: twice what WebGPU promises. An H100 has 49,152, the
 /// software adapter as many as this.
@@ -235,7 +236,7 @@ fn adapters_of(instance: &Instance, api: GraphicsApi) -> Vec<AdapterReport> {
     reports
 }
 
-/// An open GPU: what burn and our own kernels share.
+/// An open GPU, which engines share.
 #[derive(Debug)]
 pub struct Gpu {
     /// What it is.
@@ -246,7 +247,6 @@ pub struct Gpu {
     failure: Failure,
     checks_shaders: bool,
     cores: Cores,
-    burn_device: OnceLock<burn_wgpu::WgpuDevice>,
 }
 
 /// What the driver said when something went wrong behind our back, once it has.
@@ -326,7 +326,6 @@ impl Gpu {
                         DeviceType::IntegratedGpu => Cores::SMALL,
                         _ => Cores::LARGE,
                     },
-                    burn_device: OnceLock::new(),
                     report,
                 })
             }
@@ -373,6 +372,12 @@ impl Gpu {
         (&self.device, &self.queue)
     }
 
+    /// The instance and the adapter that the device was opened from, for others who launch kernels on it.
+    #[must_use]
+    pub const fn instance_and_adapter(&self) -> (&Instance, &Adapter) {
+        (&self.instance, &self.report.adapter)
+    }
+
     /// The largest tensor that a kernel can see whole, bytes.
     #[must_use]
     pub fn largest_tensor(&self) -> u64 {
@@ -383,22 +388,6 @@ impl Gpu {
     #[must_use]
     pub fn failure(&self) -> Failure {
         self.failure.clone()
-    }
-
-    /// The device as burn knows it, with a memory pool of its own.
-    #[must_use]
-    pub fn burn_device(&self) -> burn_wgpu::WgpuDevice {
-        let device = self.burn_device.get_or_init(|| {
-            let setup = burn_wgpu::WgpuSetup {
-                instance: self.instance.clone(),
-                adapter: self.report.adapter.clone(),
-                device: self.device.clone(),
-                queue: self.queue.clone(),
-                backend: self.report.info.backend,
-            };
-            burn_wgpu::init_device(setup, burn_wgpu::RuntimeOptions::default())
-        });
-        device.clone()
     }
 }
 

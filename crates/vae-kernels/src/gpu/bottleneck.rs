@@ -153,6 +153,7 @@ mod tests {
     use crate::gpu::kernel::of_program;
     use crate::gpu::valid;
     use crate::program::{Buffer, Program};
+    use vae_spec::Activation;
 
     /// Both threes, around so many latents.
     fn program(latent: usize, slope: Option<Buffer>) -> Program {

@@ -6,7 +6,9 @@ use burn_autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
-use super::{Noise, SampleKl};
+use vae_rng::Noise;
+
+use super::SampleKl;
 
 #[derive(Debug)]
 struct SampleKlBackward;

@@ -11,44 +11,30 @@
 
 mod autodiff;
 mod ndarray;
-mod patches;
-mod product;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_wgpu::{BoolElement, CubeBackend, IntElement, WgpuRuntime};
+use vae_kernels::cpu::convolution::Geometry;
 
-/// Where the kernel lies at each point of the map: its corner is at `stride * [y, x] - padding` of the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Image pixels from one place of the kernel to the next.
-    pub stride: usize,
-    /// Rows and columns of zeros on each side of the image.
-    pub padding: usize,
-    /// Height and width of what a convolution reads and a transposed one writes.
-    pub image: [usize; 2],
-    /// Height and width of what a convolution writes and a transposed one reads.
-    pub map: [usize; 2],
+fn options(geometry: Geometry) -> ConvOptions<2> {
+    ConvOptions::new([geometry.stride; 2], [geometry.padding; 2], [1; 2], 1)
 }
 
-impl Geometry {
-    fn options(&self) -> ConvOptions<2> {
-        ConvOptions::new([self.stride; 2], [self.padding; 2], [1; 2], 1)
-    }
-
-    fn transpose_options(&self) -> ConvTransposeOptions<2> {
-        let padding_out = [0, 1].map(|side| {
-            let covered = (self.map[side] - 1) * self.stride + self.kernel;
-            self.image[side] + 2 * self.padding - covered
-        });
-        let Self {
-            stride, padding, ..
-        } = *self;
-        ConvTransposeOptions::new([stride; 2], [padding; 2], padding_out, [1; 2], 1)
-    }
+fn transpose_options(geometry: Geometry) -> ConvTransposeOptions<2> {
+    let Geometry {
+        kernel,
+        stride,
+        padding,
+        image,
+        map,
+    } = geometry;
+    let padding_out = [0, 1].map(|side| {
+        let covered = (map[side] - 1) * stride + kernel;
+        image[side] + 2 * padding - covered
+    });
+    ConvTransposeOptions::new([stride; 2], [padding; 2], padding_out, [1; 2], 1)
 }
 
 /// The operations, on the primitive tensors of a backend: `image` is `[batch, in, height, width]`, `map` `[batch, out,
@@ -64,7 +50,7 @@ pub trait Convolve: Backend {
         bias: Option<FloatTensor<Self>>,
         geometry: Geometry,
     ) -> FloatTensor<Self> {
-        Self::conv2d(image, weight, bias, geometry.options())
+        Self::conv2d(image, weight, bias, options(geometry))
     }
 
     /// The image of a map, by the adjoint of [`Self::convolve`]; `bias` is `[in]`.
@@ -74,7 +60,7 @@ pub trait Convolve: Backend {
         bias: Option<FloatTensor<Self>>,
         geometry: Geometry,
     ) -> FloatTensor<Self> {
-        Self::conv_transpose2d(map, weight, bias, geometry.transpose_options())
+        Self::conv_transpose2d(map, weight, bias, transpose_options(geometry))
     }
 
     /// The gradient of `weight`, as long as it, from one side and the gradient of the other.
@@ -84,7 +70,7 @@ pub trait Convolve: Backend {
         weight: FloatTensor<Self>,
         geometry: Geometry,
     ) -> FloatTensor<Self> {
-        Self::conv2d_weight_backward(image, weight, map, geometry.options())
+        Self::conv2d_weight_backward(image, weight, map, options(geometry))
     }
 
     /// The gradient of `bias`, `[channels]`, from that of the output, `[batch, channels, height, width]`.
@@ -103,7 +89,7 @@ impl<I: IntElement, BT: BoolElement> Convolve for CubeBackend<WgpuRuntime, f32, 
 ///
 /// # Panics
 /// If the shapes do not fit, or the kernel is larger than the padded image.
-pub fn conv2d<B: Convolve>(
+pub(crate) fn conv2d<B: Convolve>(
     x: Tensor<B, 4>,
     weight: Tensor<B, 4>,
     bias: Tensor<B, 1>,
@@ -142,7 +128,7 @@ pub fn conv2d<B: Convolve>(
 ///
 /// # Panics
 /// If the shapes do not fit, or nothing is left of the image within its padding.
-pub fn conv_transpose2d<B: Convolve>(
+pub(crate) fn conv_transpose2d<B: Convolve>(
     x: Tensor<B, 4>,
     weight: Tensor<B, 4>,
     bias: Tensor<B, 1>,

@@ -1,4 +1,4 @@
-//! Convolutions on ndarray: unwraps its tensors for [`super::product`], in single or double precision.
+//! Convolutions on ndarray: unwraps its tensors for [`vae_kernels::cpu::convolution`], in single or double precision.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Element, TensorData, TensorMetadata};
@@ -6,9 +6,9 @@ use burn_ndarray::{
     FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
 };
 
-use super::product::{self, Sizes};
-use super::{Convolve, Geometry};
-use crate::cpu::matmul::Real;
+use vae_kernels::cpu::convolution::{self, Geometry, Real, Sizes};
+
+use super::Convolve;
 
 impl<E: FloatNdArrayElement, I: IntNdArrayElement, Q: QuantElement> Convolve for NdArray<E, I, Q>
 where
@@ -66,10 +66,10 @@ fn convolve<T: Values>(
     bias: Option<NdArrayTensor>,
     geometry: Geometry,
 ) -> NdArrayTensor {
-    let sizes = Sizes::new(image.shape()[0], &weight, geometry);
+    let sizes = sizes(image.shape()[0], &weight, geometry);
     let (image, weight) = (contiguous::<T>(image), contiguous(weight));
     let bias = bias.map(contiguous);
-    let map = product::convolve(
+    let map = convolution::convolve(
         values(&image),
         values(&weight),
         bias.as_ref().map(values),
@@ -84,10 +84,10 @@ fn convolve_transposed<T: Values>(
     bias: Option<NdArrayTensor>,
     geometry: Geometry,
 ) -> NdArrayTensor {
-    let sizes = Sizes::new(map.shape()[0], &weight, geometry);
+    let sizes = sizes(map.shape()[0], &weight, geometry);
     let (map, weight) = (contiguous::<T>(map), contiguous(weight));
     let bias = bias.map(contiguous);
-    let image = product::convolve_transposed(
+    let image = convolution::convolve_transposed(
         values(&map),
         values(&weight),
         bias.as_ref().map(values),
@@ -102,9 +102,9 @@ fn weight_gradient<T: Values>(
     weight: NdArrayTensor,
     geometry: Geometry,
 ) -> NdArrayTensor {
-    let sizes = Sizes::new(image.shape()[0], &weight, geometry);
+    let sizes = sizes(image.shape()[0], &weight, geometry);
     let (image, map) = (contiguous::<T>(image), contiguous(map));
-    let gradient = product::weight_gradient(values(&image), values(&map), sizes);
+    let gradient = convolution::weight_gradient(values(&image), values(&map), sizes);
     let channels = [sizes.map_channels, sizes.image_channels];
     from_values(gradient, channels, &[geometry.kernel; 2])
 }
@@ -112,19 +112,17 @@ fn weight_gradient<T: Values>(
 fn bias_gradient<T: Values>(gradient: NdArrayTensor) -> NdArrayTensor {
     let shape = gradient.shape();
     let gradient = contiguous::<T>(gradient);
-    let sums = product::channel_sums(values(&gradient), shape[1], shape[2] * shape[3]);
+    let sums = convolution::channel_sums(values(&gradient), shape[1], shape[2] * shape[3]);
     NdArrayTensor::from_data(TensorData::new(sums, [shape[1]]))
 }
 
-impl Sizes {
-    fn new(batch: usize, weight: &NdArrayTensor, geometry: Geometry) -> Self {
-        let weight = weight.shape();
-        Self {
-            batch,
-            map_channels: weight[0],
-            image_channels: weight[1],
-            geometry,
-        }
+fn sizes(batch: usize, weight: &NdArrayTensor, geometry: Geometry) -> Sizes {
+    let weight = weight.shape();
+    Sizes {
+        batch,
+        map_channels: weight[0],
+        image_channels: weight[1],
+        geometry,
     }
 }
 

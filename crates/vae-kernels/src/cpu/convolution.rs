@@ -4,11 +4,15 @@
 //! With stride 1 a convolution is also a transposed one, with the kernel turned by half and the two sides swapped
 //! ([`Sizes::swapped`]); of the two forms the one is taken that unfolds the side of fewer numbers.
 
+mod patches;
+#[cfg(test)]
+mod tests;
+
 use rayon::prelude::*;
 
-use super::Geometry;
-use super::patches::{fold, unfold};
-use crate::cpu::matmul::{Matrix, Real, matmul};
+pub use super::matmul::Real;
+use super::matmul::{Matrix, matmul};
+use patches::{fold, unfold};
 
 /// Images whose gradients are summed by one task: a number of its own, for the sums to be the same on any number of
 /// threads.
@@ -16,13 +20,32 @@ const IMAGES: usize = 8;
 /// Partial sums of a row of numbers, for its additions not to wait for each other.
 const LANES: usize = 16;
 
+/// Where the kernel lies at each point of the map: its corner is at `stride * [y, x] - padding` of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Image pixels from one place of the kernel to the next.
+    pub stride: usize,
+    /// Rows and columns of zeros on each side of the image.
+    pub padding: usize,
+    /// Height and width of what a convolution reads and a transposed one writes.
+    pub image: [usize; 2],
+    /// Height and width of what a convolution writes and a transposed one reads.
+    pub map: [usize; 2],
+}
+
 /// How long everything is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
-    pub(super) batch: usize,
-    pub(super) image_channels: usize,
-    pub(super) map_channels: usize,
-    pub(super) geometry: Geometry,
+pub struct Sizes {
+    /// Images, and maps.
+    pub batch: usize,
+    /// Of each image.
+    pub image_channels: usize,
+    /// Of each map.
+    pub map_channels: usize,
+    /// Where the kernel lies.
+    pub geometry: Geometry,
 }
 
 impl Sizes {
@@ -125,13 +148,9 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-/// See [`super::Convolve::convolve`].
-pub(super) fn convolve<T: Real>(
-    images: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
-    sizes: Sizes,
-) -> Vec<T> {
+/// The maps of `images`, `[batch, in, height, width]`; `weight` is `[out, in, kernel, kernel]`, `bias` `[out]`.
+#[must_use]
+pub fn convolve<T: Real>(images: &[T], weight: &[T], bias: Option<&[T]>, sizes: Sizes) -> Vec<T> {
     if let Some(swapped) = sizes.swapped() {
         return convolve_transposed(images, &sizes.turned(weight), bias, swapped);
     }
@@ -152,8 +171,9 @@ pub(super) fn convolve<T: Real>(
     maps
 }
 
-/// See [`super::Convolve::convolve_transposed`].
-pub(super) fn convolve_transposed<T: Real>(
+/// The images of `maps`, `[batch, out, height, width]`, by the adjoint of [`convolve`]; `bias` is `[in]`.
+#[must_use]
+pub fn convolve_transposed<T: Real>(
     maps: &[T],
     weight: &[T],
     bias: Option<&[T]>,
@@ -185,8 +205,9 @@ pub(super) fn convolve_transposed<T: Real>(
     images
 }
 
-/// See [`super::Convolve::convolve_weight_gradient`].
-pub(super) fn weight_gradient<T: Real>(images: &[T], maps: &[T], sizes: Sizes) -> Vec<T> {
+/// The gradient of the weight from one side and the gradient of the other.
+#[must_use]
+pub fn weight_gradient<T: Real>(images: &[T], maps: &[T], sizes: Sizes) -> Vec<T> {
     if let Some(swapped) = sizes.swapped() {
         return swapped.turned(&weight_gradient(maps, images, swapped));
     }
@@ -210,8 +231,9 @@ pub(super) fn weight_gradient<T: Real>(images: &[T], maps: &[T], sizes: Sizes) -
     in_order(sums.collect(), sizes.map_channels * sizes.patch())
 }
 
-/// Sums over the batch and the `pixels` of each of the `channels`.
-pub(super) fn channel_sums<T: Real>(values: &[T], channels: usize, pixels: usize) -> Vec<T> {
+/// Sums over the batch and the `pixels` of each of the `channels`: the gradient of a bias.
+#[must_use]
+pub fn channel_sums<T: Real>(values: &[T], channels: usize, pixels: usize) -> Vec<T> {
     let sums = values.par_chunks(IMAGES * channels * pixels).map(|images| {
         let mut sums = vec![T::default(); channels];
         for image in images.chunks(channels * pixels) {

@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::Geometry;
-use crate::cpu::matmul::Real;
+use super::{Geometry, Real};
 
 impl Geometry {
     /// Pixels of the image, for each channel.

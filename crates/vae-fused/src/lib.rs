@@ -9,8 +9,7 @@ use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
 use vae_kernels::program::{self, Buffer, Program, Rule, Update};
-use vae_kernels::sample_kl::Noise;
-use vae_rng::{Generator, Stream};
+use vae_rng::{Generator, Noise, Stream};
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
     NamedTensor, Objective, Optimizer, OptimizerConfig, ParameterSpec, Posterior, Prior, Snapshot,

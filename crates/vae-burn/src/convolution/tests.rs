@@ -8,8 +8,9 @@ use burn_ndarray::NdArray;
 use rayon::ThreadPoolBuilder;
 use vae_rng::{Generator, Stream};
 
-use super::patches::{fold, unfold};
-use super::{Convolve, Geometry, conv_transpose2d, conv2d, primitive, tensor};
+use vae_kernels::cpu::convolution::Geometry;
+
+use super::{Convolve, conv_transpose2d, conv2d, primitive, tensor, transpose_options};
 
 type Plain = NdArray<f64>;
 type Differentiable = Autodiff<Plain>;
@@ -173,27 +174,6 @@ fn geometry([_, _, _, kernel, stride, padding]: [usize; 6], image: [usize; 2]) -
 }
 
 #[test]
-fn fold_is_the_adjoint_of_unfold() {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    for (sizes @ [_, channels, _, kernel, ..], image, _) in CASES {
-        let geometry = geometry(sizes, image);
-        let x = values(1, channels * geometry.pixels());
-        let y = values(2, channels * kernel * kernel * geometry.window());
-        let mut phases = vec![0.0; geometry.phases()];
-        let mut patches = vec![0.0; y.len()];
-        unfold(&x, geometry, &mut phases, &mut patches);
-        let mut folded = vec![0.0; x.len()];
-        fold(&y, geometry, &mut phases, &mut folded);
-        let (forward, backward) = (dot(&patches, &y), dot(&x, &folded));
-        assert!(forward != 0.0, "{sizes:?}");
-        assert!(
-            (forward - backward).abs() <= tolerance(y.len()),
-            "{sizes:?}: {forward} and {backward}"
-        );
-    }
-}
-
-#[test]
 fn burns_operations_by_default_are_the_same_maps() {
     for (sizes @ [batch, inputs, outputs, kernel, ..], image, _) in CASES {
         let geometry = geometry(sizes, image);
@@ -201,7 +181,7 @@ fn burns_operations_by_default_are_the_same_maps() {
         let map = primitive(random::<4>(1, [batch, outputs, height, width]).inner());
         let weight = primitive(random::<4>(2, [outputs, inputs, kernel, kernel]).inner());
         let bias = Some(primitive(random::<1>(3, [inputs]).inner()));
-        let options = geometry.transpose_options();
+        let options = transpose_options(geometry);
         let burns = Plain::conv_transpose2d(map.clone(), weight.clone(), bias.clone(), options);
         let own = Plain::convolve_transposed(map, weight, bias, geometry);
         let [own, burns] = [own, burns].map(|image| tensor::<Plain, 4>(image).into_data());

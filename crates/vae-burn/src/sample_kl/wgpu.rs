@@ -1,4 +1,4 @@
-//! `sample_kl` on wgpu: launches `shaders/sample_kl_forward.wgsl` and `shaders/sample_kl_backward.wgsl`.
+//! `sample_kl` on wgpu: launches the shaders of [`vae_kernels::sample_kl`].
 
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
@@ -6,30 +6,19 @@ use burn_wgpu::{
     BoolElement, CubeBackend, CubeDim, CubeTensor, IntElement, KernelSource, SourceKernel,
     SourceTemplate, WgpuRuntime, into_contiguous,
 };
-use bytemuck::{Pod, Zeroable};
 use cubecl::CubeCount;
 use cubecl::prelude::KernelId;
 use cubecl::server::KernelArguments;
 
-use super::{Noise, SampleKl};
+use vae_kernels::sample_kl::{self, Sizes, WORKGROUP, lanes_per_row};
+use vae_rng::Noise;
 
-const WORKGROUP: u32 = 256;
+use super::SampleKl;
+
 /// WebGPU's limit in each dimension.
 const MAX_WORKGROUPS: u32 = 65_535;
 
 type Tensor = CubeTensor<WgpuRuntime>;
-
-/// Mirrors `Sizes` in the shaders.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Sizes {
-    batch: u32,
-    latent: u32,
-    key: [u32; 2],
-    step: [u32; 2],
-    first_row: u32,
-    padding: u32,
-}
 
 /// The forward kernel; `lanes` threads share a row.
 struct Forward {
@@ -38,7 +27,7 @@ struct Forward {
 
 impl KernelSource for Forward {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(FORWARD_SOURCE).register("lanes", self.lanes.to_string())
+        SourceTemplate::new(sample_kl::FORWARD).register("lanes", self.lanes.to_string())
     }
 
     fn id(&self) -> KernelId {
@@ -50,23 +39,13 @@ struct Backward;
 
 impl KernelSource for Backward {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(BACKWARD_SOURCE)
+        SourceTemplate::new(sample_kl::BACKWARD)
     }
 
     fn id(&self) -> KernelId {
         KernelId::new::<Self>()
     }
 }
-
-const FORWARD_SOURCE: &str = concat!(
-    include_str!("../../../../shaders/random.wgsl"),
-    include_str!("../../../../shaders/sample_kl.wgsl"),
-    include_str!("../../../../shaders/sample_kl_forward.wgsl")
-);
-const BACKWARD_SOURCE: &str = concat!(
-    include_str!("../../../../shaders/sample_kl.wgsl"),
-    include_str!("../../../../shaders/sample_kl_backward.wgsl")
-);
 
 impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, I, BT> {
     fn sample_kl_forward(
@@ -78,17 +57,11 @@ impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, 
         let z_kl = empty(&mu, [batch, latent + 1]);
         let lanes = lanes_per_row(latent);
         let rows_per_workgroup = WORKGROUP / lanes;
-        let sizes = Sizes {
-            key: noise.generator.key(),
-            step: [noise.step as u32, (noise.step >> 32) as u32],
-            first_row: noise.first_row,
-            ..Sizes::of(batch, latent)
-        };
         launch(
             Forward { lanes },
             batch.div_ceil(rows_per_workgroup),
             &[mu, log_var, z_kl.clone()],
-            sizes,
+            Sizes::new(batch, latent).with(noise),
         );
         z_kl
     }
@@ -106,25 +79,10 @@ impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, 
             Backward,
             (batch * latent).div_ceil(WORKGROUP),
             &tensors,
-            Sizes::of(batch, latent),
+            Sizes::new(batch, latent),
         );
         (d_mu, d_log_var)
     }
-}
-
-impl Sizes {
-    fn of(batch: u32, latent: u32) -> Self {
-        Self {
-            batch,
-            latent,
-            ..Self::zeroed()
-        }
-    }
-}
-
-/// As many threads as the row has blocks of four latents, rounded up to a power of two that divides the workgroup.
-pub(crate) fn lanes_per_row(latent: u32) -> u32 {
-    latent.div_ceil(4).next_power_of_two().min(WORKGROUP)
 }
 
 fn dims(tensor: &Tensor) -> [u32; 2] {
@@ -172,34 +130,4 @@ fn launch<K: KernelSource>(kernel: K, workgroups: u32, tensors: &[Tensor], sizes
         count,
         KernelArguments::new().with_buffers(buffers),
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::valid;
-
-    #[test]
-    fn every_variant_of_the_shaders_is_valid_wgsl() {
-        for latent in [1, 4, 5, 20, 200, 1024, 5000] {
-            let kernel = Forward {
-                lanes: lanes_per_row(latent),
-            };
-            valid(&kernel.source().complete()).unwrap();
-        }
-        valid(&Backward.source().complete()).unwrap();
-    }
-
-    #[test]
-    fn a_shader_with_a_mistake_is_not_valid() {
-        let source = Backward.source().complete().replace("let d_kl", "let d_lk");
-        assert!(valid(&source).is_err());
-    }
-
-    #[test]
-    fn lanes_divide_the_workgroup_and_cover_the_row_where_they_can() {
-        let lanes = [1, 4, 5, 8, 9, 20, 1024, 1025].map(lanes_per_row);
-        assert_eq!(lanes, [1, 1, 2, 2, 4, 8, 256, 256]);
-        assert!(lanes.iter().all(|lanes| WORKGROUP.is_multiple_of(*lanes)));
-    }
 }

@@ -6,7 +6,9 @@ use burn_autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
-use super::{Convolve, Geometry};
+use vae_kernels::cpu::convolution::Geometry;
+
+use super::{Convolve, options, transpose_options};
 
 /// Input, weight and geometry.
 type State<B> = (FloatTensor<B>, FloatTensor<B>, Geometry);
@@ -67,7 +69,7 @@ impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
         geometry: Geometry,
     ) -> FloatTensor<Self> {
         let (true, Some(bias)) = (B::OVERRIDDEN, bias.clone()) else {
-            return Self::conv2d(image, weight, bias, geometry.options());
+            return Self::conv2d(image, weight, bias, options(geometry));
         };
         let nodes = [image.node, weight.node, bias.node];
         let (image, weight) = (image.primitive, weight.primitive);
@@ -94,7 +96,7 @@ impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
         geometry: Geometry,
     ) -> FloatTensor<Self> {
         let (true, Some(bias)) = (B::OVERRIDDEN, bias.clone()) else {
-            return Self::conv_transpose2d(map, weight, bias, geometry.transpose_options());
+            return Self::conv_transpose2d(map, weight, bias, transpose_options(geometry));
         };
         let nodes = [map.node, weight.node, bias.node];
         let (map, weight) = (map.primitive, weight.primitive);
