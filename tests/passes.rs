@@ -429,8 +429,8 @@ fn every_twin_is_the_plain_formula_and_not_a_neighbour_of_it() {
         let right = worst_of(false);
         assert!(right <= 1.0, "{pass:?} at {batch}: {right} tolerances");
         // With a batch or an output of one the mistakes are none.
-        let is_told = worst_of(true) > 5.0;
-        assert!(is_told || batch == 1, "{pass:?} at {batch}");
+        let is_set = worst_of(true) > 5.0;
+        assert!(is_set || batch == 1, "{pass:?} at {batch}");
     }
 }
 
@@ -444,8 +444,8 @@ fn every_shader_is_its_twin() {
             let (pass, batch, terms) = (case.program.passes[0], case.batch, terms(&case));
             let right = worst(&found, &case.on_cpu(), terms);
             assert!(right <= 1.0, "{pass:?} at {batch}: {right} tolerances");
-            let is_told = worst(&found, &case.plain(true), terms) > 5.0;
-            assert!(is_told || batch == 1, "{pass:?} at {batch}");
+            let is_set = worst(&found, &case.plain(true), terms) > 5.0;
+            assert!(is_set || batch == 1, "{pass:?} at {batch}");
         }
     }
 }

@@ -202,7 +202,7 @@ fn every_likelihood_learns_and_draws_pixels_of_its_range() {
 }
 
 #[test]
-fn a_conditional_model_decodes_the_digit_that_it_is_told() {
+fn a_conditional_model_decodes_the_digit_that_it_is_set() {
     let digits = Dataset::digits().expect("built in");
     let labels = digits.train.classes().expect("digits have labels");
     let mut sums = vec![[0.0f64; 784]; 10];

@@ -1,66 +1,22 @@
-//! What the user may type: the commands, and the options that several of them share. Those of one command stand in its
-//! file.
+//! Options that several commands share. Those of one command stand in its file.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, de::IntoDeserializer};
 use vae_data::fetch::FetchOptions;
 use vae_data::folder::Fit;
 use vae_data::table::Header;
 use vae_data::{Dataset, Images, Layout, Source};
-use vae_train::{BackendChoice, Device, Inference, RecipePatch, SavedRun};
+use vae_device::Device;
+use vae_infer::Inference;
+use vae_recipe::{BackendChoice, RecipePatch};
+use vae_run::SavedRun;
 
-use crate::{
-    data, decode, denoise, encode, export, import, interpolate, latent, manifold, reconstruct,
-    report, sample, score, train, traverse,
-};
-
-/// Train variational autoencoders on any GPU through wgpu, or on the CPU, and use them.
-#[derive(Debug, Parser)]
-#[command(version)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Train a model, or go on with one; without any option, the article's network on the built-in digits.
-    Train(Box<train::TrainArguments>),
-    /// List the devices that can train.
-    Devices,
-    /// Look at data, fetch, split or convert them.
-    #[command(subcommand)]
-    Data(data::DataCommand),
-    /// Write the posterior of each image: mu, log_var, and a draw z.
-    Encode(encode::EncodeArguments),
-    /// Write the mean images of latent vectors.
-    Decode(decode::DecodeArguments),
-    /// Decode draws of the prior.
-    Sample(sample::SampleArguments),
-    /// Show images and what the model makes of them.
-    Reconstruct(reconstruct::ReconstructArguments),
-    /// Damage images and show what the model makes of that, or clean damaged ones.
-    Denoise(denoise::DenoiseArguments),
-    /// Walk from one image to another through the latent space.
-    Interpolate(interpolate::InterpolateArguments),
-    /// Change one latent dimension at a time.
-    Traverse(traverse::TraverseArguments),
-    /// Decode a grid of quantiles of the standard normal in a plane of the latent space.
-    Manifold(manifold::ManifoldArguments),
-    /// Show where images lie in a plane of the latent space, one colour per label.
-    Latent(latent::LatentArguments),
-    /// Say how likely each image is, for example to find the odd ones.
-    Score(score::ScoreArguments),
-    /// Write the model for other programs: ONNX, PyTorch.
-    Export(export::ExportArguments),
-    /// Make a model of a PyTorch state dict.
-    Import(import::ImportArguments),
-}
+use crate::report;
 
 /// Where named data sets are.
 #[derive(Clone, Debug, Args)]
@@ -171,20 +127,20 @@ pub(crate) struct LabelArguments {
 
 impl LabelArguments {
     /// Tells `inference`, if there is a label.
-    pub(crate) fn tell(&self, inference: &mut Inference<'_>) -> Result<bool> {
+    pub(crate) fn set_on(&self, inference: &mut Inference<'_>) -> Result<bool> {
         let Some(label) = &self.label else {
             return Ok(false);
         };
-        let class = inference.sight().class(label)?;
+        let class = inference.preprocessing().class(label)?;
         inference.set_label(class);
         Ok(true)
     }
 
     /// The same; a conditional model must be told one.
-    pub(crate) fn tell_any(&self, inference: &mut Inference<'_>) -> Result<()> {
-        let is_told = self.tell(inference)?;
+    pub(crate) fn require_on(&self, inference: &mut Inference<'_>) -> Result<()> {
+        let is_set = self.set_on(inference)?;
         ensure!(
-            is_told || inference.sight().classes() == 0,
+            is_set || inference.preprocessing().classes() == 0,
             "--label: the model was trained with --conditional: expected one of its labels, found none"
         );
         Ok(())
@@ -221,10 +177,10 @@ impl InputArguments {
     fn read(&self, run: &SavedRun) -> Result<Images> {
         let patch = self.read.patch().over(run.recipe.clone().into());
         let options = patch.read_options(self.read.fetch.options());
-        let watch = report::watch();
+        let on_progress = report::on_progress();
         let (name, images) = match &self.data {
             Some(name) => {
-                let source = Source::open(name, &options, &watch)?;
+                let source = Source::open(name, &options, &on_progress)?;
                 let images = match self.part {
                     Some(Part::Train) => source.train,
                     _ => source.into_judged(),
@@ -233,7 +189,7 @@ impl InputArguments {
             }
             None => {
                 let name = &run.recipe.data;
-                let dataset = Dataset::open(name, &options, &patch.validation(), &watch)?;
+                let dataset = Dataset::open(name, &options, &patch.validation(), &on_progress)?;
                 let images = match self.part {
                     Some(Part::Train) => dataset.train,
                     None | Some(Part::Validation) => dataset.validation,
@@ -258,7 +214,7 @@ impl InputArguments {
 
     /// The images as the model sees them.
     pub(crate) fn open(&self, run: &SavedRun) -> Result<Images> {
-        Ok(run.sight.try_on(&self.read(run)?)?)
+        Ok(run.preprocessing.evaluation_images(&self.read(run)?)?)
     }
 
     /// Those of the training part, as the model sees them.
@@ -274,7 +230,9 @@ impl InputArguments {
     pub(crate) fn first(&self, run: &SavedRun, count: usize) -> Result<Images> {
         let images = self.read(run)?;
         let places: Vec<u32> = (0..images.count().min(count) as u32).collect();
-        Ok(run.sight.try_on(&images.subset(&places))?)
+        Ok(run
+            .preprocessing
+            .evaluation_images(&images.subset(&places))?)
     }
 }
 
@@ -321,12 +279,6 @@ pub(crate) fn check_names<T: for<'de> Deserialize<'de>>(names: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        use clap::CommandFactory;
-        Arguments::command().debug_assert();
-    }
 
     #[test]
     fn every_name_on_the_command_line_is_one_of_the_config_file() {

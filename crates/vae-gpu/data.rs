@@ -89,7 +89,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<ExitCode> {
 
 fn open(name: &str, read: &ReadArguments) -> Result<Source> {
     let options = read.patch().read_options(read.fetch.options());
-    let source = Source::open(name, &options, &report::watch())?;
+    let source = Source::open(name, &options, &report::on_progress())?;
     for text in &source.notes {
         report::note(&format!("left out: {text}"));
     }
@@ -133,7 +133,7 @@ fn fetch_sets(arguments: &FetchSetArguments) -> Result<()> {
             let known = NamedSet::names().collect::<Vec<_>>().join(", ");
             format!("`{name}` cannot be fetched: expected one of {known}")
         })?;
-        let folder = fetch(set, &arguments.fetch.options(), &report::watch())?;
+        let folder = fetch(set, &arguments.fetch.options(), &report::on_progress())?;
         report::result(&folder.display().to_string());
     }
     Ok(())
@@ -182,7 +182,7 @@ fn convert(arguments: &ConvertArguments) -> Result<()> {
 
 /// Writes samples and says where.
 fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
-    for made in write(images, path, format, &report::watch())? {
+    for made in write(images, path, format, &report::on_progress())? {
         report::result(&format!("{}: {} samples", made.display(), images.count()));
     }
     Ok(())

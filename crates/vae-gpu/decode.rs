@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::{read_latents, square_columns};
+use vae_infer::{Inference, read_latents};
+use vae_view::square_columns;
 
 use crate::arguments::{LabelArguments, ModelArguments};
 use crate::{output, report};
@@ -28,10 +29,9 @@ pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let z = read_latents(&arguments.latents, run.recipe.latent)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
-    arguments.label.tell_any(&mut inference)?;
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    arguments.label.require_on(&mut inference)?;
     let images = inference.decode(&z)?;
     let columns = square_columns(z.len() / run.recipe.latent);
     output::images(&inference, images, columns, &arguments.out)?;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use vae_train::{Corrupt, Sight, stacked};
+use vae_infer::{Inference, stacked};
+use vae_recipe::{Corrupt, Preprocessing};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -44,17 +45,16 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
-    let recipe = vae_train::Recipe {
+    let recipe = vae_recipe::Recipe {
         corrupt: corrupt.filter(|_| !arguments.damaged),
         ..run.recipe.clone()
     };
-    let sight = Sight::saved(&recipe, run.sight.scaling().cloned());
-    let (values, damaged) = sight.damaged(&images, &places)?;
+    let preprocessing = Preprocessing::saved(&recipe, run.preprocessing.scaling().cloned());
+    let (values, damaged) = preprocessing.corrupted(&images, &places)?;
 
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let seen = damaged.as_ref().unwrap_or(&values);
     let cleaned = inference.reconstruct(&images.with_values(seen.clone()))?;
     if let Some(damaged) = &damaged {

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use vae_device::Device;
 use vae_kernels::gpu::{GraphicsApi, adapters};
-use vae_train::Device;
 
 use crate::report;
 

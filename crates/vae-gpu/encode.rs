@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use vae_train::Latents;
+use vae_infer::{Inference, Latents};
 
 use crate::arguments::{InputArguments, ModelArguments};
 use crate::{output, report};
@@ -36,9 +36,8 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let images = arguments.input.open(&run)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let posteriors = inference.encode(&images)?;
     let latents = Latents {
         z: arguments.with_z.then(|| inference.draw(&posteriors)),

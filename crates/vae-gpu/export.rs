@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use vae_train::{ExportFormat, SavedRun, export};
+use vae_run::{ExportFormat, SavedRun, export};
 
 use crate::report;
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use vae_train::{RecipePatch, read_pytorch, write_model};
+use vae_recipe::RecipePatch;
+use vae_run::{read_pytorch, write_model};
 
 use crate::report;
 

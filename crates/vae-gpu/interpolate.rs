@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use vae_train::{Walk, grid, read_latents};
+use vae_infer::{Inference, Walk, grid, read_latents};
 
 use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -48,9 +48,8 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let latent = run.recipe.latent;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let ends = [arguments.from, arguments.to];
     let largest = ends[0].max(ends[1]);
     let vectors = match &arguments.latents {
@@ -81,7 +80,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
         WalkName::Spherical => Walk::Spherical,
     };
     let z = walk.points(&vectors[0], &vectors[1], arguments.steps);
-    arguments.label.tell_any(&mut inference)?;
+    arguments.label.require_on(&mut inference)?;
     let images = inference.decode(&z)?;
     if output::extension(&arguments.out, "png") == "gif" {
         if run.recipe.image.is_table() {

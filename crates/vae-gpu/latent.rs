@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use vae_train::{LatentUse, Plane, scatter, variances};
+use vae_infer::{Inference, LatentUse};
+use vae_view::{Plane, scatter, variances};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::traverse::dimensions_of;
@@ -38,9 +39,8 @@ pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
     let dimensions = dimensions.transpose()?;
     let images = arguments.input.open(&run)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let mu = inference.encode(&images)?.mu;
     let plane = match dimensions.as_deref() {
         Some(&[right, up]) => Plane::of_dimensions(&mu, latent, [right, up]),

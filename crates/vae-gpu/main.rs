@@ -1,6 +1,7 @@
 //! `vae-gpu`: parses what the user typed, calls the libraries, prints, exits. One subcommand per file.
 
 mod arguments;
+mod command;
 mod data;
 mod decode;
 mod denoise;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command};
+use crate::command::{Arguments, Command};
 
 /// On a machine without a desktop, Mesa's device-select layer prints `error: XDG_RUNTIME_DIR is invalid` each time the
 /// adapters are listed. All it does is to reorder them, and we order them ourselves; this variable turns it off.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use vae_train::manifold;
+use vae_infer::{Inference, manifold};
 
 use crate::arguments::{LabelArguments, ModelArguments, positive};
 use crate::traverse::dimensions_of;
@@ -42,10 +42,9 @@ pub(crate) fn run(arguments: &ManifoldArguments) -> Result<ExitCode> {
         );
     };
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
-    arguments.label.tell_any(&mut inference)?;
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    arguments.label.require_on(&mut inference)?;
     let picture = manifold(&mut inference, [right, up], arguments.side)?;
     output::write(&arguments.out, &picture.png()?)?;
     Ok(ExitCode::SUCCESS)

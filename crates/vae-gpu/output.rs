@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use vae_data::{Shape, npy};
-use vae_train::{Inference, grid};
+use vae_infer::{Inference, grid};
 
 use crate::report;
 
@@ -83,7 +83,7 @@ pub(crate) fn images(
             Ok(())
         }
         "npy" => {
-            inference.sight().undo(&mut images, length);
+            inference.preprocessing().undo(&mut images, length);
             let sizes = [count, shape.channels, shape.height, shape.width];
             let sizes = match (shape.channels, shape.height) {
                 (1, 1) => &[count, shape.width][..],
@@ -95,7 +95,7 @@ pub(crate) fn images(
             write(out, &bytes)
         }
         "csv" => {
-            inference.sight().undo(&mut images, length);
+            inference.preprocessing().undo(&mut images, length);
             let columns: Vec<String> = (1..=length).map(|column| format!("x_{column}")).collect();
             let mut bytes = Vec::new();
             vae_data::table::write(&mut bytes, b',', &columns, &images, None)?;

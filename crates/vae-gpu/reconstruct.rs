@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::reconstructions;
+use vae_infer::{Inference, reconstructions};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -35,9 +35,8 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     if is_picture {
         let picture = reconstructions(&mut inference, &images)?;
         output::write(&arguments.out, &picture.png()?)?;

@@ -12,10 +12,11 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use vae_data::{Dataset, Images};
+use vae_device::Device;
+use vae_recipe::{KlSchedule, Preprocessing, Recipe};
+use vae_run::{EpochReport, Interrupted, Manifest, StepReport};
 use vae_spec::Losses;
-use vae_train::{
-    Device, EpochReport, Interrupted, KlSchedule, Manifest, Outcome, Progress, Recipe, Sight,
-};
+use vae_train::Outcome;
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
@@ -64,7 +65,7 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
     ));
     note(&format!(
         "scale: {}; SHA-256 {}",
-        Sight::words(recipe, train),
+        Preprocessing::describe(recipe, train),
         &dataset.fingerprint[..16]
     ));
     for text in &dataset.notes {
@@ -113,7 +114,7 @@ pub(crate) fn resumed(interrupted: &Interrupted, recipe: &Recipe) {
 }
 
 /// Whoever draws how far reading, fetching or encoding is: a bar on a terminal, nothing elsewhere.
-pub(crate) fn watch() -> impl Fn(vae_data::Progress<'_>) + Sync {
+pub(crate) fn on_progress() -> impl Fn(vae_data::Progress<'_>) + Sync {
     let bars: Mutex<Option<(String, ProgressBar)>> = Mutex::new(None);
     move |progress| {
         let vae_data::Progress {
@@ -164,8 +165,8 @@ impl TrainingReport {
         })
     }
 
-    pub(crate) fn progress(&self, progress: &Progress) {
-        let Progress {
+    pub(crate) fn progress(&self, progress: &StepReport) {
+        let StepReport {
             epoch,
             step,
             steps,

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, ensure};
 use clap::Args;
+use vae_infer::{Inference, Mixture};
 use vae_rng::{Generator, Stream};
-use vae_train::{Mixture, SavedRun, square_columns};
+use vae_run::SavedRun;
+use vae_view::square_columns;
 
 use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -64,10 +66,9 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     }
     let run = arguments.model.open()?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
-    arguments.label.tell(&mut inference)?;
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    arguments.label.set_on(&mut inference)?;
     let generator = Generator::new(seed, Stream::Prior);
     if let Some(components) = arguments.fit_mixture {
         let posteriors = inference.encode(&arguments.input.open_train(&run)?)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use vae_train::write_scores;
+use vae_infer::{Inference, write_scores};
 
 use crate::arguments::{InputArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -29,9 +29,8 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let images = arguments.input.open(&run)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let scores = inference.score(&images, arguments.importance_samples)?;
     let count = scores.len() as f64;
     let mean = scores.iter().map(|score| score.elbo()).sum::<f64>() / count;

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use vae_data::Dataset;
-use vae_train::{Device, Event, Interrupted, Outcome, Recipe, RecipePatch, RunFolder, Training};
+use vae_device::Device;
+use vae_recipe::{Recipe, RecipePatch};
+use vae_run::{Interrupted, RunFolder};
+use vae_train::{Event, Outcome, Training};
 
 pub(crate) use arguments::TrainArguments;
 
@@ -46,7 +49,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let patch = patch.over_defaults();
     let options = patch.read_options(arguments.read.fetch.options());
     let name = patch.data.clone().unwrap_or_default();
-    let dataset = Dataset::open(&name, &options, &patch.validation(), &report::watch())?;
+    let dataset = Dataset::open(&name, &options, &patch.validation(), &report::on_progress())?;
     let recipe = Recipe::resolve(patch, &dataset)?;
     if arguments.print_config {
         report::result(&description(&recipe, &dataset)?);
@@ -69,7 +72,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let (training, path) = match interrupted {
         Some((interrupted, _)) => {
             report::resumed(&interrupted, &recipe);
-            let path = interrupted.path().to_owned();
+            let path = interrupted.path.clone();
             (
                 Training::resume(interrupted, &recipe, &dataset, &device)?,
                 path,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use vae_train::traversal;
+use vae_infer::{Inference, traversal};
 
 use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
 use crate::{output, report};
@@ -51,9 +51,8 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
         .unwrap_or_else(|| (1..=latent).collect());
     let dimensions = dimensions_of(&dimensions, latent)?;
     let device = arguments.model.device()?;
-    let mut engine = run.engine(&device)?;
-    let watch = report::watch();
-    let mut inference = run.inference(engine.as_mut(), &watch);
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let base = match arguments.image {
         None => vec![0.0; latent],
         Some(place) => {
@@ -66,7 +65,7 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
             inference.encode(&images.subset(&[place as u32]))?.mu
         }
     };
-    arguments.label.tell_any(&mut inference)?;
+    arguments.label.require_on(&mut inference)?;
     let picture = traversal(&mut inference, &base, &dimensions, arguments.steps)?;
     let bytes = if kind == "gif" {
         picture.gif()?

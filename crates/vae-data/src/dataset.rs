@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Array, DataError, Images, ReadOptions, Source, Watch, split};
+use crate::{Array, DataError, Images, OnProgress, ReadOptions, Source, split};
 
 /// Which samples a run is validated on. Without either choice: the source's test samples, else a tenth of all.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,9 +48,9 @@ impl Dataset {
         name: &str,
         options: &ReadOptions,
         validation: &Validation,
-        watch: Watch<'_>,
+        on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
-        let source = Source::open(name, options, watch)?;
+        let source = Source::open(name, options, on_progress)?;
         // A file of labels belongs to one file of samples; a column or an array of that name can be in both.
         let is_file = |labels: &String| std::path::Path::new(labels).is_file();
         let other_options = ReadOptions {
@@ -58,7 +58,7 @@ impl Dataset {
             ..options.clone()
         };
         let other = validation.data.as_deref();
-        let other = other.map(|other| Source::open(other, &other_options, watch));
+        let other = other.map(|other| Source::open(other, &other_options, on_progress));
         let other = other.transpose()?;
         Self::new(source, other, validation)
     }

@@ -13,7 +13,7 @@ use directories::ProjectDirs;
 use self::download::{Failure, download};
 pub use self::sets::NamedSet;
 use self::sets::Sum;
-use crate::{DataError, Progress, Watch};
+use crate::{DataError, OnProgress, Progress};
 
 /// Where data sets are kept and whether they may be downloaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct FetchOptions {
 pub fn fetch(
     set: &NamedSet,
     options: &FetchOptions,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<PathBuf, DataError> {
     let mirrors = match env::var("VAE_GPU_MIRROR") {
         Ok(base) if !base.is_empty() => {
@@ -47,7 +47,7 @@ pub fn fetch(
         Some(data_dir) => Place::of_the_user(set, data_dir),
         None => Place::cache(cache_folder()?.join(set.name)),
     };
-    place.complete(set, &mirrors, options.offline, watch)?;
+    place.complete(set, &mirrors, options.offline, on_progress)?;
     Ok(place.folder)
 }
 
@@ -100,7 +100,7 @@ impl Place {
         set: &NamedSet,
         mirrors: &[String],
         offline: bool,
-        watch: Watch<'_>,
+        on_progress: OnProgress<'_>,
     ) -> Result<(), DataError> {
         let absent = self.absent(set)?;
         if absent.is_empty() {
@@ -120,7 +120,7 @@ impl Place {
             });
         }
         fs::create_dir_all(&self.folder).map_err(unwritable(&self.folder))?;
-        let _lock = lock(&self.folder, watch)?;
+        let _lock = lock(&self.folder, on_progress)?;
         // Looked for again: whoever held the lock was downloading them.
         for (stem, sum) in self.absent(set)? {
             let file = format!("{stem}.gz");
@@ -131,7 +131,7 @@ impl Place {
                     return Ok(true);
                 }
                 let url = format!("{mirror}/{file}");
-                match download(&url, &part, sum, watch) {
+                match download(&url, &part, sum, on_progress) {
                     Ok(()) => Ok(true),
                     Err(Failure::Mirror(reason)) => {
                         reasons += &format!("\n  {url}: {reason}");
@@ -190,13 +190,13 @@ fn stored(folder: &Path, stem: &str) -> Option<PathBuf> {
 }
 
 /// Keeps other processes from downloading into `folder` until it is dropped.
-fn lock(folder: &Path, watch: Watch<'_>) -> Result<File, DataError> {
+fn lock(folder: &Path, on_progress: OnProgress<'_>) -> Result<File, DataError> {
     let path = folder.join(".lock");
     let file = File::create(&path).map_err(unwritable(&path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            watch(Progress {
+            on_progress(Progress {
                 what: "waiting for another download",
                 done: 0,
                 total: None,

@@ -26,7 +26,7 @@ pub use dataset::{Dataset, Validation};
 pub use error::DataError;
 pub use images::{Array, Images, Labels};
 pub use prefetch::Prefetch;
-pub use progress::{Progress, Watch};
+pub use progress::{OnProgress, Progress};
 pub use read::{Layout, ReadOptions, Source};
 pub use scaling::{Scale, Scaling};
 pub use shape::Shape;

@@ -13,5 +13,5 @@ pub struct Progress<'a> {
     pub bytes: bool,
 }
 
-/// Whoever wants to know; called from any thread.
-pub type Watch<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+/// What is called with the progress, from any thread.
+pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);

@@ -10,7 +10,7 @@ use crate::fetch::{FetchOptions, NamedSet, fetch};
 use crate::folder::{Fit, FolderOptions};
 use crate::mapped::{self, npy_shape};
 use crate::table::{Header, Table, TableOptions};
-use crate::{Array, DataError, Images, Labels, Shape, Watch, digits, folder, idx, npy, table};
+use crate::{Array, DataError, Images, Labels, OnProgress, Shape, digits, folder, idx, npy, table};
 
 /// Where the channels of an array of images are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,11 @@ impl Source {
     ///
     /// # Errors
     /// If there is nothing, or it is not what it should be.
-    pub fn open(name: &str, options: &ReadOptions, watch: Watch<'_>) -> Result<Self, DataError> {
+    pub fn open(
+        name: &str,
+        options: &ReadOptions,
+        on_progress: OnProgress<'_>,
+    ) -> Result<Self, DataError> {
         if name == "digits" {
             let (train, test) = digits::read()?;
             return Ok(Self {
@@ -92,7 +96,7 @@ impl Source {
             });
         }
         if let Some(set) = NamedSet::find(name) {
-            let folder = fetch(set, &options.fetch, watch)?;
+            let folder = fetch(set, &options.fetch, on_progress)?;
             return Ok(Self {
                 name: name.to_owned(),
                 ..idx_folder(&folder, options)?
@@ -104,12 +108,12 @@ impl Source {
             if is_idx {
                 return idx_folder(path, options);
             }
-            return image_folder(path, options, watch);
+            return image_folder(path, options, on_progress);
         }
         if !path.is_file() {
             return Err(DataError::NoSuchData(path.to_owned()));
         }
-        file(path, options, watch)
+        file(path, options, on_progress)
     }
 }
 
@@ -165,7 +169,11 @@ fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source, DataError>
 const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 
-fn image_folder(root: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, DataError> {
+fn image_folder(
+    root: &Path,
+    options: &ReadOptions,
+    on_progress: OnProgress<'_>,
+) -> Result<Source, DataError> {
     let part = |names: &[&str]| {
         names
             .iter()
@@ -174,8 +182,8 @@ fn image_folder(root: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<
     };
     let name = root.display().to_string();
     if let (Some(train), Some(test)) = (part(&TRAIN), part(&TEST)) {
-        let train = image_files(&folder::list(&train)?, options, watch)?;
-        let test = image_files(&folder::list(&test)?, options, watch)?;
+        let train = image_files(&folder::list(&train)?, options, on_progress)?;
+        let test = image_files(&folder::list(&test)?, options, on_progress)?;
         let format = format!("{}, in folders of training and test images", train.format);
         return Ok(Source {
             name,
@@ -187,14 +195,14 @@ fn image_folder(root: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<
     }
     Ok(Source {
         name,
-        ..image_files(&folder::list(root)?, options, watch)?
+        ..image_files(&folder::list(root)?, options, on_progress)?
     })
 }
 
 fn image_files(
     listing: &folder::Listing,
     options: &ReadOptions,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<Source, DataError> {
     let folder_options = FolderOptions {
         size: options.size,
@@ -204,11 +212,12 @@ fn image_files(
     };
     let (array, kept, skipped) = if options.stream {
         let cache = crate::fetch::cache_folder()?.join("decoded");
-        let (npy, decoded) = folder::decode_to_cache(listing, &folder_options, &cache, watch)?;
+        let (npy, decoded) =
+            folder::decode_to_cache(listing, &folder_options, &cache, on_progress)?;
         let array = mapped::open(&npy, None, Some(Layout::ChannelsFirst))?;
         (array, decoded.kept, decoded.skipped)
     } else {
-        let decoded = folder::decode(listing, &folder_options, watch)?;
+        let decoded = folder::decode(listing, &folder_options, on_progress)?;
         let shape = Shape {
             channels: decoded.channels,
             height: decoded.height,
@@ -237,7 +246,11 @@ fn image_files(
 }
 
 /// A single file, told by its first bytes.
-fn file(path: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, DataError> {
+fn file(
+    path: &Path,
+    options: &ReadOptions,
+    on_progress: OnProgress<'_>,
+) -> Result<Source, DataError> {
     let name = path.display().to_string();
     let mut start = Vec::new();
     let unreadable = |cause| DataError::Unreadable {
@@ -275,7 +288,7 @@ fn file(path: &Path, options: &ReadOptions, watch: Watch<'_>) -> Result<Source, 
         }
         _ if folder::is_image_name(path) => {
             let listing = folder::single(path);
-            image_files(&listing, options, watch)
+            image_files(&listing, options, on_progress)
         }
         _ => Err(DataError::Wrong {
             source_name: name,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::npy::NpyArrayRef;
-use crate::{DataError, Element, Images, Progress, Shape, Watch, npy, table};
+use crate::{DataError, Element, Images, OnProgress, Progress, Shape, npy, table};
 
 /// What samples are written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub fn write(
     images: &Images,
     path: &Path,
     format: Format,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<Vec<PathBuf>, DataError> {
     let name = path.display().to_string();
     if path.exists() {
@@ -107,7 +107,7 @@ pub fn write(
     let written = match format {
         Format::Npy => {
             let labels = path.with_extension("labels.npy");
-            array_file(path, |out| npy_samples(out, images, watch)).and_then(|()| {
+            array_file(path, |out| npy_samples(out, images, on_progress)).and_then(|()| {
                 let Some(classes) = integers(images) else {
                     return Ok(());
                 };
@@ -130,7 +130,7 @@ pub fn write(
                 array_file(&labels, |out| idx_labels(out, &classes))
             })
         }
-        Format::Png => png_folder(path, images, watch),
+        Format::Png => png_folder(path, images, on_progress),
     };
     written.map_err(|cause| DataError::Unwritable {
         path: path.to_owned(),
@@ -176,7 +176,11 @@ fn sizes(images: &Images) -> Vec<usize> {
     }
 }
 
-fn npy_samples(out: &mut impl Write, images: &Images, watch: Watch<'_>) -> io::Result<()> {
+fn npy_samples(
+    out: &mut impl Write,
+    images: &Images,
+    on_progress: OnProgress<'_>,
+) -> io::Result<()> {
     let descr = match images.array.element {
         Element::U8 => "|u1",
         Element::F32 => "<f4",
@@ -184,7 +188,7 @@ fn npy_samples(out: &mut impl Write, images: &Images, watch: Watch<'_>) -> io::R
     out.write_all(&npy::header_bytes(descr, &sizes(images)))?;
     for place in 0..images.count() {
         out.write_all(images.bytes(place))?;
-        watch(Progress {
+        on_progress(Progress {
             what: "writing samples",
             done: place as u64 + 1,
             total: Some(images.count() as u64),
@@ -271,7 +275,7 @@ fn idx_labels(out: &mut impl Write, classes: &[i64]) -> io::Result<()> {
 }
 
 /// `<class>/<place>.png` of each, or without labels `<place>.png`.
-fn png_folder(path: &Path, images: &Images, watch: Watch<'_>) -> io::Result<()> {
+fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::Result<()> {
     let folder = |place: usize| match images.label(place) {
         Some(label) => path.join(label.replace(['/', '\\'], "_")),
         None => path.to_owned(),
@@ -284,7 +288,7 @@ fn png_folder(path: &Path, images: &Images, watch: Watch<'_>) -> io::Result<()> 
     (0..images.count()).into_par_iter().try_for_each(|place| {
         let png = png(images.bytes(place), images.shape())?;
         fs::write(folder(place).join(format!("{place:06}.png")), png)?;
-        watch(Progress {
+        on_progress(Progress {
             what: "writing images",
             done: done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
             total: Some(images.count() as u64),

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::error::ErrorKind;
 use vae_data::Scale;
-use vae_train::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
+use vae_recipe::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
 
-use crate::arguments::{Arguments, BACKENDS, ReadArguments, one_of, positive};
+use crate::arguments::{BACKENDS, ReadArguments, one_of, positive};
 use network::NetworkArguments;
 use objective::ObjectiveArguments;
 use optimizer::OptimizerArguments;
@@ -127,9 +127,8 @@ impl TrainArguments {
         }
     }
 
-    /// Ends the program, as every wrong use does, if a setting is typed that a run keeps when it goes on.
+    /// Ends the program, as every wrong use does, if a setting is typed that a run keeps when it is resumed.
     pub(crate) fn check_resume(&self) {
-        use clap::CommandFactory;
         let table = |patch: RecipePatch| toml::Table::try_from(patch).unwrap_or_default();
         let free = table(RecipePatch {
             epochs: self.epochs,
@@ -142,10 +141,10 @@ impl TrainArguments {
             .collect();
         if !kept.is_empty() {
             let message = format!(
-                "the argument '--resume <RUN>' cannot be used with {}: a run keeps its settings when it goes on",
+                "the argument '--resume <RUN>' cannot be used with {}: a run keeps its settings when it is resumed",
                 kept.join(", ")
             );
-            Arguments::command()
+            Self::augment_args(clap::Command::new("vae-gpu train"))
                 .error(ErrorKind::ArgumentConflict, message)
                 .exit();
         }

@@ -4,7 +4,6 @@
 mod divergence;
 mod epoch;
 mod picture;
-mod report;
 mod start;
 
 use std::path::Path;
@@ -13,31 +12,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vae_data::{Dataset, Images, Prefetch};
+use vae_device::Device;
+use vae_recipe::{Plateau, Preprocessing, Recipe, StoppingState};
 use vae_rng::{Generator, Stream};
+use vae_run::{
+    DataSummary, EpochReport, FORMAT_VERSION, Interrupted, Manifest, Position, RunFolder, State,
+    StepReport, Writer,
+};
 use vae_spec::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, WeightsError};
 
-use crate::manifest::FORMAT_VERSION;
-use crate::resume::Interrupted;
-use crate::schedule::{Plateau, StoppingState};
-use crate::state::{Position, State};
-use crate::writer::Writer;
-use crate::{DataSummary, Device, Manifest, Recipe, RunFolder, Sight, TrainError};
+use crate::{Event, Outcome, TrainError};
 
 use start::{computed_by, evaluation_batch, initial_weights, prepare};
 
 pub use divergence::Divergence;
-pub use report::{EpochReport, Event, Outcome, Progress};
 
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
-/// Images per call outside training: large enough to be fast, small enough for any device.
-pub(crate) const EVALUATION_BATCH: usize = 1000;
-
 /// A run about to start or to go on.
 pub struct Training<'a> {
     recipe: &'a Recipe,
     device: &'a Device,
-    sight: Sight,
+    preprocessing: Preprocessing,
     train: Images,
     validation: Images,
     validation_labels: Vec<u32>,
@@ -72,16 +68,16 @@ impl<'a> Training<'a> {
         device: &'a Device,
         path: &Path,
     ) -> Result<Self, TrainError> {
-        let sight = Sight::fit(recipe, dataset)?;
+        let preprocessing = Preprocessing::fit(recipe, dataset)?;
         let images = [
-            sight.train(&dataset.train)?,
-            sight.try_on(&dataset.validation)?,
+            preprocessing.training_images(&dataset.train)?,
+            preprocessing.evaluation_images(&dataset.validation)?,
         ];
         let snapshot = Snapshot {
             weights: initial_weights(recipe, &images[0]),
             moments: Vec::new(),
         };
-        let engine = prepare(recipe, &sight, &images[0], device, &snapshot)?;
+        let engine = prepare(recipe, &preprocessing, &images[0], device, &snapshot)?;
         let folder = Arc::new(RunFolder::create(path)?);
         let manifest = Manifest::new(
             computed_by(recipe, device)?,
@@ -104,7 +100,7 @@ impl<'a> Training<'a> {
             snapshot,
         };
         let best = state.snapshot.weights.clone();
-        let at = (recipe, device, sight);
+        let at = (recipe, device, preprocessing);
         let training = Self::at(
             at,
             images,
@@ -115,7 +111,7 @@ impl<'a> Training<'a> {
             Vec::new(),
         )?;
         // From here on the folder is a run that loads and goes on, whatever happens.
-        let scaling = training.sight.scaling();
+        let scaling = training.preprocessing.scaling();
         training.folder.write_best(&training.best, scaling)?;
         training.folder.write_state(&training.last_good, scaling)?;
         training.folder.write_recipe(recipe)?;
@@ -137,12 +133,12 @@ impl<'a> Training<'a> {
             mut state,
             best,
         } = interrupted;
-        let sight = Sight::fit(recipe, dataset)?;
+        let preprocessing = Preprocessing::fit(recipe, dataset)?;
         let images = [
-            sight.train(&dataset.train)?,
-            sight.try_on(&dataset.validation)?,
+            preprocessing.training_images(&dataset.train)?,
+            preprocessing.evaluation_images(&dataset.validation)?,
         ];
-        let engine = prepare(recipe, &sight, &images[0], device, &state.snapshot)?;
+        let engine = prepare(recipe, &preprocessing, &images[0], device, &state.snapshot)?;
         let (folder, epochs) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
         folder.write_recipe(recipe)?;
         let position = &mut state.position;
@@ -152,7 +148,7 @@ impl<'a> Training<'a> {
             // Whoever asks for more epochs wants them, although the run had stopped early.
             position.stopping.since = 0;
         }
-        let at = (recipe, device, sight);
+        let at = (recipe, device, preprocessing);
         Self::at(
             at,
             images,
@@ -166,7 +162,7 @@ impl<'a> Training<'a> {
 
     /// A run at `state`.
     fn at(
-        (recipe, device, sight): (&'a Recipe, &'a Device, Sight),
+        (recipe, device, preprocessing): (&'a Recipe, &'a Device, Preprocessing),
         [train, validation]: [Images; 2],
         engine: Box<dyn Engine>,
         folder: Arc<RunFolder>,
@@ -178,8 +174,8 @@ impl<'a> Training<'a> {
         Ok(Self {
             recipe,
             device,
-            validation_labels: sight.labels(&validation)?,
-            sight,
+            validation_labels: preprocessing.labels(&validation)?,
+            preprocessing,
             train,
             validation,
             engine,
@@ -346,7 +342,7 @@ impl<'a> Training<'a> {
             if seen <= first_image {
                 continue;
             }
-            let progress = Progress {
+            let progress = StepReport {
                 epoch: self.epoch,
                 step: self.losses.len(),
                 steps: batches.len(),
@@ -391,9 +387,10 @@ impl<'a> Training<'a> {
 
     fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
         self.best = weights.clone();
-        let scaling = self.sight.scaling().cloned();
+        let scaling = self.preprocessing.scaling().cloned();
         self.writer
-            .write(move |folder| folder.write_best(&weights, scaling.as_ref()))
+            .write(move |folder| folder.write_best(&weights, scaling.as_ref()))?;
+        Ok(())
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -427,21 +424,14 @@ impl<'a> Training<'a> {
             snapshot,
         });
         self.last_good = Arc::clone(&state);
-        let scaling = self.sight.scaling().cloned();
+        let scaling = self.preprocessing.scaling().cloned();
         self.writer
-            .write(move |folder| folder.write_state(&state, scaling.as_ref()))
+            .write(move |folder| folder.write_state(&state, scaling.as_ref()))?;
+        Ok(())
     }
 }
 
 fn mean(losses: &[Losses], batches: &[&[u32]]) -> Losses {
     let sizes = batches.iter().map(|batch| batch.len());
     losses.iter().copied().zip(sizes).collect()
-}
-
-/// The places of `count` images in batches of `size`.
-pub(crate) fn batches(count: usize, size: usize) -> impl Iterator<Item = Vec<u32>> {
-    let count = count as u32;
-    (0..count)
-        .step_by(size)
-        .map(move |first| (first..count).take(size).collect())
 }

@@ -10,7 +10,7 @@ use ureq::http::header::RANGE;
 
 use super::sets::{LARGEST, Sum};
 use super::{remove, unwritable};
-use crate::{DataError, Progress, Watch};
+use crate::{DataError, OnProgress, Progress};
 
 const CHUNK: usize = 64 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,7 +38,12 @@ impl From<DataError> for Failure {
 
 /// Downloads into `part`, going on where an earlier download stopped; afterwards `part` is right or, unless the connection
 /// broke, gone.
-pub(super) fn download(url: &str, part: &Path, sum: Sum, watch: Watch<'_>) -> Result<(), Failure> {
+pub(super) fn download(
+    url: &str,
+    part: &Path,
+    sum: Sum,
+    on_progress: OnProgress<'_>,
+) -> Result<(), Failure> {
     let agent: Agent = Agent::config_builder()
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -88,7 +93,7 @@ pub(super) fn download(url: &str, part: &Path, sum: Sum, watch: Watch<'_>) -> Re
             total,
             bytes: true,
         };
-        watch(progress);
+        on_progress(progress);
         let count = (input.read(&mut chunk))
             .map_err(|cause| Failure::Mirror(format!("broke off after {done} bytes: {cause}")))?;
         if count == 0 {
@@ -110,7 +115,7 @@ pub(super) fn download(url: &str, part: &Path, sum: Sum, watch: Watch<'_>) -> Re
     remove(part)?;
     if resumed {
         // The first half may be from elsewhere: this mirror's own file is still to be seen.
-        return download(url, part, sum, watch);
+        return download(url, part, sum, on_progress);
     }
     let (of_what, expected) = (sum.of_what(), sum.hex());
     Err(Failure::Mirror(format!(

@@ -130,12 +130,12 @@ fn a_set_is_downloaded_once_and_every_byte_of_it_reported() {
     let (base, log) = mirror(|path, _| ok(&packed(path)));
     let (_folder, place) = empty();
     let seen = Mutex::new(Vec::new());
-    let watch = |progress: Progress<'_>| {
+    let on_progress = |progress: Progress<'_>| {
         let entry = (progress.what.to_owned(), progress.done, progress.total);
         seen.lock().expect("unpoisoned").push(entry);
     };
     for _ in 0..2 {
-        (place.complete(&tiny(), from_ref(&base), false, &watch)).expect("a right mirror");
+        (place.complete(&tiny(), from_ref(&base), false, &on_progress)).expect("a right mirror");
     }
     let names = tiny().files.map(|(stem, _)| format!("{stem}.gz"));
     let mut sorted = names.to_vec();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{DecodedFile, FolderOptions, Listing, cache_key, decode_to_file};
-use crate::{DataError, Watch};
+use crate::{DataError, OnProgress};
 
 /// The NPY file in the folder `cache` that [`decode_to_file`] makes of `listing`, made now unless it is there.
 ///
@@ -14,7 +14,7 @@ pub fn decode_to_cache(
     listing: &Listing,
     options: &FolderOptions,
     cache: &Path,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<(PathBuf, DecodedFile), DataError> {
     let key = cache_key(listing, options)?;
     let npy = cache.join(format!("{key}.npy"));
@@ -30,7 +30,7 @@ pub fn decode_to_cache(
         cause,
     };
     fs::create_dir_all(cache).map_err(unwritable)?;
-    let decoded = decode_to_file(listing, options, &npy, watch)?;
+    let decoded = decode_to_file(listing, options, &npy, on_progress)?;
     let bytes = serde_json::to_vec(&decoded).map_err(|error| unwritable(error.into()))?;
     fs::write(&summary, bytes).map_err(unwritable)?;
     Ok((npy, decoded))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::survey::{Survey, wrong};
 use super::{FolderOptions, Listing};
 use crate::npy::header_bytes;
-use crate::{DataError, Watch};
+use crate::{DataError, OnProgress};
 
 /// A folder's images in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +52,9 @@ pub struct DecodedFile {
 pub fn decode(
     listing: &Listing,
     options: &FolderOptions,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<DecodedImages, DataError> {
-    let mut survey = Survey::new(listing, options, watch)?;
+    let mut survey = Survey::new(listing, options, on_progress)?;
     let mut pixels = Vec::new();
     let count = survey.files.len();
     let length = survey.image_length().saturating_mul(count);
@@ -67,7 +67,7 @@ pub fn decode(
             format!("{count} x {channels} x {height} x {width} bytes"),
         )
     })?;
-    let kept = survey.decode(watch, |image| {
+    let kept = survey.decode(on_progress, |image| {
         pixels.extend_from_slice(image);
         Ok(())
     })?;
@@ -91,9 +91,9 @@ pub fn decode_to_file(
     listing: &Listing,
     options: &FolderOptions,
     npy: &Path,
-    watch: Watch<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<DecodedFile, DataError> {
-    let mut survey = Survey::new(listing, options, watch)?;
+    let mut survey = Survey::new(listing, options, on_progress)?;
     let unwritable = |cause| DataError::Unwritable {
         path: npy.to_owned(),
         cause,
@@ -107,7 +107,9 @@ pub fn decode_to_file(
         let mut file = BufWriter::new(File::create(&temporary).map_err(unwritable)?);
         file.write_all(&header(survey.files.len()))
             .map_err(unwritable)?;
-        let kept = survey.decode(watch, |image| file.write_all(image).map_err(unwritable))?;
+        let kept = survey.decode(on_progress, |image| {
+            file.write_all(image).map_err(unwritable)
+        })?;
         let finish = || -> io::Result<()> {
             // Once more with the final count, which needs no other room: the padding takes up the digits.
             file.rewind()?;

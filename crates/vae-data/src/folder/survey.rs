@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::file::{self, Header, MAX_SIDE};
 use super::{FORMATS, FolderOptions, Listing};
-use crate::{DataError, Progress, Watch};
+use crate::{DataError, OnProgress, Progress};
 
 /// What the decoded images of a chunk may take together, unless one for each core takes more.
 /// Tests have small images, and want several chunks of them.
@@ -33,9 +33,9 @@ impl<'a> Survey<'a> {
     pub(super) fn new(
         listing: &'a Listing,
         options: &'a FolderOptions,
-        watch: Watch<'_>,
+        on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
-        let counter = Counter::new("reading image headers", listing.files.len(), watch);
+        let counter = Counter::new("reading image headers", listing.files.len(), on_progress);
         let headers: Vec<_> = listing
             .files
             .par_iter()
@@ -110,12 +110,12 @@ impl<'a> Survey<'a> {
     /// Decodes the files chunk by chunk and hands each image to `sink` in order; returns the indices of those decoded.
     pub(super) fn decode(
         &mut self,
-        watch: Watch<'_>,
+        on_progress: OnProgress<'_>,
         mut sink: impl FnMut(&[u8]) -> Result<(), DataError>,
     ) -> Result<Vec<usize>, DataError> {
         let length = self.image_length();
         let files = std::mem::take(&mut self.files);
-        let counter = Counter::new("decoding images", files.len(), watch);
+        let counter = Counter::new("decoding images", files.len(), on_progress);
         let chunk_images = (CHUNK_BYTES / length).max(rayon::current_num_threads());
         let chunk_images = chunk_images.min(files.len());
         let mut pixels = vec![0; chunk_images * length];
@@ -188,26 +188,26 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Tells the watch of each file done, from whichever thread did it.
+/// Reports each file that is done, from whichever thread did it.
 struct Counter<'a> {
     what: &'static str,
     done: AtomicU64,
     total: u64,
-    watch: Watch<'a>,
+    on_progress: OnProgress<'a>,
 }
 
 impl<'a> Counter<'a> {
-    fn new(what: &'static str, total: usize, watch: Watch<'a>) -> Self {
+    fn new(what: &'static str, total: usize, on_progress: OnProgress<'a>) -> Self {
         Self {
             what,
             done: AtomicU64::new(0),
             total: total as u64,
-            watch,
+            on_progress,
         }
     }
 
     fn step(&self) {
-        (self.watch)(Progress {
+        (self.on_progress)(Progress {
             what: self.what,
             done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
             total: Some(self.total),

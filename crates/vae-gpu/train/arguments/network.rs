@@ -1,8 +1,8 @@
 //! Flags of the network, its likelihood and its prior.
 
 use clap::Args;
+use vae_recipe::{LikelihoodName, OutputBias, PriorText, RecipePatch, Sigma};
 use vae_spec::{Activation, Initialization, Upsampling};
-use vae_train::{LikelihoodName, OutputBias, PriorText, RecipePatch, Sigma};
 
 use crate::arguments::{one_of, positive};
 

@@ -1,8 +1,8 @@
 //! Flags of what is minimised.
 
 use clap::Args;
+use vae_recipe::{Capacity, FreeBitsText, KlSchedule, ObjectiveName, RecipePatch};
 use vae_spec::{KlEstimate, MmdKernel};
-use vae_train::{Capacity, FreeBitsText, KlSchedule, ObjectiveName, RecipePatch};
 
 use crate::arguments::{one_of, positive};
 

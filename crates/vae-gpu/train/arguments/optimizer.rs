@@ -1,8 +1,8 @@
 //! Flags of how weights are stepped, and when to stop.
 
 use clap::Args;
+use vae_recipe::{LrSchedule, Metric, OnNan, RecipePatch, Stopping};
 use vae_spec::Optimizer;
-use vae_train::{LrSchedule, Metric, OnNan, RecipePatch, Stopping};
 
 use crate::arguments::{one_of, positive};
 

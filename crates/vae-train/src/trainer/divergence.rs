@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use vae_kernels::cpu;
+use vae_recipe::{Binarize, OnNan};
+use vae_rng::{Generator, Stream};
 use vae_spec::{Batch, Losses, NamedTensor, Wait};
 
 use super::{Training, prepare};
-use crate::{OnNan, TrainError};
+use crate::TrainError;
 
 /// How often a run goes back at most: each time at half the learning rate.
 const ROLLBACKS: usize = 3;
@@ -121,7 +124,13 @@ impl Training<'_> {
     fn go_back(&mut self) -> Result<(), TrainError> {
         let state = Arc::clone(&self.last_good);
         let (recipe, device) = (self.recipe, self.device);
-        self.engine = prepare(recipe, &self.sight, &self.train, device, &state.snapshot)?;
+        self.engine = prepare(
+            recipe,
+            &self.preprocessing,
+            &self.train,
+            device,
+            &state.snapshot,
+        )?;
         self.losses.clone_from(&state.losses);
         let position = &state.position;
         self.epoch = position.epoch;
@@ -148,10 +157,8 @@ impl Training<'_> {
             return Ok(());
         };
         let step = self.step(self.manifest.steps);
-        let (images, damaged) = self
-            .sight
-            .training_batch(&self.train, places, step.number)?;
-        let labels = self.sight.labels(&self.train.subset(places))?;
+        let (images, corrupted) = self.training_batch(places, step.number)?;
+        let labels = self.preprocessing.labels(&self.train.subset(places))?;
         let pixels = self.recipe.image.length();
         let size = step.piece.min(places.len());
         let mut bad = None;
@@ -160,7 +167,7 @@ impl Training<'_> {
             let rows = first..first + images.len() / pixels;
             let batch = Batch {
                 images,
-                corrupted: damaged
+                corrupted: corrupted
                     .as_ref()
                     .map(|images| &images[rows.start * pixels..rows.end * pixels]),
                 labels: labels.get(rows).unwrap_or_default(),
@@ -183,6 +190,28 @@ impl Training<'_> {
         let name = |&place: &u32| self.train.id(place as usize).into_owned();
         divergence.batch = Some((places.iter().map(name).collect(), range));
         Ok(())
+    }
+
+    /// The training images at `places` as the engine sees them at `step`, and what its encoder sees of them if they are
+    /// corrupted.
+    fn training_batch(
+        &self,
+        places: &[u32],
+        step: u64,
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>), TrainError> {
+        let (recipe, images) = (self.recipe, &self.train);
+        let binarization = Generator::new(recipe.seed, Stream::Binarization);
+        let binarization = (recipe.binarize == Binarize::Dynamic).then_some((binarization, step));
+        let (array, length) = (&images.array, images.image_length());
+        let rows = self.rows(places);
+        let values = cpu::gather(&array.pixels, array.element, length, &rows, binarization);
+        let corrupted = self.preprocessing.corruption(images)?.map(|corruption| {
+            let mut corrupted = values.clone();
+            let generator = Generator::new(recipe.seed, Stream::Corruption);
+            cpu::corrupt(&mut corrupted, length, corruption, generator, step, 0);
+            corrupted
+        });
+        Ok((values, corrupted))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The end of an epoch: what it is judged by.
 
+use vae_infer::{LatentUse, batches};
+use vae_recipe::Stopping;
 use vae_rng::{Generator, Stream};
+use vae_run::EpochReport;
 use vae_spec::{Batch, Losses, Snapshot};
 
-use super::{EpochReport, Training, batches, evaluation_batch};
+use super::{Training, evaluation_batch};
 use crate::TrainError;
-use crate::collapse::LatentUse;
-use crate::schedule::Stopping;
 
 impl Training<'_> {
     /// The report of the epoch whose weights are in `snapshot`; the best weights are saved.
@@ -39,10 +40,8 @@ impl Training<'_> {
     /// Compares the epoch with those before.
     fn judge(&mut self, report: &mut EpochReport, snapshot: &Snapshot) -> Result<(), TrainError> {
         // Checked when the recipe was resolved.
-        let cost = self
-            .recipe
-            .best_by
-            .cost(report)
+        let cost = report
+            .cost(&self.recipe.best_by)
             .unwrap_or(report.validation.loss);
         // Runs of older versions were judged by their validation loss alone.
         let manifest = &mut self.manifest;
@@ -78,7 +77,7 @@ impl Training<'_> {
 
     /// What there is to say of latents that carry nothing, when it becomes so.
     pub(super) fn latent_notice(&self) -> Option<String> {
-        let mut latest = self.epochs.iter().rev().map(EpochReport::latent_use);
+        let mut latest = self.epochs.iter().rev().map(latent_use);
         latest.next()?.warning(latest.next().as_ref())
     }
 
@@ -95,7 +94,7 @@ impl Training<'_> {
         let weighting = self.recipe.final_weighting();
         let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
         for places in batches(self.validation.count(), evaluation_batch(self.recipe)) {
-            let (images, damaged) = self.sight.damaged(&self.validation, &places)?;
+            let (images, damaged) = self.preprocessing.corrupted(&self.validation, &places)?;
             let first = places[0] as usize;
             let labels = self.validation_labels.get(first..first + places.len());
             let batch = Batch {
@@ -115,5 +114,14 @@ impl Training<'_> {
         let noise = Generator::new(self.recipe.seed, Stream::EvaluationNoise);
         let latent_use = LatentUse::of(&mu, &log_var, self.recipe.latent, noise);
         Ok((losses.into_iter().collect(), latent_use))
+    }
+}
+
+/// What the latents carried.
+fn latent_use(report: &EpochReport) -> LatentUse {
+    LatentUse {
+        kl_per_dimension: report.kl_per_dimension.clone(),
+        active_units: report.active_units,
+        mutual_information: report.mutual_information,
     }
 }

@@ -1,7 +1,10 @@
 //! The pictures that a run leaves.
 
-use super::{EVALUATION_BATCH, Training};
-use crate::{Inference, TrainError, manifold, plots, reconstructions, samples};
+use vae_infer::{EVALUATION_BATCH, Inference, manifold, reconstructions, samples};
+use vae_view as view;
+
+use super::Training;
+use crate::TrainError;
 
 /// Side of the manifold grid: the article's.
 const MANIFOLD_SIDE: usize = 15;
@@ -16,20 +19,30 @@ impl Training<'_> {
         // Two engines at a time may be more than the device holds.
         drop(self.engine);
         let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
-        write("loss.png", plots::loss(&self.epochs)?)?;
-        if let Some(png) = plots::kl(&self.epochs)? {
+        let epochs = self.epochs.iter();
+        let losses =
+            epochs.map(|report| (report.epoch, [report.train.loss, report.validation.loss]));
+        write("loss.png", view::loss(&losses.collect::<Vec<_>>())?)?;
+        let epochs = self.epochs.iter();
+        let kl = epochs.map(|report| (report.epoch, &report.kl_per_dimension[..]));
+        if let Some(png) = view::kl(&kl.collect::<Vec<_>>())? {
             write("kl.png", png)?;
         }
         let model = self.recipe.model();
         let setup = self.recipe.inference_setup(&model, &self.best);
-        let mut engine = self
+        let engine = self
             .device
             .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
         let nobody = |_: vae_data::Progress<'_>| {};
-        let engine = engine.as_mut();
-        let mut inference = Inference::new(engine, self.recipe, &self.best, &self.sight, &nobody);
+        let mut inference = Inference::new(
+            engine,
+            self.recipe,
+            &self.best,
+            &self.preprocessing,
+            &nobody,
+        );
         let means = inference.encode(&self.validation)?.mu;
-        let latent = plots::latent(&means, self.recipe.latent, &self.validation)?;
+        let latent = view::latent(&means, self.recipe.latent, &self.validation)?;
         write("latent.png", latent)?;
         if self.recipe.image.is_table() {
             return Ok(());

@@ -1,12 +1,13 @@
 //! What a run starts from: weights, an engine, batches that fit.
 
 use vae_data::Images;
+use vae_device::{Device, Route};
+use vae_infer::EVALUATION_BATCH;
+use vae_recipe::{Binarize, OutputBias, Preprocessing, PriorText, Recipe};
 use vae_rng::{Generator, Stream};
 use vae_spec::{DataStart, Engine, ObjectiveKind, Snapshot, Spread, TrainingImages, Weights};
 
-use super::EVALUATION_BATCH;
-use crate::device::Route;
-use crate::{Binarize, Device, OutputBias, PriorText, Recipe, Sight, TrainError};
+use crate::TrainError;
 
 /// Fresh weights, with what `train`, the training images as the model sees them, say of them.
 pub(super) fn initial_weights(recipe: &Recipe, train: &Images) -> Weights {
@@ -62,7 +63,7 @@ fn data_start(train: &Images, shown: usize, seed: u64) -> DataStart {
 /// An engine that goes on from `snapshot` with the images `train`, as it sees them.
 pub(super) fn prepare(
     recipe: &Recipe,
-    sight: &Sight,
+    preprocessing: &Preprocessing,
     train: &Images,
     device: &Device,
     Snapshot { weights, moments }: &Snapshot,
@@ -83,7 +84,7 @@ pub(super) fn prepare(
     let mut labels = Vec::new();
     if !recipe.classes.is_empty() {
         labels.resize(train.array.rows(), 0);
-        for (&row, class) in train.rows.iter().zip(sight.labels(train)?) {
+        for (&row, class) in train.rows.iter().zip(preprocessing.labels(train)?) {
             labels[row as usize] = class;
         }
     }
@@ -93,7 +94,7 @@ pub(super) fn prepare(
         labels,
         count: train.count(),
         binarize: recipe.binarize == Binarize::Dynamic,
-        corruption: sight.corruption(train)?,
+        corruption: preprocessing.corruption(train)?,
     })?;
     Ok(engine)
 }

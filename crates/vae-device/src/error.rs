@@ -1,0 +1,33 @@
+//! Why a device cannot compute a model.
+
+use vae_kernels::gpu::GpuError;
+use vae_spec::EngineError;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No GPU.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The fused engine was asked for and cannot run the model.
+    #[error("engine fused: {0}; without --engine fused, burn takes over")]
+    NotFused(String),
+    /// The model or the batch does not fit the device.
+    #[error(
+        "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; choose a smaller --hidden or --batch-size, or \
+         --backend cpu"
+    )]
+    TooLarge {
+        /// The tensor.
+        tensor: String,
+        /// Its size.
+        bytes: u64,
+        /// The device's name.
+        device: String,
+        /// Its limit, bytes.
+        limit: u64,
+    },
+}

@@ -1,0 +1,275 @@
+//! Devices, which make the engine that computes a model: the one room that knows all engines.
+
+mod error;
+
+use std::fmt;
+
+use vae_fused::FusedEngine;
+use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
+use vae_recipe::{BackendChoice, EngineChoice};
+use vae_spec::{
+    Engine, EngineSetup, ModelConfig, Network, Objective, ObjectiveKind, OptimizerConfig, Prior,
+};
+
+pub use error::DeviceError;
+
+/// Which engine runs a model on a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The fused step program.
+    Fused,
+    /// burn's autodiff.
+    Burn {
+        /// Why it is not the fused engine.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fused => f.write_str("fused"),
+            Self::Burn { reason } => write!(f, "burn: {reason}"),
+        }
+    }
+}
+
+/// A device that is open and ready.
+#[derive(Debug)]
+pub struct Device {
+    place: Place,
+    /// The largest tensor, bytes.
+    largest_tensor: u64,
+    name: String,
+    reason: String,
+}
+
+/// What computes.
+#[derive(Debug)]
+enum Place {
+    Cpu,
+    /// The CPU through burn alone.
+    Ndarray,
+    Gpu(Box<Gpu>),
+}
+
+/// The adapter that `auto` takes: the best that is hardware and can run the shaders.
+fn auto_adapter(reports: &[AdapterReport]) -> Option<&AdapterReport> {
+    reports
+        .iter()
+        .find(|report| report.is_hardware() && report.lacks().is_empty())
+}
+
+impl Device {
+    /// Opens what `choice` asks for.
+    ///
+    /// # Errors
+    /// If a GPU was asked for and there is none that can be used; [`BackendChoice::Auto`] takes the CPU then.
+    pub fn open(choice: BackendChoice) -> Result<Self, DeviceError> {
+        let gpu = |api| -> Result<Self, DeviceError> {
+            let gpu = Gpu::open(api)?;
+            let (name, largest_tensor) = (gpu.report.to_string(), gpu.largest_tensor());
+            Ok(Self {
+                place: Place::Gpu(Box::new(gpu)),
+                largest_tensor,
+                name,
+                reason: "asked for".into(),
+            })
+        };
+        let cpu = |reason: String| Self {
+            place: Place::Cpu,
+            largest_tensor: u64::MAX,
+            name: Self::cpu_name(),
+            reason,
+        };
+        match choice {
+            BackendChoice::Wgpu => gpu(GraphicsApi::Any),
+            BackendChoice::Vulkan => gpu(GraphicsApi::Vulkan),
+            BackendChoice::Metal => gpu(GraphicsApi::Metal),
+            BackendChoice::Dx12 => gpu(GraphicsApi::Dx12),
+            BackendChoice::Cpu => Ok(cpu("asked for".into())),
+            BackendChoice::Ndarray => Ok(Self {
+                place: Place::Ndarray,
+                name: "cpu (burn on ndarray)".into(),
+                ..cpu("asked for".into())
+            }),
+            BackendChoice::Auto => {
+                let reports = adapters(GraphicsApi::Any);
+                Ok(match auto_adapter(&reports) {
+                    Some(_) => match gpu(GraphicsApi::Any) {
+                        Ok(device) => Self {
+                            reason: "the best GPU found".into(),
+                            ..device
+                        },
+                        Err(error) => cpu(format!("the GPU failed: {error}")),
+                    },
+                    None if reports.is_empty() => cpu("no GPU found".into()),
+                    None => cpu(format!("no GPU found, only {}", reports[0])),
+                })
+            }
+        }
+    }
+
+    /// The CPU as a device, for example `cpu (2 threads)`.
+    #[must_use]
+    pub fn cpu_name() -> String {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        format!(
+            "cpu ({threads} thread{})",
+            if threads == 1 { "" } else { "s" }
+        )
+    }
+
+    /// What [`BackendChoice::Auto`] would take, in words, without opening it.
+    #[must_use]
+    pub fn auto_name() -> String {
+        auto_adapter(&adapters(GraphicsApi::Any)).map_or_else(Self::cpu_name, ToString::to_string)
+    }
+
+    /// Why this device and no other.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Which engine runs `model` here.
+    ///
+    /// # Errors
+    /// If the fused engine is asked for and cannot.
+    pub fn route(
+        &self,
+        choice: EngineChoice,
+        model: &ModelConfig,
+        objective: &Objective,
+        optimizer: &OptimizerConfig,
+    ) -> Result<Route, DeviceError> {
+        let lacks = FusedEngine::lacks(model, objective);
+        let obstacle = match &self.place {
+            Place::Cpu => lacks,
+            Place::Ndarray => {
+                Some("ndarray is a backend of burn; that of the fused engine is cpu".into())
+            }
+            Place::Gpu(gpu) => lacks.or_else(|| FusedEngine::obstacle(model, optimizer, gpu)),
+        };
+        match (choice, obstacle) {
+            (EngineChoice::Burn, _) => Ok(Route::Burn {
+                reason: "asked for".into(),
+            }),
+            (_, None) => Ok(Route::Fused),
+            (EngineChoice::Fused, Some(obstacle)) => Err(DeviceError::NotFused(obstacle)),
+            (EngineChoice::Auto, Some(obstacle)) => Ok(Route::Burn { reason: obstacle }),
+        }
+    }
+
+    /// A model on this device, for batches of up to `batch` images.
+    ///
+    /// # Errors
+    /// If the engine of `choice` cannot run it here, a tensor is larger than the device allows, or the weights belong to
+    /// another network.
+    pub fn engine(
+        &self,
+        setup: &EngineSetup<'_>,
+        choice: EngineChoice,
+        batch: usize,
+    ) -> Result<Box<dyn Engine>, DeviceError> {
+        let route = self.route(choice, setup.model, &setup.objective, &setup.optimizer)?;
+        self.check_sizes(setup, batch)?;
+        Ok(match (&self.place, route) {
+            (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
+            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu),
+            (_, Route::Fused) => Box::new(FusedEngine::cpu(setup)),
+            (_, Route::Burn { .. }) => vae_burn::ndarray(setup),
+        })
+    }
+
+    /// No tensor may be larger than the device shows to a kernel.
+    fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), DeviceError> {
+        let EngineSetup {
+            model, objective, ..
+        } = setup;
+        let widest = Network::new(model).widest();
+        let rows = batch.saturating_mul(objective.samples);
+        let latents = rows.saturating_mul(model.latent);
+        let pairs = match objective.kind {
+            ObjectiveKind::BetaTc | ObjectiveKind::Mmd { .. } => latents.saturating_mul(rows),
+            _ => 0,
+        };
+        let (components, images) = match model.prior {
+            Prior::Normal => (0, 0),
+            Prior::Mixture { components } => (components, 0),
+            Prior::Vamp { inputs } => (inputs, inputs),
+        };
+        let made = [
+            ("activations of a batch", rows.saturating_mul(widest)),
+            (
+                "activations of the prior's images",
+                images.saturating_mul(widest),
+            ),
+            ("pairs of a batch's latents", pairs),
+            (
+                "latents of a batch beside the prior's components",
+                latents.saturating_mul(components),
+            ),
+        ];
+        let weights = setup.weights.tensors().iter();
+        let (tensor, elements) = weights
+            .map(|tensor| (tensor.name.clone(), tensor.values.len()))
+            .chain(made.map(|(name, elements)| (name.to_owned(), elements)))
+            .max_by_key(|(_, elements)| *elements)
+            .unwrap_or_default();
+        let bytes = 4u64.saturating_mul(elements as u64);
+        if bytes > self.largest_tensor {
+            return Err(DeviceError::TooLarge {
+                tensor,
+                bytes,
+                device: self.name.clone(),
+                limit: self.largest_tensor,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vae_data::Dataset;
+    use vae_spec::Weights;
+
+    use super::*;
+    use vae_recipe::{Recipe, RecipePatch};
+
+    #[test]
+    fn a_model_or_batch_that_does_not_fit_is_named_before_it_is_built() {
+        let digits = Dataset::digits().expect("built in");
+        let recipe = Recipe::resolve(RecipePatch::default(), &digits).expect("valid");
+        let model = recipe.model();
+        let weights = Weights::initial(&model, 0);
+        let message = |batch, limit| {
+            let device = Device {
+                largest_tensor: limit,
+                ..Device::open(BackendChoice::Ndarray).expect("a CPU")
+            };
+            let setup = recipe.setup(&model, &weights);
+            let engine = device.engine(&setup, EngineChoice::Auto, batch);
+            engine.err().map(|error| error.to_string())
+        };
+        // The largest weights: 784 x 256 numbers of 4 bytes.
+        assert_eq!(message(100, 802_816), None);
+        let weights = message(100, 802_815).expect("too large");
+        assert!(
+            weights.starts_with("output.weight: 802816 bytes"),
+            "{weights}"
+        );
+        let batch = message(1000, 802_816).expect("too large");
+        assert!(
+            batch.starts_with("activations of a batch: 3136000 bytes"),
+            "{batch}"
+        );
+    }
+}

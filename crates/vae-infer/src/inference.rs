@@ -1,0 +1,446 @@
+//! A trained model at work: whole data sets through an engine, a batch at a time.
+
+use vae_data::{Images, OnProgress, Progress, Shape};
+use vae_device::{Device, DeviceError};
+use vae_recipe::{EngineChoice, Preprocessing, Recipe};
+use vae_rng::{Generator, Stream};
+use vae_run::SavedRun;
+use vae_spec::{
+    Batch, Engine, EngineError, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Posterior, Prior, Weights,
+};
+
+use crate::mixture::log_sum_exp;
+use crate::{InferError, Mixture};
+
+/// Images per call outside training: large enough to be fast, small enough for any device.
+pub const EVALUATION_BATCH: usize = 1000;
+
+/// The places of `count` images in batches of `size`.
+pub fn batches(count: usize, size: usize) -> impl Iterator<Item = Vec<u32>> {
+    let count = count as u32;
+    (0..count)
+        .step_by(size)
+        .map(move |first| (first..count).take(size).collect())
+}
+
+/// What a model says of one image, nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Negative log-likelihood of the image given one draw of its posterior.
+    pub recon: f64,
+    /// Divergence of the posterior from the prior; of a learned prior its value at that draw.
+    pub kl: f64,
+    /// Negative log-likelihood of the image, estimated with importance samples from the posterior: `-log mean_k p(x, z_k) /
+    /// q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016), if asked for.
+    pub nll: Option<f64>,
+}
+
+impl Score {
+    /// The lower bound of the log-likelihood that training raises.
+    #[must_use]
+    pub fn elbo(&self) -> f64 {
+        -(self.recon + self.kl)
+    }
+}
+
+/// An engine with all that is needed to use it.
+pub struct Inference<'a> {
+    engine: Box<dyn Engine>,
+    preprocessing: &'a Preprocessing,
+    on_progress: OnProgress<'a>,
+    config: ModelConfig,
+    /// Of the prior and of the likelihood's spread.
+    weights: &'a Weights,
+    shape: Shape,
+    seed: u64,
+    label: Option<u32>,
+    prior: Option<Mixture>,
+}
+
+impl<'a> Inference<'a> {
+    /// The model of `recipe` with `weights` on `engine`; images are those that `preprocessing` gives, and `on_progress` is told how far
+    /// long work is.
+    pub fn new(
+        engine: Box<dyn Engine>,
+        recipe: &Recipe,
+        weights: &'a Weights,
+        preprocessing: &'a Preprocessing,
+        on_progress: OnProgress<'a>,
+    ) -> Self {
+        Self {
+            engine,
+            preprocessing,
+            on_progress,
+            config: recipe.model(),
+            weights,
+            shape: recipe.image,
+            seed: recipe.seed,
+            label: None,
+            prior: None,
+        }
+    }
+
+    /// The model of `run` on `device`.
+    ///
+    /// # Errors
+    /// If the model does not fit the device.
+    pub fn open(
+        run: &'a SavedRun,
+        device: &Device,
+        on_progress: OnProgress<'a>,
+    ) -> Result<Self, DeviceError> {
+        let model = run.recipe.model();
+        let setup = run.recipe.inference_setup(&model, &run.weights);
+        let engine = device.engine(&setup, EngineChoice::Auto, EVALUATION_BATCH)?;
+        let (weights, preprocessing) = (&run.weights, &run.preprocessing);
+        Ok(Self::new(
+            engine,
+            &run.recipe,
+            weights,
+            preprocessing,
+            on_progress,
+        ))
+    }
+
+    /// Latents that belong to no image are from now on decoded with this class; without, with each class in turn.
+    pub const fn set_label(&mut self, class: u32) {
+        self.label = Some(class);
+    }
+
+    /// Latent dimensions.
+    #[must_use]
+    pub const fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    /// Of an image.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What is done to data before the model sees them.
+    #[must_use]
+    pub const fn preprocessing(&self) -> &'a Preprocessing {
+        self.preprocessing
+    }
+
+    fn report(&self, what: &str, done: usize, total: usize) {
+        (self.on_progress)(Progress {
+            what,
+            done: done as u64,
+            total: Some(total as u64),
+            bytes: false,
+        });
+    }
+
+    /// What the model was trained to draw latents from.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn prior(&mut self) -> Result<&Mixture, EngineError> {
+        let prior = match self.prior.take() {
+            Some(prior) => prior,
+            None => self.trained_prior()?,
+        };
+        Ok(self.prior.insert(prior))
+    }
+
+    /// Puts `prior` in the place of the trained one.
+    pub fn set_prior(&mut self, prior: Mixture) {
+        self.prior = Some(prior);
+    }
+
+    fn trained_prior(&mut self) -> Result<Mixture, EngineError> {
+        let latent = self.config.latent;
+        Ok(match self.config.prior {
+            Prior::Normal => Mixture::standard(latent),
+            Prior::Mixture { .. } => {
+                let [logits, mu] =
+                    ["prior.logits", "prior.mu"].map(|name| self.weights.values(name));
+                let log_var = self.weights.values("prior.log_var").iter();
+                let log_var: Vec<f32> =
+                    log_var.map(|v| v.clamp(LOG_VAR_MIN, LOG_VAR_MAX)).collect();
+                Mixture::diagonal(logits, mu, &log_var, latent)
+            }
+            Prior::Vamp { inputs } => {
+                let [low, high] = self.config.likelihood.range();
+                let images = self.weights.values("prior.images").iter();
+                let images: Vec<f32> = images.map(|x| x.clamp(low, high)).collect();
+                let Posterior { mu, log_var } = self.engine.encode(&Batch::of(&images))?;
+                Mixture::diagonal(&vec![0.0; inputs], &mu, &log_var, latent)
+            }
+        })
+    }
+
+    /// The posteriors of `images`.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn encode(&mut self, images: &Images) -> Result<Posterior, InferError> {
+        let mut all = Posterior {
+            mu: Vec::new(),
+            log_var: Vec::new(),
+        };
+        let labels = self.preprocessing.labels(images)?;
+        for places in batches(images.count(), EVALUATION_BATCH) {
+            let values = images.gather(&places);
+            let batch = Batch {
+                labels: of(&labels, &places),
+                ..Batch::of(&values)
+            };
+            let Posterior { mu, log_var } = self.engine.encode(&batch)?;
+            all.mu.extend(mu);
+            all.log_var.extend(log_var);
+            self.report("encoding", all.mu.len() / self.latent(), images.count());
+        }
+        Ok(all)
+    }
+
+    /// One draw from each of `posteriors`: that which an evaluation of these images takes.
+    #[must_use]
+    pub fn draw(&self, posteriors: &Posterior) -> Vec<f32> {
+        let rows = posteriors.mu.len() / self.latent();
+        self.draws(posteriors, 0, 0, rows)
+    }
+
+    fn draws(&self, posteriors: &Posterior, step: u64, first_row: u32, rows: usize) -> Vec<f32> {
+        let noise = Generator::new(self.seed, Stream::EvaluationNoise);
+        let eps = noise.normals(step, first_row, rows, self.latent());
+        let Posterior { mu, log_var } = posteriors;
+        let draws = mu.iter().zip(log_var).zip(eps);
+        draws
+            .map(|((mu, log_var), eps)| mu + (0.5 * log_var).exp() * eps)
+            .collect()
+    }
+
+    /// Mean images of latents `[count, latent]`, in units of the model: `[count, pixels]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn decode(&mut self, z: &[f32]) -> Result<Vec<f32>, EngineError> {
+        let labels = self.free_labels(z.len() / self.latent());
+        self.means(z, &labels)
+    }
+
+    /// Images drawn from the likelihood given latents `[count, latent]`, in units of the model: `[count, pixels]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn draw_pixels(&mut self, z: &[f32], seed: u64) -> Result<Vec<f32>, EngineError> {
+        let labels = self.free_labels(z.len() / self.latent());
+        let mut images = self.outputs(z, &labels)?;
+        let generator = Generator::new(seed, Stream::Pixels);
+        let (likelihood, pixels) = (self.config.likelihood, self.config.pixels());
+        let spread = self.weights.spread(&self.config);
+        for (row, image) in images.chunks_exact_mut(pixels).enumerate() {
+            let spread = spread.iter().cycle();
+            for ((pixel, value), &spread) in image.iter_mut().enumerate().zip(spread) {
+                let mut drawn = 0;
+                // Each pixel has uniforms of its own, as many as it wants.
+                let mut uniform = || {
+                    let place = (row * pixels + pixel) as u64;
+                    let [uniform] = generator.uniforms(place, drawn, 1, 1)[..] else {
+                        return 0.5;
+                    };
+                    drawn += 1;
+                    // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
+                    f64::from(uniform) + 0.5f64.powi(25)
+                };
+                *value = likelihood.sample((*value).into(), spread, &mut uniform) as f32;
+            }
+        }
+        Ok(images)
+    }
+
+    /// Classes of `count` latents that belong to no image.
+    fn free_labels(&self, count: usize) -> Vec<u32> {
+        match (self.config.classes as u32, self.label) {
+            (0, _) => Vec::new(),
+            (_, Some(class)) => vec![class; count],
+            (classes, None) => (0..classes).cycle().take(count).collect(),
+        }
+    }
+
+    fn means(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let mut images = self.outputs(z, labels)?;
+        let (likelihood, spread) = (self.config.likelihood, self.weights.spread(&self.config));
+        for image in images.chunks_exact_mut(self.config.pixels()) {
+            for (value, &spread) in image.iter_mut().zip(spread.iter().cycle()) {
+                *value = likelihood.mean_of((*value).into(), spread) as f32;
+            }
+        }
+        Ok(images)
+    }
+
+    fn outputs(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let mut images = Vec::new();
+        for places in batches(z.len() / self.latent(), EVALUATION_BATCH) {
+            let first = places[0] as usize;
+            let rows = &z[first * self.latent()..][..places.len() * self.latent()];
+            images.extend(self.engine.decode(rows, of(labels, &places))?);
+            let done = images.len() / self.shape.length();
+            self.report("decoding", done, z.len() / self.latent());
+        }
+        Ok(images)
+    }
+
+    /// What the model makes of the posterior means of `images`.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn reconstruct(&mut self, images: &Images) -> Result<Vec<f32>, InferError> {
+        let mu = self.encode(images)?.mu;
+        let labels = self.preprocessing.labels(images)?;
+        Ok(self.means(&mu, &labels)?)
+    }
+
+    /// The scores of `images`, their log-likelihoods estimated with `samples` draws, if any.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn score(
+        &mut self,
+        images: &Images,
+        samples: Option<usize>,
+    ) -> Result<Vec<Score>, InferError> {
+        let latent = self.latent();
+        let labels = self.preprocessing.labels(images)?;
+        let prior = match self.config.prior {
+            Prior::Normal => None,
+            Prior::Mixture { .. } | Prior::Vamp { .. } => Some(self.prior()?.clone()),
+        };
+        let mut scores = Vec::with_capacity(images.count());
+        for places in batches(images.count(), EVALUATION_BATCH) {
+            let values = images.gather(&places);
+            let batch = Batch {
+                labels: of(&labels, &places),
+                ..Batch::of(&values)
+            };
+            let posteriors = self.engine.encode(&batch)?;
+            let z = self.draws(&posteriors, 0, places[0], places.len());
+            let recon = self.engine.nll(&z, &batch)?;
+            let first = scores.len();
+            for (row, &recon) in recon.iter().enumerate() {
+                let of_row = |values: &[f32]| values[row * latent..][..latent].to_vec();
+                let (mu, log_var, z) = (
+                    of_row(&posteriors.mu),
+                    of_row(&posteriors.log_var),
+                    of_row(&z),
+                );
+                let kl = match &prior {
+                    None => divergence(&mu, &log_var),
+                    // There is no closed form: its value at the draw.
+                    Some(prior) => log_normal(&z, &mu, &log_var) - prior.log_density(&z),
+                };
+                scores.push(Score {
+                    recon: recon.into(),
+                    kl,
+                    nll: None,
+                });
+            }
+            let Some(samples) = samples else {
+                self.report("scoring", scores.len(), images.count());
+                continue;
+            };
+            for (row, &place) in places.iter().enumerate() {
+                let posterior = Posterior {
+                    mu: posteriors.mu[row * latent..][..latent].to_vec(),
+                    log_var: posteriors.log_var[row * latent..][..latent].to_vec(),
+                };
+                let length = self.shape.length();
+                let image = Batch {
+                    images: &values[row * length..][..length],
+                    labels: of(&labels, &[place]),
+                    corrupted: None,
+                    first_row: place,
+                };
+                scores[first + row].nll = Some(self.importance(&posterior, &image, samples)?);
+                self.report("scoring", first + row + 1, images.count());
+            }
+        }
+        Ok(scores)
+    }
+
+    /// `-log mean_k p(x, z_k) / q(z_k | x)` of one image.
+    fn importance(
+        &mut self,
+        posterior: &Posterior,
+        image: &Batch<'_>,
+        samples: usize,
+    ) -> Result<f64, EngineError> {
+        let latent = self.latent();
+        let mut weights = Vec::new();
+        while weights.len() < samples {
+            let count = EVALUATION_BATCH.min(samples - weights.len());
+            let posteriors = Posterior {
+                mu: posterior.mu.repeat(count),
+                log_var: posterior.log_var.repeat(count),
+            };
+            // Draws of an image are the rows of a step of its own; step 0 is that of plain evaluations.
+            let step = u64::from(image.first_row) + 1;
+            let z = self.draws(&posteriors, step, weights.len() as u32, count);
+            let (images, labels) = (image.images.repeat(count), image.labels.repeat(count));
+            let batch = Batch {
+                labels: &labels,
+                ..Batch::of(&images)
+            };
+            let recon = self.engine.nll(&z, &batch)?;
+            let prior = self.prior()?;
+            weights.extend(z.chunks(latent).zip(recon).map(|(z, recon)| {
+                let log_q = log_normal(z, &posterior.mu, &posterior.log_var);
+                prior.log_density(z) - log_q - f64::from(recon)
+            }));
+        }
+        Ok((samples as f64).ln() - log_sum_exp(&weights))
+    }
+}
+
+/// The labels at `places`, which follow each other; none if there are none.
+fn of<'a>(labels: &'a [u32], places: &[u32]) -> &'a [u32] {
+    if labels.is_empty() {
+        return labels;
+    }
+    &labels[places[0] as usize..][..places.len()]
+}
+
+/// Divergence of a normal from the standard normal, nats.
+fn divergence(mu: &[f32], log_var: &[f32]) -> f64 {
+    let terms = mu.iter().zip(log_var).map(|(&mu, &log_var)| {
+        let [mu, log_var] = [mu, log_var].map(f64::from);
+        0.5 * (mu * mu + log_var.exp() - log_var - 1.0)
+    });
+    terms.sum()
+}
+
+/// Logarithm of a normal's density at `z`, nats.
+fn log_normal(z: &[f32], mu: &[f32], log_var: &[f32]) -> f64 {
+    let terms = z.iter().zip(mu).zip(log_var).map(|((&z, &mu), &log_var)| {
+        let [z, mu, log_var] = [z, mu, log_var].map(f64::from);
+        -0.5 * (std::f64::consts::TAU.ln() + log_var + (z - mu).powi(2) * (-log_var).exp())
+    });
+    terms.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_divergence_is_the_closed_form() {
+        assert_eq!(divergence(&[0.0, 0.0], &[0.0, 0.0]), 0.0);
+        // One half of (1 + e - 1 - 1).
+        assert!((divergence(&[1.0], &[1.0]) - 0.5 * (1f64.exp() - 1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_normal_is_densest_at_its_mean() {
+        // At the mean -ln(2 pi v) / 2, one deviation away 1/2 less.
+        let at_mean = -0.5 * (std::f64::consts::TAU * 1f64.exp()).ln();
+        assert!((log_normal(&[3.0], &[3.0], &[1.0]) - at_mean).abs() < 1e-12);
+        assert!(
+            (log_normal(&[4.0], &[3.0], &[0.0]) + 0.5 * (std::f64::consts::TAU.ln() + 1.0)).abs()
+                < 1e-12
+        );
+    }
+}

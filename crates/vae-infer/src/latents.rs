@@ -1,0 +1,265 @@
+//! Latent vectors in files: what `encode` writes and `decode` reads.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+
+use vae_data::npy::{self, NpyArrayRef, NpyValues};
+use vae_data::{DataError, Images};
+use vae_spec::Posterior;
+
+use crate::Score;
+
+/// Posteriors of images, and a draw from each if there is one.
+#[derive(Clone, Debug)]
+pub struct Latents<'a> {
+    /// Whose.
+    pub images: &'a Images,
+    /// `[count, latent]` each.
+    pub posteriors: Posterior,
+    /// `[count, latent]`
+    pub z: Option<Vec<f32>>,
+    /// Latent dimensions.
+    pub latent: usize,
+}
+
+impl Latents<'_> {
+    /// What is written, by name, each `[count, latent]`.
+    fn parts(&self) -> Vec<(&'static str, &[f32])> {
+        let Posterior { mu, log_var } = &self.posteriors;
+        let z = self.z.as_deref().map(|z| ("z", z));
+        [("mu", &mu[..]), ("log_var", log_var)]
+            .into_iter()
+            .chain(z)
+            .collect()
+    }
+
+    /// A line each: `id`, `label` if there are labels, `mu_1`, .., `log_var_1`, .., `z_1`, ...
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_csv(&self, out: impl Write) -> io::Result<()> {
+        let parts = self.parts();
+        let numbered = parts.iter().flat_map(|(name, _)| {
+            (1..=self.latent).map(move |dimension| format!("{name}_{dimension}"))
+        });
+        write_csv(out, self.images, numbered.collect(), |place| {
+            let values = parts
+                .iter()
+                .flat_map(|(_, values)| &values[place * self.latent..][..self.latent]);
+            values.map(ToString::to_string).collect()
+        })
+    }
+
+    /// One array `[count, parts * latent]`: mu, log_var and z side by side.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_npy(&self, out: &mut impl Write) -> io::Result<()> {
+        let parts = self.parts();
+        let count = self.images.count();
+        let row = |place: usize| {
+            let row = parts
+                .iter()
+                .flat_map(move |(_, values)| &values[place * self.latent..][..self.latent]);
+            row.copied()
+        };
+        let values: Vec<f32> = (0..count).flat_map(row).collect();
+        npy::write_f32(out, &[count, parts.len() * self.latent], &values)
+    }
+
+    /// Arrays `mu`, `log_var`, `z`, and where there are labels `label`, the places of their names.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_npz(&self, out: impl Write + io::Seek) -> io::Result<()> {
+        let count = self.images.count();
+        let (shape, length) = ([count, self.latent], [count]);
+        let parts = self.parts();
+        let parts = parts
+            .iter()
+            .map(|(name, values)| (*name, NpyArrayRef::F32(&shape, values)));
+        let labels = self.images.classes();
+        let labels = labels.map(|classes| classes.into_iter().map(i64::from).collect::<Vec<_>>());
+        let labels = labels
+            .as_ref()
+            .map(|labels| ("label", NpyArrayRef::I64(&length, labels)));
+        npy::write_npz(out, &parts.chain(labels).collect::<Vec<_>>())
+    }
+}
+
+/// A line for each image: its id, its label if it has one, and what `values` gives for its place.
+fn write_csv(
+    out: impl Write,
+    images: &Images,
+    columns: Vec<String>,
+    values: impl Fn(usize) -> Vec<String>,
+) -> io::Result<()> {
+    let mut out = csv::Writer::from_writer(out);
+    let has_labels = images.array.labels.is_some();
+    let label = has_labels.then(|| "label".to_owned());
+    out.write_record(["id".to_owned()].into_iter().chain(label).chain(columns))?;
+    for place in 0..images.count() {
+        let label = images.label(place).map(str::to_owned);
+        let first = [images.id(place).into_owned()].into_iter().chain(label);
+        out.write_record(first.chain(values(place)))?;
+    }
+    out.flush()
+}
+
+/// A line for each image: `id`, `label`, `recon`, `kl`, `elbo`, `nll` if it was estimated, and `rank`, 1 for the least
+/// likely.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_scores(out: impl Write, images: &Images, scores: &[Score]) -> io::Result<()> {
+    let likelihood = |score: &Score| score.nll.map_or(score.elbo(), |nll| -nll);
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| likelihood(&scores[a]).total_cmp(&likelihood(&scores[b])));
+    let mut rank = vec![0; scores.len()];
+    for (place, index) in (1..).zip(order) {
+        rank[index] = place;
+    }
+    let has_nll = scores.first().is_some_and(|score| score.nll.is_some());
+    let columns = ["recon", "kl", "elbo"]
+        .into_iter()
+        .chain(has_nll.then_some("nll"))
+        .chain(["rank"]);
+    write_csv(out, images, columns.map(str::to_owned).collect(), |place| {
+        let score = &scores[place];
+        let numbers = [score.recon, score.kl, score.elbo()]
+            .into_iter()
+            .chain(score.nll);
+        let numbers = numbers.map(|x| x.to_string());
+        numbers.chain([rank[place].to_string()]).collect()
+    })
+}
+
+/// Latent vectors `[count, latent]` out of an NPY file, an NPZ file's `z` or `mu`, or the columns `z_1`, .. or `mu_1`, .. of a
+/// CSV file.
+///
+/// # Errors
+/// If the file cannot be read, or does not hold vectors of `latent` finite numbers.
+pub fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>, DataError> {
+    let name = path.display().to_string();
+    let unreadable = |cause| DataError::Unreadable {
+        source_name: name.clone(),
+        cause,
+    };
+    let wrong = |field: String, expected: String, found: String| DataError::Wrong {
+        source_name: name.clone(),
+        field,
+        expected,
+        found,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let (width, values) = if extension == "csv" {
+        read_columns(BufReader::new(file), &name, latent)?
+    } else {
+        let array = if extension == "npz" {
+            let mut npz = npy::Npz::open(path)?;
+            let has_z = npz.names().any(|name| name == "z");
+            npz.read(if has_z { "z" } else { "mu" })?
+        } else {
+            npy::read(BufReader::new(file), &name)?
+        };
+        match (&array.shape[..], array.values) {
+            ([_, width], NpyValues::F32(values)) => (*width, values),
+            (shape, _) => {
+                let expected = format!("[count, {latent}] of f32 or f64");
+                return Err(wrong("array".into(), expected, format!("{shape:?}")));
+            }
+        }
+    };
+    // `encode` puts log_var, and perhaps z, beside mu.
+    let values = match width / latent.max(1) {
+        _ if width == latent => values,
+        2 | 3 if width.is_multiple_of(latent) => {
+            let part = if width == 3 * latent { 2 } else { 0 };
+            let rows = values.chunks_exact(width);
+            rows.flat_map(|row| row[part * latent..][..latent].to_vec())
+                .collect()
+        }
+        _ => {
+            let expected = format!("{latent}, as many as the model has latent dimensions");
+            return Err(wrong(
+                "values of a vector".into(),
+                expected,
+                width.to_string(),
+            ));
+        }
+    };
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(place) => {
+            let field = format!(
+                "vector {}, value {}",
+                place / latent + 1,
+                place % latent + 1
+            );
+            Err(wrong(
+                field,
+                "a finite number".into(),
+                values[place].to_string(),
+            ))
+        }
+        None => Ok(values),
+    }
+}
+
+fn read_columns(
+    input: impl io::Read,
+    name: &str,
+    latent: usize,
+) -> Result<(usize, Vec<f32>), DataError> {
+    let wrong = |field: String, expected: &str, found: &str| DataError::Wrong {
+        source_name: name.to_owned(),
+        field,
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    };
+    let broken = |error: csv::Error| {
+        wrong(
+            "table".into(),
+            "lines of as many values each",
+            &error.to_string(),
+        )
+    };
+    let mut table = csv::Reader::from_reader(input);
+    let header = table.headers().map_err(broken)?.clone();
+    let of = |part: &str| -> Vec<usize> {
+        let columns = (1..=latent).map(|dimension| format!("{part}_{dimension}"));
+        columns
+            .filter_map(|column| header.iter().position(|name| name == column))
+            .collect()
+    };
+    let columns = [of("z"), of("mu")]
+        .into_iter()
+        .find(|columns| columns.len() == latent);
+    let columns = columns.ok_or_else(|| {
+        let expected =
+            format!("z_1 to z_{latent} or mu_1 to mu_{latent}, as `vae-gpu encode` writes them");
+        wrong(
+            "columns".into(),
+            &expected,
+            &header.iter().collect::<Vec<_>>().join(", "),
+        )
+    })?;
+    let mut values = Vec::new();
+    for record in table.records() {
+        let record = record.map_err(broken)?;
+        for &column in &columns {
+            let line = record.position().map_or(0, csv::Position::line);
+            let cell = &record[column];
+            let value = cell.trim().parse().map_err(|_| {
+                wrong(
+                    format!("line {line}, column {}", &header[column]),
+                    "a number",
+                    cell,
+                )
+            })?;
+            values.push(value);
+        }
+    }
+    Ok((latent, values))
+}

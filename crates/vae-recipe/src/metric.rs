@@ -1,0 +1,62 @@
+//! A number of an epoch by name: what `--best-by` watches.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use vae_spec::ObjectiveKind;
+
+use crate::schedule::written_as_text;
+
+/// For example `validation.loss`, as metrics.jsonl calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Metric(String);
+
+/// Numbers of a [`Losses`](vae_spec::Losses) that every objective has.
+const TERMS: [&str; 4] = ["loss", "recon", "kl", "elbo"];
+/// Numbers of an epoch beside its losses.
+const OTHERS: [&str; 2] = ["active_units", "mutual_information"];
+
+impl Metric {
+    /// Those that an epoch has under an objective.
+    #[must_use]
+    pub fn names(kind: ObjectiveKind) -> Vec<String> {
+        let terms = TERMS.iter().chain(kind.extra_terms());
+        let of_part = |part: &'static str| terms.clone().map(move |term| format!("{part}.{term}"));
+        let others = OTHERS.iter().map(ToString::to_string);
+        of_part("validation")
+            .chain(of_part("train"))
+            .chain(others)
+            .collect()
+    }
+
+    /// As metrics.jsonl calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Metric {
+    fn default() -> Self {
+        Self("validation.loss".into())
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    // Whether there is such a number is known when the objective is.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+written_as_text!(Metric);

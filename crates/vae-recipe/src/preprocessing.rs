@@ -1,0 +1,297 @@
+//! Data as a model sees them: scaled, black and white if asked for, and within what its likelihood allows.
+
+use vae_data::table::Header;
+use vae_data::{
+    Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
+};
+use vae_rng::{Generator, Stream};
+use vae_spec::{Corruption, Likelihood};
+
+use crate::{Binarize, Corrupt, Recipe, RecipeError, RecipePatch};
+
+impl RecipePatch {
+    /// How its data are read.
+    #[must_use]
+    pub fn read_options(&self, fetch: FetchOptions) -> ReadOptions {
+        ReadOptions {
+            fetch,
+            size: self.size.flatten(),
+            grey: self.grey.unwrap_or(false),
+            fit: self.fit.flatten(),
+            skip_bad: self.skip_bad.unwrap_or(false),
+            layout: self.layout.flatten(),
+            labels: self.labels.clone().flatten(),
+            header: self.header.unwrap_or(Header::Auto),
+            array: self.array.clone().flatten(),
+            stream: self.stream.unwrap_or(false),
+        }
+    }
+
+    /// What it is validated on.
+    #[must_use]
+    pub fn validation(&self) -> Validation {
+        Validation {
+            fraction: self.val_fraction.flatten(),
+            data: self.val_data.clone().flatten(),
+            seed: self.seed.unwrap_or(0),
+        }
+    }
+}
+
+/// What a recipe does to data, with what was fitted to its training data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocessing {
+    binarize: Binarize,
+    scale: Scale,
+    scaling: Option<Scaling>,
+    likelihood: Likelihood,
+    corrupt: Option<Corrupt>,
+    /// What a conditional model's labels are called.
+    classes: Vec<String>,
+    seed: u64,
+}
+
+impl Preprocessing {
+    /// That of `recipe`, fitted to the training part of `dataset`.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn fit(recipe: &Recipe, dataset: &Dataset) -> Result<Self, RecipeError> {
+        let scaling = Scaling::fit(recipe.scale, &dataset.train)?;
+        Ok(Self::saved(recipe, scaling))
+    }
+
+    /// That of `recipe` with the `scaling` of a trained model.
+    #[must_use]
+    pub fn saved(recipe: &Recipe, scaling: Option<Scaling>) -> Self {
+        Self {
+            binarize: recipe.binarize,
+            scale: recipe.scale,
+            scaling,
+            likelihood: recipe.model().likelihood,
+            corrupt: recipe.corrupt,
+            classes: recipe.classes.clone(),
+            seed: recipe.seed,
+        }
+    }
+
+    /// What `recipe` does to the values of `train`, in words.
+    #[must_use]
+    pub fn describe(recipe: &Recipe, train: &Images) -> &'static str {
+        match (recipe.scale, train.array.element, train.shape().is_table()) {
+            (Scale::Auto | Scale::Bytes, Element::U8, _) | (Scale::Bytes, ..) => {
+                "bytes, 0..255 to 0..1"
+            }
+            (Scale::Auto | Scale::None, ..) => "none",
+            (Scale::MinMax, _, true) => "min-max of each column of the training samples to 0..1",
+            (Scale::MinMax, ..) => "min-max of each channel of the training samples to 0..1",
+            (Scale::Standardize, _, true) => {
+                "each column of the training samples to mean 0 and deviation 1"
+            }
+            (Scale::Standardize, ..) => {
+                "each channel of the training samples to mean 0 and deviation 1"
+            }
+        }
+    }
+
+    /// What was fitted.
+    #[must_use]
+    pub const fn scaling(&self) -> Option<&Scaling> {
+        self.scaling.as_ref()
+    }
+
+    /// Training images; those of dynamic binarization are drawn later, at every step.
+    ///
+    /// # Errors
+    /// If they hold what the model's likelihood does not allow.
+    pub fn training_images(&self, images: &Images) -> Result<Images, RecipeError> {
+        let images = self.scaled(images)?;
+        Ok(match self.binarize {
+            Binarize::None | Binarize::Dynamic => images,
+            Binarize::Threshold => images.thresholded(),
+            Binarize::Static => images.binarized(Generator::new(self.seed, Stream::Binarization)),
+        })
+    }
+
+    /// Images that the model is tried on.
+    ///
+    /// # Errors
+    /// If they hold what the model's likelihood does not allow.
+    pub fn evaluation_images(&self, images: &Images) -> Result<Images, RecipeError> {
+        let images = self.scaled(images)?;
+        Ok(match self.binarize {
+            Binarize::None => images,
+            Binarize::Threshold => images.thresholded(),
+            Binarize::Static | Binarize::Dynamic => {
+                let stream = Stream::EvaluationBinarization;
+                images.binarized(Generator::new(self.seed, stream))
+            }
+        })
+    }
+
+    fn scaled(&self, images: &Images) -> Result<Images, RecipeError> {
+        let images = match &self.scaling {
+            Some(scaling) => scaling.apply(images)?,
+            None => images.clone(),
+        };
+        // Bytes are 0 to 1: no need to read all that may lie on a disk.
+        if images.array.element == Element::U8 {
+            return Ok(images);
+        }
+        let [low, high] = images.range()?;
+        let is_binary = self.binarize != Binarize::None;
+        let is_unit = (0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high);
+        let wrong = |expected: &str, found: String| {
+            Err(RecipeError::Setting {
+                setting: "data",
+                expected: expected.into(),
+                found,
+            })
+        };
+        if (self.likelihood.is_unit() || is_binary) && !is_unit {
+            return wrong(
+                "values from 0 to 1, for this likelihood or binarization",
+                format!(
+                    "{low} to {high}; choose --scale bytes (values of 0 to 255) or --scale min-max, or --likelihood gaussian"
+                ),
+            );
+        }
+        if let Some((place, value)) = self.misfit(&images) {
+            let expected = if self.likelihood.is_count() {
+                "counts: whole numbers from 0, for this likelihood"
+            } else {
+                "bytes, 0 to 255 or as 255ths, for likelihood discretized-logistic"
+            };
+            return wrong(
+                expected,
+                format!(
+                    "{value} in sample {}; choose another --likelihood",
+                    images.id(place)
+                ),
+            );
+        }
+        Ok(images)
+    }
+
+    /// The first value that is none of the steps of the likelihood's values, with its place.
+    fn misfit(&self, images: &Images) -> Option<(usize, f32)> {
+        let step = match self.likelihood {
+            Likelihood::Poisson | Likelihood::NegativeBinomial(_) => 1.0,
+            Likelihood::DiscretizedLogistic(_) => 255.0,
+            _ => return None,
+        };
+        let fits = |value: f32| {
+            let steps = value * step;
+            value >= 0.0 && (steps - steps.round()).abs() < 1e-3
+        };
+        let mut found = None;
+        images.each(|row, values| {
+            let misfit = values.iter().find(|value| !fits(**value));
+            found = found.or(misfit.map(|&value| (row, value)));
+        });
+        found
+    }
+
+    /// The class of each image, as a conditional model knows it; none if the model sees no labels.
+    ///
+    /// # Errors
+    /// If an image has no label, or one that the model was not trained on.
+    pub fn labels(&self, images: &Images) -> Result<Vec<u32>, RecipeError> {
+        if self.classes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let unlabelled = || RecipeError::Setting {
+            setting: "labels",
+            expected: "a label for each sample, for a conditional model".into(),
+            found: "none; --labels names a column, array or file of them".into(),
+        };
+        let classes = images.classes().ok_or_else(unlabelled)?;
+        // Of the source's classes some may be none of these images'.
+        let names = images.class_names().iter();
+        let places: Vec<_> = names.map(|name| self.class(name)).collect();
+        let known = classes
+            .into_iter()
+            .map(|class| match &places[class as usize] {
+                Ok(place) => Ok(*place),
+                Err(_) => self.class(&images.class_names()[class as usize]),
+            });
+        known.collect()
+    }
+
+    /// The class that is called `name`.
+    ///
+    /// # Errors
+    /// If the model knows none of that name.
+    pub fn class(&self, name: &str) -> Result<u32, RecipeError> {
+        let place = self.classes.iter().position(|class| class == name);
+        let place = place.ok_or_else(|| RecipeError::Setting {
+            setting: "label",
+            expected: if self.classes.is_empty() {
+                "none: this model was not trained with --conditional".into()
+            } else {
+                format!("one of {}", self.classes.join(", "))
+            },
+            found: name.to_owned(),
+        })?;
+        Ok(place as u32)
+    }
+
+    /// How many classes a conditional model knows; 0 if it sees no labels.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// `values`, `[count, length]`, that the model gave, in units of the data (bytes that were not scaled: 0 to 1).
+    pub fn undo(&self, values: &mut [f32], length: usize) {
+        if let Some(scaling) = &self.scaling {
+            scaling.undo(values, length);
+        }
+    }
+
+    /// `values` of the model as brightness, 0 to 1: data that were standardized are shown from two deviations below their
+    /// mean to two above.
+    pub fn to_pixels(&self, values: &mut [f32]) {
+        for x in values {
+            *x = match self.scale {
+                Scale::Standardize => 0.5 + 0.25 * *x,
+                Scale::None if self.scaling.is_some() => *x / 255.0,
+                _ => *x,
+            };
+        }
+    }
+
+    /// The damage that training does, if any; `images` are what the model sees.
+    ///
+    /// # Errors
+    /// If it does not fit the images.
+    pub fn corruption(&self, images: &Images) -> Result<Option<Corruption>, RecipeError> {
+        let is_byte = images.array.element == Element::U8;
+        let corrupt = self
+            .corrupt
+            .map(|corrupt| corrupt.on(images.shape(), is_byte));
+        corrupt.transpose()
+    }
+
+    /// The values of `images` at `places`, and as training would damage them, the same whenever they are asked for.
+    ///
+    /// # Errors
+    /// If the damage does not fit the images.
+    pub fn corrupted(
+        &self,
+        images: &Images,
+        places: &[u32],
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>), RecipeError> {
+        let values = images.gather(places);
+        let damaged = self.corruption(images)?.map(|corruption| {
+            let generator = Generator::new(self.seed, Stream::EvaluationCorruption);
+            let mut damaged = values.clone();
+            let rows = damaged.chunks_mut(images.image_length().max(1));
+            for (&place, row) in places.iter().zip(rows) {
+                corruption.apply(generator, 0, place, row);
+            }
+            damaged
+        });
+        Ok((values, damaged))
+    }
+}

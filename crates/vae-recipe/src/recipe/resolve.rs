@@ -1,0 +1,301 @@
+//! Completes a patch with the defaults and checks it against the data.
+
+use vae_data::{Dataset, Scale};
+use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
+
+use super::{Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
+use crate::RecipeError;
+
+/// `setting: expected .., found ..`
+pub(super) fn wrong(
+    setting: &'static str,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> RecipeError {
+    RecipeError::Setting {
+        setting,
+        expected: expected.into(),
+        found: found.to_string(),
+    }
+}
+
+/// Refuses what does not hold.
+pub(super) fn ensure(holds: bool, error: impl FnOnce() -> RecipeError) -> Result<(), RecipeError> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
+/// A value as a config file has it, without quotes.
+pub(super) fn written(value: &impl serde::Serialize) -> String {
+    let value = toml::Value::try_from(value);
+    let text = value.map_or_else(|error| error.to_string(), |value| value.to_string());
+    text.trim_matches('"').to_owned()
+}
+
+/// Gives a setting its default where it belongs, and refuses it elsewhere.
+fn belongs<T: Clone + serde::Serialize>(
+    setting: &'static str,
+    value: &mut Option<T>,
+    default: Option<T>,
+    belongs_to: &str,
+) -> Result<(), RecipeError> {
+    if let (Some(found), None) = (&*value, &default) {
+        return Err(wrong(
+            setting,
+            format!("none without {belongs_to}"),
+            written(found),
+        ));
+    }
+    *value = value.take().or(default);
+    Ok(())
+}
+
+/// Weight of the maximum mean discrepancy if nothing is said.
+const MMD_WEIGHT: f64 = 100.0;
+/// Of the objective `capacity` if nothing is said: nats that Burgess et al. 2018 end at.
+const CAPACITY: f64 = 25.0;
+/// Draws of importance-weighted objectives if nothing is said: the fewest of Burda et al. 2016 that are not one.
+const IMPORTANCE_SAMPLES: usize = 5;
+
+impl Recipe {
+    /// Completes `patch` with the defaults and checks it against the data.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the patch was made for other data.
+    pub fn resolve(patch: RecipePatch, dataset: &Dataset) -> Result<Self, RecipeError> {
+        let found = dataset.train.shape();
+        if let Some(expected) = patch.image.filter(|expected| *expected != found) {
+            let expected = format!("{expected} as the config says");
+            return Err(wrong(
+                "image",
+                expected,
+                format!("{found} in {}", dataset.name),
+            ));
+        }
+        let patch = RecipePatch {
+            image: Some(found),
+            ..patch.over_defaults()
+        };
+        let Some(mut recipe) = patch.complete() else {
+            return Err(wrong("config", "every setting", "one without a default"));
+        };
+        recipe.resolve_labels(dataset)?;
+        recipe.resolve_defaults()?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The classes that a conditional model knows.
+    fn resolve_labels(&mut self, dataset: &Dataset) -> Result<(), RecipeError> {
+        if !self.conditional {
+            self.classes.clear();
+            return Ok(());
+        }
+        let found = dataset.train.class_names();
+        ensure(!found.is_empty(), || {
+            let expected = "samples with labels (--labels names a column, array or file of them)";
+            wrong("conditional", expected, format!("none in {}", dataset.name))
+        })?;
+        ensure(self.classes.is_empty() || self.classes == found, || {
+            let expected = format!("{} as the config says", self.classes.join(", "));
+            wrong(
+                "classes",
+                expected,
+                format!("{} in {}", found.join(", "), dataset.name),
+            )
+        })?;
+        self.classes = found.to_vec();
+        Ok(())
+    }
+
+    /// Defaults that depend on other settings.
+    fn resolve_defaults(&mut self) -> Result<(), RecipeError> {
+        let sigma = self.likelihood.default_sigma();
+        belongs(
+            "sigma",
+            &mut self.sigma,
+            sigma,
+            "a likelihood of a width: gaussian, laplace, discretized-logistic or negative-binomial",
+        )?;
+
+        let defaults = OptimizerConfig::new(self.optimizer);
+        let is_sgd = self.optimizer == Optimizer::Sgd;
+        let momentum = is_sgd.then_some(short(defaults.momentum));
+        belongs("momentum", &mut self.momentum, momentum, "optimizer sgd")?;
+        let eps = self.optimizer.eps().map(short);
+        belongs("eps", &mut self.eps, eps, "an optimizer with a root")?;
+        if self.optimizer == Optimizer::Adamw {
+            self.weight_decay = self.weight_decay.or(Some(short(defaults.weight_decay)));
+        }
+
+        let has_mmd = self.objective == ObjectiveName::InfoVae;
+        let weight = has_mmd.then_some(MMD_WEIGHT);
+        belongs(
+            "mmd_weight",
+            &mut self.mmd_weight,
+            weight,
+            "objective info-vae",
+        )?;
+        let kernel = has_mmd.then_some(MmdKernel::Imq);
+        belongs(
+            "mmd_kernel",
+            &mut self.mmd_kernel,
+            kernel,
+            "objective info-vae",
+        )?;
+        let capacity = (self.objective == ObjectiveName::Capacity).then_some(Capacity {
+            nats: CAPACITY,
+            span: None,
+        });
+        belongs(
+            "capacity",
+            &mut self.capacity,
+            capacity,
+            "objective capacity",
+        )?;
+
+        let is_weighted = matches!(self.objective, ObjectiveName::Iwae | ObjectiveName::Dreg);
+        let samples = if is_weighted { IMPORTANCE_SAMPLES } else { 1 };
+        self.samples = self.samples.or(Some(samples));
+        let has_closed_form = self.prior == PriorText::Normal
+            && !is_weighted
+            && self.objective != ObjectiveName::BetaTcvae;
+        let kl = if has_closed_form {
+            KlEstimate::Analytic
+        } else {
+            KlEstimate::Sampled
+        };
+        ensure(
+            has_closed_form || self.kl != Some(KlEstimate::Analytic),
+            || {
+                let expected =
+                    "sampled with a learned prior or the objectives iwae, dreg and beta-tcvae";
+                wrong("kl", expected, "analytic")
+            },
+        )?;
+        self.kl = self.kl.or(Some(kl));
+
+        if self.likelihood.is_count() && self.scale == Scale::Auto {
+            self.scale = Scale::None;
+        }
+        Ok(())
+    }
+}
+
+/// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.
+fn short(value: f32) -> f64 {
+    value
+        .to_string()
+        .parse()
+        .unwrap_or_else(|_| f64::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use vae_data::Shape;
+
+    use super::*;
+    use crate::Preset;
+
+    fn digits() -> Dataset {
+        Dataset::digits().expect("built in")
+    }
+
+    #[test]
+    fn the_default_is_the_article_on_the_digits() {
+        let recipe = Recipe::resolve(RecipePatch::default(), &digits()).expect("valid");
+        assert_eq!(
+            (recipe.data.as_str(), &recipe.hidden[..], recipe.latent),
+            ("digits", &[256][..], 2)
+        );
+        assert_eq!(
+            (recipe.optimizer, recipe.batch_size, recipe.image),
+            (Optimizer::Rmsprop, 100, Shape::grey(28, 28))
+        );
+    }
+
+    #[test]
+    fn flags_win_over_config_over_preset_over_default() {
+        let patch = |latent, lr, epochs| RecipePatch {
+            latent,
+            lr,
+            epochs,
+            ..RecipePatch::default()
+        };
+        let flags = patch(Some(5), None, None);
+        let config = patch(Some(6), Some(0.5), None);
+        let patch = flags.over(config).over(Preset::Pytorch.patch());
+        let recipe = Recipe::resolve(patch, &digits()).expect("valid");
+        assert_eq!(
+            (recipe.latent, recipe.lr, recipe.epochs, recipe.seed),
+            (5, 0.5, 10, 0)
+        );
+    }
+
+    #[test]
+    fn the_written_config_reads_back_as_itself() {
+        let recipe = Recipe::resolve(Preset::Pytorch.patch(), &digits()).expect("valid");
+        let text = toml::to_string(&recipe).expect("serialisable");
+        let patch: RecipePatch = toml::from_str(&text).expect("its own output");
+        assert_eq!(Recipe::resolve(patch, &digits()).expect("valid"), recipe);
+    }
+
+    #[test]
+    fn a_setting_belongs_to_its_optimizer_or_likelihood() {
+        let resolve = |patch| Recipe::resolve(patch, &digits());
+        let adamw = RecipePatch {
+            optimizer: Some(Optimizer::Adamw),
+            ..RecipePatch::default()
+        };
+        let recipe = resolve(adamw.clone()).expect("valid");
+        assert_eq!((recipe.weight_decay, recipe.momentum), (Some(0.01), None));
+        let text = toml::to_string(&recipe).expect("serialisable");
+        let patch: RecipePatch = toml::from_str(&text).expect("its own output");
+        assert_eq!(resolve(patch).expect("valid"), recipe);
+        let patch = RecipePatch {
+            momentum: Some(Some(0.5)),
+            ..adamw
+        };
+        assert_eq!(
+            resolve(patch).expect_err("not SGD's").to_string(),
+            "momentum: expected none without optimizer sgd, found 0.5"
+        );
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let message = |patch| {
+            Recipe::resolve(patch, &digits())
+                .expect_err("out of range")
+                .to_string()
+        };
+        let none = RecipePatch::default;
+        assert_eq!(
+            message(RecipePatch {
+                latent: Some(0),
+                ..none()
+            }),
+            "latent: expected at least 1, found 0"
+        );
+        assert_eq!(
+            message(RecipePatch {
+                lr: Some(-1.0),
+                ..none()
+            }),
+            "lr: expected a number above 0, found -1"
+        );
+        assert_eq!(
+            message(RecipePatch {
+                beta: Some(f64::NAN),
+                ..none()
+            }),
+            "beta: expected a number of at least 0, found NaN"
+        );
+        assert_eq!(
+            message(RecipePatch {
+                image: Some(Shape::grey(32, 32)),
+                ..none()
+            }),
+            "image: expected 32 x 32 as the config says, found 28 x 28 in digits"
+        );
+    }
+}

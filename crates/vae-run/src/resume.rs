@@ -1,0 +1,119 @@
+//! Resuming a run: what must be as it was, and what may change.
+
+use std::path::{Path, PathBuf};
+
+use vae_data::Dataset;
+use vae_recipe::Recipe;
+use vae_spec::Weights;
+
+use crate::manifest::FORMAT_VERSION;
+use crate::state::State;
+use crate::{RunError, RunFolder, SavedRun};
+
+/// Settings that do not change what is computed, or only how long.
+const FREE: [&str; 8] = [
+    "backend",
+    "engine",
+    "epochs",
+    "data",
+    "val_data",
+    "stream",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+];
+
+/// A run at its last checkpoint.
+#[derive(Clone, Debug)]
+pub struct Interrupted {
+    /// The run folder.
+    pub path: PathBuf,
+    /// Where it was.
+    pub state: State,
+    /// The weights of its best epoch.
+    pub best: Weights,
+}
+
+impl Interrupted {
+    /// Reads the run in the folder `path` and its recipe.
+    ///
+    /// # Errors
+    /// If it is no run, a file of it is damaged or of a newer version, or a setting of its `config.toml` was changed that
+    /// its checkpoint depends on.
+    pub fn open(path: &Path) -> Result<(Self, Recipe), RunError> {
+        let (recipe, state) = RunFolder::read_state(path)?;
+        let is_older = state.position.format_version < FORMAT_VERSION;
+        let changed = changed(&state.position.recipe, &recipe, is_older);
+        if !changed.is_empty() {
+            return Err(RunError::Changed {
+                run: path.to_owned(),
+                what: format!(
+                    "config.toml was changed since the checkpoint: {}; undo that, or start a new run with --config",
+                    changed.join(", ")
+                ),
+            });
+        }
+        let best = SavedRun::open(path, None)?.weights;
+        let interrupted = Self {
+            path: path.to_owned(),
+            state,
+            best,
+        };
+        Ok((interrupted, recipe))
+    }
+
+    /// Where it will be resumed: the epoch, counted from 1, and the steps of it that are done.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        (self.state.position.epoch, self.state.losses.len())
+    }
+
+    /// The vae-gpu that wrote the checkpoint, if it was another one: it may have computed other bits.
+    #[must_use]
+    pub fn other_version(&self) -> Option<&str> {
+        let version = &self.state.position.manifest.program_version;
+        (version != env!("CARGO_PKG_VERSION")).then_some(version)
+    }
+
+    /// Checks that `dataset` is what the run was trained on.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check(&self, dataset: &Dataset) -> Result<(), RunError> {
+        let known = &self.state.position.manifest.data;
+        if known.fingerprint == dataset.fingerprint {
+            return Ok(());
+        }
+        Err(RunError::Changed {
+            run: self.path.clone(),
+            what: format!(
+                "the data have changed: expected {} training and {} validation samples with fingerprint {}, found {} and {} \
+                 with {} in {}; name the old data with --data, or start a new run",
+                known.train,
+                known.validation,
+                known.fingerprint,
+                dataset.train.count(),
+                dataset.validation.count(),
+                dataset.fingerprint,
+                dataset.name
+            ),
+        })
+    }
+}
+
+/// Settings that differ and matter, in words. A recipe of an older version has none of what it did not know yet.
+fn changed(before: &Recipe, after: &Recipe, is_older: bool) -> Vec<String> {
+    let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
+    let (before, after) = (table(before), table(after));
+    let names = before
+        .keys()
+        .chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let shown = |value: Option<&toml::Value>| value.map_or("none".into(), ToString::to_string);
+    names
+        .filter(|name| !FREE.contains(&name.as_str()) && before.get(*name) != after.get(*name))
+        .filter(|name| before.contains_key(*name) || !is_older)
+        .map(|name| {
+            let values = [&before, &after].map(|table| shown(table.get(name)));
+            format!("{name} from {} to {}", values[0], values[1])
+        })
+        .collect()
+}

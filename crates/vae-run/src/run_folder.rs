@@ -1,0 +1,424 @@
+//! The run folder: what a run leaves, and how it is read back. Every file is written whole under a temporary name, synced
+//! and renamed, so that a kill at any moment leaves a loadable run; only `metrics.jsonl` grows by lines.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use vae_data::Scaling;
+use vae_recipe::Recipe;
+use vae_spec::Weights;
+
+use crate::checkpoint::{self, Metadata};
+use crate::manifest::FORMAT_VERSION;
+use crate::saved_run::{self, SCALING};
+use crate::state::State;
+use crate::{EpochReport, Manifest, RunError};
+
+/// Written last when a run begins: a folder that has one is a run.
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// The weights of the epoch that is best by `--best-by`.
+pub(crate) const BEST_WEIGHTS: &str = "model.safetensors";
+/// The weights of the latest checkpoint.
+const LAST_WEIGHTS: &str = "last.safetensors";
+/// All that the run needs to go on.
+const STATE: &str = "state.safetensors";
+const METRICS: &str = "metrics.jsonl";
+const LOCK: &str = ".lock";
+
+/// A run folder that this process writes; no other process can while it lives.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    metrics: File,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// The first of `runs/<data>-1`, `runs/<data>-2`, .. that does not exist yet.
+    #[must_use]
+    pub fn next_free(data: &str) -> PathBuf {
+        let stem = Path::new(data)
+            .file_name()
+            .map_or_else(|| data.into(), |name| name.to_string_lossy());
+        let path = |number: usize| PathBuf::from("runs").join(format!("{stem}-{number}"));
+        (1..)
+            .map(path)
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| path(0))
+    }
+
+    /// Makes the folder and locks it: an output that cannot be written is found before training. It is no run before
+    /// [`Self::write_recipe`].
+    ///
+    /// # Errors
+    /// If it holds a run already, another process writes it, or it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, RunError> {
+        if path.join(CONFIG).exists() {
+            return Err(RunError::FolderTaken(path.to_owned()));
+        }
+        fs::create_dir_all(path).map_err(RunError::unwritable(path))?;
+        let lock = lock(path)?;
+        let metrics = path.join(METRICS);
+        Ok(Self {
+            path: path.to_owned(),
+            metrics: File::create(&metrics).map_err(RunError::unwritable(&metrics))?,
+            _lock: lock,
+        })
+    }
+
+    /// Locks the folder of a run that goes on, whose metrics are cut to `metrics_bytes`, and gives the epochs in them.
+    ///
+    /// # Errors
+    /// If another process writes it, or it cannot be written.
+    pub fn reopen(path: &Path, metrics_bytes: u64) -> Result<(Self, Vec<EpochReport>), RunError> {
+        let lock = lock(path)?;
+        let name = path.join(METRICS);
+        let all = saved_run::read(path, &name)?;
+        let known = usize::try_from(metrics_bytes)
+            .ok()
+            .and_then(|length| all.get(..length));
+        let known = known.ok_or_else(|| RunError::Damaged {
+            path: name.clone(),
+            what: format!(
+                "expected at least {metrics_bytes} bytes, as there were at the last checkpoint, found {}",
+                all.len()
+            ),
+        })?;
+        let metrics = OpenOptions::new()
+            .append(true)
+            .open(&name)
+            .map_err(RunError::unwritable(&name))?;
+        metrics
+            .set_len(metrics_bytes)
+            .map_err(RunError::unwritable(&name))?;
+        let lines = known.split(|&byte| byte == b'\n');
+        let epochs = lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
+        let folder = Self {
+            path: path.to_owned(),
+            metrics,
+            _lock: lock,
+        };
+        Ok((folder, epochs))
+    }
+
+    /// Reads the recipe of the run in `path` and where it is.
+    ///
+    /// # Errors
+    /// If it is no run, or a file of it is damaged or of a newer version.
+    pub fn read_state(path: &Path) -> Result<(Recipe, State), RunError> {
+        let recipe = saved_run::recipe(path, &path.join(CONFIG))?;
+        let file = path.join(STATE);
+        let state = State::decode(&saved_run::read(path, &file)?, &file)?;
+        Ok((recipe, state))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the file `name` atomically.
+    ///
+    /// # Errors
+    /// If it cannot be written, for example on a full disk; the old content stays.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let path = self.path.join(name);
+        let temporary = self.path.join(format!(".{name}.tmp"));
+        let replace = || -> io::Result<()> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        replace().map_err(|cause| {
+            // What is left of the temporary file only takes room; the error that matters is the first.
+            let _ = fs::remove_file(&temporary);
+            RunError::File {
+                action: "written",
+                path,
+                cause,
+            }
+        })
+    }
+
+    /// Replaces the manifest.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RunError> {
+        self.write(MANIFEST, &json(manifest, MANIFEST)?)
+    }
+
+    /// Writes the recipe: from here on the folder is a run.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_recipe(&self, recipe: &Recipe) -> Result<(), RunError> {
+        let config = toml::to_string(recipe).map_err(|error| RunError::Damaged {
+            path: self.path.join(CONFIG),
+            what: format!("cannot be encoded: {error}"),
+        })?;
+        self.write(CONFIG, config.as_bytes())
+    }
+
+    /// Replaces the weights of the best epoch.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_best(&self, weights: &Weights, scaling: Option<&Scaling>) -> Result<(), RunError> {
+        self.write(BEST_WEIGHTS, &weights_file(weights, scaling)?)
+    }
+
+    /// A checkpoint: the state first, which all else follows from.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_state(&self, state: &State, scaling: Option<&Scaling>) -> Result<(), RunError> {
+        // What the state counts on is on the disk before it.
+        self.metrics
+            .sync_data()
+            .map_err(RunError::unwritable(&self.path.join(METRICS)))?;
+        self.write(STATE, &state.encode()?)?;
+        self.write(
+            LAST_WEIGHTS,
+            &weights_file(&state.snapshot.weights, scaling)?,
+        )?;
+        self.write_manifest(&state.position.manifest)
+    }
+
+    /// Appends one line of metrics.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self, metrics: &impl Serialize) -> Result<(), RunError> {
+        let mut line = json(metrics, METRICS)?;
+        line.push(b'\n');
+        (&self.metrics)
+            .write_all(&line)
+            .map_err(RunError::unwritable(&self.path.join(METRICS)))
+    }
+
+    /// Length of the metrics.
+    ///
+    /// # Errors
+    /// If the file cannot be looked at.
+    pub fn metrics_bytes(&self) -> Result<u64, RunError> {
+        let metadata = self.metrics.metadata();
+        let metadata = metadata.map_err(RunError::unwritable(&self.path.join(METRICS)))?;
+        Ok(metadata.len())
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        // The lock is the open file, not its name: a file that stays behind locks nobody out.
+        let _ = fs::remove_file(self.path.join(LOCK));
+    }
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let name = path.join(LOCK);
+    let lock = File::create(&name).map_err(RunError::unwritable(&name))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(RunError::FolderLocked(path.to_owned())),
+        Err(fs::TryLockError::Error(cause)) => Err(RunError::unwritable(&name)(cause)),
+    }
+}
+
+/// Weights with all that is needed to use them beside the config.
+pub(crate) fn weights_file(
+    weights: &Weights,
+    scaling: Option<&Scaling>,
+) -> Result<Vec<u8>, RunError> {
+    let mut metadata = Metadata::from([("format".into(), format!("vae-gpu {FORMAT_VERSION}"))]);
+    if let Some(scaling) = scaling {
+        let text = String::from_utf8_lossy(&json(scaling, BEST_WEIGHTS)?).into_owned();
+        metadata.insert(SCALING.into(), text);
+    }
+    checkpoint::encode(weights.tensors(), metadata)
+}
+
+fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, RunError> {
+    serde_json::to_vec(value).map_err(|error| {
+        RunError::damaged(Path::new(file), format!("cannot be encoded: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use vae_data::Dataset;
+    use vae_spec::Snapshot;
+
+    use super::*;
+    use crate::state::Position;
+    use vae_recipe::RecipePatch;
+
+    use crate::{DataSummary, SavedRun};
+
+    fn recipe() -> Recipe {
+        let patch = RecipePatch {
+            hidden: Some(vec![4]),
+            ..RecipePatch::default()
+        };
+        Recipe::resolve(patch, &Dataset::digits().expect("built in")).expect("valid")
+    }
+
+    fn state() -> State {
+        let weights = |seed| Weights::initial(&recipe().model(), seed);
+        State {
+            position: Position {
+                format_version: FORMAT_VERSION,
+                recipe: recipe(),
+                manifest: Manifest::new(
+                    "cpu".into(),
+                    DataSummary::of(&Dataset::digits().expect("built in")),
+                    3,
+                ),
+                epoch: 7,
+                metrics_bytes: 5,
+                plateau: vae_recipe::Plateau::default(),
+                stopping: vae_recipe::StoppingState::default(),
+                lr_scale: 0.5,
+                rollbacks: 1,
+            },
+            losses: vec![vae_spec::Losses::of_elbo(0.5, 1.25, 1.0); 3],
+            snapshot: Snapshot {
+                weights: weights(1),
+                moments: vec![weights(2)],
+            },
+        }
+    }
+
+    /// A complete run.
+    fn run(path: &Path) -> RunFolder {
+        let folder = RunFolder::create(path).expect("writable");
+        folder
+            .write_best(&state().snapshot.weights, None)
+            .expect("writable");
+        folder.log(&1234).expect("writable");
+        folder.write_state(&state(), None).expect("writable");
+        folder.write_recipe(&recipe()).expect("writable");
+        folder
+    }
+
+    #[test]
+    fn what_was_written_reads_back() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("run");
+        drop(run(&path));
+        for name in ["", BEST_WEIGHTS, LAST_WEIGHTS] {
+            let saved = SavedRun::open(&path.join(name), None).expect("complete");
+            assert_eq!(
+                (saved.recipe, saved.weights),
+                (recipe(), state().snapshot.weights)
+            );
+            assert_eq!(saved.manifest.is_some(), name.is_empty());
+        }
+        let (found, read) = RunFolder::read_state(&path).expect("complete");
+        assert_eq!((found, read), (recipe(), state()));
+    }
+
+    #[test]
+    fn metrics_are_cut_to_what_the_state_knows() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("run");
+        run(&path).log(&5678).expect("writable");
+        drop(RunFolder::reopen(&path, 5).expect("a run"));
+        assert_eq!(
+            fs::read_to_string(path.join(METRICS)).expect("there"),
+            "1234\n"
+        );
+        let error = RunFolder::reopen(&path, 6).expect_err("too short");
+        assert!(
+            error.to_string().contains("expected at least 6 bytes"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_while_the_first_lives_and_afterwards() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("run");
+        let folder = RunFolder::create(&path).expect("writable");
+        assert!(matches!(
+            RunFolder::create(&path),
+            Err(RunError::FolderLocked(_))
+        ));
+        drop(folder);
+        let folder = run(&path);
+        assert!(matches!(
+            RunFolder::reopen(&path, 0),
+            Err(RunError::FolderLocked(_))
+        ));
+        drop(folder);
+        assert!(matches!(
+            RunFolder::create(&path),
+            Err(RunError::FolderTaken(_))
+        ));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let file = parent.path().join("file");
+        fs::write(&file, "").expect("writable");
+        let error = RunFolder::create(&file.join("run")).expect_err("a file is no folder");
+        assert!(error.to_string().contains("cannot be written"), "{error}");
+    }
+
+    #[test]
+    fn missing_and_damaged_files_are_named() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("run");
+        let message = || {
+            SavedRun::open(&path, None)
+                .expect_err("not whole")
+                .to_string()
+        };
+        assert!(
+            message().contains("config.toml is missing"),
+            "{}",
+            message()
+        );
+
+        let folder = run(&path);
+        fs::remove_file(path.join(BEST_WEIGHTS)).expect("written");
+        assert!(
+            message().contains("model.safetensors is missing"),
+            "{}",
+            message()
+        );
+        let whole = weights_file(&state().snapshot.weights, None).expect("encodable");
+        folder
+            .write(BEST_WEIGHTS, &whole[..whole.len() - 1])
+            .expect("writable");
+        assert!(message().contains("truncated"), "{}", message());
+        let newer = Manifest {
+            format_version: FORMAT_VERSION + 1,
+            ..state().position.manifest
+        };
+        folder.write_manifest(&newer).expect("writable");
+        assert!(message().contains("format version 4"), "{}", message());
+        folder.write(MANIFEST, b"{").expect("writable");
+        assert!(message().contains("not a manifest"), "{}", message());
+
+        let state = fs::read(path.join(STATE)).expect("written");
+        folder.write(STATE, &state[..100]).expect("writable");
+        let error = RunFolder::read_state(&path)
+            .expect_err("truncated")
+            .to_string();
+        assert!(error.contains("truncated"), "{error}");
+        folder.write(STATE, &whole).expect("writable");
+        let error = RunFolder::read_state(&path)
+            .expect_err("weights alone")
+            .to_string();
+        assert!(error.contains("no state to go on from"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! `kl.png`: what each latent dimension carries, epoch by epoch.
+
+use plotters::chart::{ChartBuilder, LabelAreaPosition};
+use plotters::element::{Rectangle, Text};
+use plotters::style::{Color, IntoFont, RGBColor};
+
+use super::{Area, FAMILY, draw};
+use crate::PictureError;
+
+/// Dimensions that are shown at most: more would be thinner than a pixel.
+const SHOWN: usize = 512;
+
+/// A row for each latent dimension, the largest at the top, and a column for each epoch: the darker, the larger is the
+/// dimension's divergence from the prior; `epochs` are their numbers with the divergences, nats. Nothing without epochs.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
+    let known = epochs.iter().filter(|(_, kl)| !kl.is_empty());
+    let known: Vec<(usize, &[f64])> = known.copied().collect();
+    let (Some((first, _)), Some((last, of_last))) = (known.first(), known.last()) else {
+        return Ok(None);
+    };
+    let mut order: Vec<usize> = (0..of_last.len()).collect();
+    order.sort_by(|&a, &b| of_last[b].total_cmp(&of_last[a]));
+    order.truncate(SHOWN);
+    let value = |kl: &[f64], dimension: usize| kl.get(dimension).copied().unwrap_or(0.0);
+    let all = known
+        .iter()
+        .flat_map(|(_, kl)| order.iter().map(|&d| value(kl, d)));
+    // A scale of its own for models that carry next to nothing would show noise as if it were much.
+    let most = all.fold(0.1, f64::max);
+    let rows = order.len();
+    let png = draw([900, 600], |area| {
+        let (left, bar) = area.split_horizontally(800);
+        let (start, end) = (*first as f64 - 0.5, *last as f64 + 0.5);
+        let mut chart = ChartBuilder::on(&left)
+            .margin(15)
+            .set_label_area_size(LabelAreaPosition::Left, 70)
+            .set_label_area_size(LabelAreaPosition::Bottom, 50)
+            .build_cartesian_2d(start..end, rows as f64..0.0)?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .x_desc("epoch")
+            .y_desc("latent dimensions, by KL in the last epoch")
+            .x_label_formatter(&|epoch| format!("{epoch:.0}"))
+            .y_label_formatter(&|row| format!("{row:.0}"))
+            .label_style((FAMILY, 18))
+            .draw()?;
+        let cells = known.iter().flat_map(|&(epoch, kl)| {
+            let x = epoch as f64;
+            order.iter().enumerate().map(move |(row, &dimension)| {
+                let corners = [(x - 0.5, row as f64), (x + 0.5, row as f64 + 1.0)];
+                Rectangle::new(corners, heat(value(kl, dimension) / most).filled())
+            })
+        });
+        chart.draw_series(cells)?;
+        scale(&bar, most)
+    })?;
+    Ok(Some(png))
+}
+
+/// The colours from 0, at the bottom, to `most`.
+fn scale(bar: &Area<'_>, most: f64) -> Result<(), Box<dyn std::error::Error>> {
+    const STEPS: i32 = 100;
+    let (top, bottom) = (15, bar.dim_in_pixel().1 as i32 - 65);
+    let edge = |step: i32| bottom - (bottom - top) * step / STEPS;
+    for step in 0..STEPS {
+        let colour = heat(f64::from(step) / f64::from(STEPS - 1));
+        bar.draw(&Rectangle::new(
+            [(5, edge(step)), (25, edge(step + 1))],
+            colour.filled(),
+        ))?;
+    }
+    for (share, step) in [(0.0, 0), (0.5, STEPS / 2), (1.0, STEPS)] {
+        let text = format!("{:.2}", most * share);
+        bar.draw(&Text::new(
+            text,
+            (30, edge(step) - 9),
+            (FAMILY, 16).into_font(),
+        ))?;
+    }
+    bar.draw(&Text::new(
+        "nats",
+        (30, bottom + 20),
+        (FAMILY, 16).into_font(),
+    ))?;
+    Ok(())
+}
+
+/// From white, nothing, to dark blue.
+fn heat(share: f64) -> RGBColor {
+    let between = |from: f64, to: f64| (from + (to - from) * share.clamp(0.0, 1.0)).round() as u8;
+    RGBColor(
+        between(255.0, 8.0),
+        between(255.0, 48.0),
+        between(255.0, 107.0),
+    )
+}
