@@ -3,7 +3,7 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Executor, Run};
 use vae_kernels::gpu::GpuExecutor;
-use vae_kernels::program::{Buffer, Layer, Pass, Program};
+use vae_kernels::program::{Layer, MatrixId, Pass, Program};
 use vae_rng::{Generator, Stream};
 use vae_spec::Activation;
 
@@ -22,8 +22,8 @@ const SIZES: [(usize, usize, usize, usize, bool); 5] = [
 /// Six passes forward and back, and all that they read and write.
 struct Case {
     program: Program,
-    inputs: Vec<(Buffer, Vec<f32>)>,
-    outputs: Vec<Buffer>,
+    inputs: Vec<(MatrixId, Vec<f32>)>,
+    outputs: Vec<MatrixId>,
     batch: usize,
     parameters: Vec<f32>,
 }
@@ -43,7 +43,7 @@ impl Case {
         let heads = layer(0, inputs, latent, 2);
         let decoder = layer(heads.block(1).end, latent, outputs, 1);
         let mut program = Program::default();
-        let mut buffer = |columns| program.buffer(columns);
+        let mut buffer = |columns| program.matrix(columns);
         let [features, input_slope, d_output] = [inputs, inputs, outputs].map(&mut buffer);
         let [posterior, z, kl, output] = [2 * latent, latent, 1, outputs].map(&mut buffer);
         let [d_z, d_posterior, d_features] = [latent, 2 * latent, inputs].map(&mut buffer);
@@ -105,7 +105,7 @@ impl Case {
     }
 
     fn on(&self, executor: &mut dyn Executor, run: Run) -> Vec<Vec<f32>> {
-        let inputs: Vec<(Buffer, &[f32])> = self
+        let inputs: Vec<(MatrixId, &[f32])> = self
             .inputs
             .iter()
             .map(|(buffer, values)| (*buffer, &values[..]))
@@ -140,7 +140,7 @@ fn passes_that_share_a_dispatch_are_their_twins() {
         wrong.noise.first_row += 1;
         assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0);
         let mut wrong = run();
-        wrong.beta *= 1.5;
+        wrong.weighting.beta *= 1.5;
         // Its part of a gradient is divided by the batch: of 600 rows it is below the tolerance.
         assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0 || case.batch > 100);
     }

@@ -67,8 +67,8 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
     let output = layer(heads.block(1).end, 2, pixels, 1);
     let [images, posterior, z, kl, recon, d_output, d_z, d_posterior] =
         [pixels, 4, 2, 1, pixels.div_ceil(NLL_COLUMNS), pixels, 2, 4]
-            .map(|columns| program.buffer(columns));
-    let corrupted = corruption.map(|_| program.buffer(pixels));
+            .map(|columns| program.matrix(columns));
+    let corrupted = corruption.map(|_| program.matrix(pixels));
     let seen = corrupted.unwrap_or(images);
     let corrupt = corruption.map(|corruption| Pass::Corrupt {
         images,

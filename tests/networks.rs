@@ -185,26 +185,26 @@ fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn En
     engine
 }
 
-fn step(number: u64, piece: usize) -> Step {
+fn step(number: u64, micro_batch: usize) -> Step {
     Step {
         weighting: Weighting {
             anneal: 0.5,
             beta: 2.0,
             capacity: 1.0,
         },
-        piece,
+        micro_batch,
         ..Step::plain(number, 1e-2)
     }
 }
 
-/// The losses of five steps in pieces of `piece`, then those of an evaluation.
-fn trained(route: Route, (_, model, objective): &Variant, piece: usize) -> Vec<f32> {
+/// The losses of five steps in micro-batches, then those of an evaluation.
+fn trained(route: Route, (_, model, objective): &Variant, micro_batch: usize) -> Vec<f32> {
     let mut engine = engine(route, model, *objective);
     let rows: Vec<u32> = (0..IMAGES as u32).collect();
     for number in 0..5 {
         let rows = &rows[..if number == 3 { 7 } else { IMAGES }];
         engine
-            .train_step(rows, &step(number, piece))
+            .train_step(rows, &step(number, micro_batch))
             .expect("a working device");
     }
     let mut losses = engine.take_losses(Wait::ForAll).expect("a working device");
@@ -222,7 +222,7 @@ fn trained(route: Route, (_, model, objective): &Variant, piece: usize) -> Vec<f
         labels: &labels,
         ..Batch::of(&images)
     };
-    let evaluated = engine.evaluate(&batch, step(0, piece).weighting);
+    let evaluated = engine.evaluate(&batch, step(0, micro_batch).weighting);
     losses.push(evaluated.expect("a working device"));
     let numbers = losses.iter().flat_map(|losses| Losses::to_array(*losses));
     numbers

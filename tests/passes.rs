@@ -4,9 +4,9 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_rng::{Generator, Noise, Stream};
-use vae_spec::{Activation, Likelihood, Spread};
+use vae_spec::{Activation, Likelihood, Spread, Weighting};
 
 use crate::common::{distance, gpu, gpu_with_one_core};
 
@@ -21,7 +21,10 @@ pub(crate) fn run() -> Run {
         },
         binarization: Generator::new(3, Stream::Binarization),
         corruption: Generator::new(3, Stream::Corruption),
-        beta: BETA,
+        weighting: Weighting {
+            beta: BETA,
+            ..Weighting::PLAIN
+        },
     }
 }
 
@@ -30,8 +33,8 @@ struct Case {
     program: Program,
     batch: usize,
     parameters: Vec<f32>,
-    inputs: Vec<(Buffer, Vec<f32>)>,
-    outputs: Vec<Buffer>,
+    inputs: Vec<(MatrixId, Vec<f32>)>,
+    outputs: Vec<MatrixId>,
 }
 
 impl Case {
@@ -41,20 +44,20 @@ impl Case {
         layer: Layer,
         reads: &[usize],
         writes: &[usize],
-        pass: impl Fn(&[Buffer], &[Buffer]) -> Pass,
+        pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
         let normals =
             |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
         let mut program = Program::default();
-        let mut buffers = |columns: &[usize]| -> Vec<Buffer> {
+        let mut buffers = |columns: &[usize]| -> Vec<MatrixId> {
             columns
                 .iter()
-                .map(|&columns| program.buffer(columns))
+                .map(|&columns| program.matrix(columns))
                 .collect()
         };
         let (inputs, outputs) = (buffers(reads), buffers(writes));
         program.passes.push(pass(&inputs, &outputs));
-        let values = |(step, buffer): (usize, Buffer)| {
+        let values = |(step, buffer): (usize, MatrixId)| {
             let values = normals(step as u64, batch, program.columns[buffer.0]);
             (buffer, values)
         };
@@ -71,7 +74,7 @@ impl Case {
 
     /// The outputs, and the gradients last.
     fn on(&self, executor: &mut dyn Executor) -> Vec<Vec<f32>> {
-        let inputs: Vec<(Buffer, &[f32])> = self
+        let inputs: Vec<(MatrixId, &[f32])> = self
             .inputs
             .iter()
             .map(|(buffer, values)| (*buffer, &values[..]))
@@ -328,7 +331,7 @@ fn cases() -> Vec<Case> {
         let place = index % (1 + Activation::ALL.len());
         let activation = place.checked_sub(1).map(|place| Activation::ALL[place]);
         for slope in [false, true] {
-            let forward = |i: &[Buffer], o: &[Buffer]| Pass::DenseForward {
+            let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseForward {
                 layer,
                 input: i[0],
                 output: o[0],
@@ -338,7 +341,7 @@ fn cases() -> Vec<Case> {
             let writes = [width, width];
             let writes = &writes[..1 + usize::from(slope)];
             cases.push(Case::new(batch, layer, &[inputs], writes, forward));
-            let backward = |i: &[Buffer], o: &[Buffer]| Pass::DenseBackwardInput {
+            let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseBackwardInput {
                 layer,
                 d_output: i[0],
                 slope: slope.then(|| i[1]),
@@ -348,7 +351,7 @@ fn cases() -> Vec<Case> {
             let reads = &reads[..1 + usize::from(slope)];
             cases.push(Case::new(batch, layer, reads, &[inputs], backward));
         }
-        let parameters = |i: &[Buffer], _: &[Buffer]| Pass::DenseBackwardParameters {
+        let parameters = |i: &[MatrixId], _: &[MatrixId]| Pass::DenseBackwardParameters {
             layer,
             input: i[0],
             d_output: i[1],
@@ -358,7 +361,7 @@ fn cases() -> Vec<Case> {
             Likelihood::Bernoulli,
             Likelihood::Gaussian(Spread::Fixed(0.3)),
         ] {
-            let nll = |i: &[Buffer], o: &[Buffer]| Pass::DenseNll {
+            let nll = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseNll {
                 layer,
                 input: i[0],
                 images: i[1],
@@ -369,7 +372,7 @@ fn cases() -> Vec<Case> {
             let writes = [width.div_ceil(NLL_COLUMNS), width];
             cases.push(Case::new(batch, layer, &[inputs, width], &writes, nll));
         }
-        let forward = |i: &[Buffer], o: &[Buffer]| Pass::SampleKlForward {
+        let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlForward {
             posterior: i[0],
             z: o[0],
             kl: o[1],
@@ -381,7 +384,7 @@ fn cases() -> Vec<Case> {
             &[outputs, 1],
             forward,
         ));
-        let backward = |i: &[Buffer], o: &[Buffer]| Pass::SampleKlBackward {
+        let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlBackward {
             posterior: i[0],
             z: i[1],
             d_z: i[2],

@@ -74,14 +74,17 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
             report::resumed(&interrupted, &recipe);
             let path = interrupted.path.clone();
             (
-                Training::resume(interrupted, &recipe, &dataset, &device)?,
+                Training::resume(interrupted, &recipe, &dataset, &device, route)?,
                 path,
             )
         }
         None => {
             let path = arguments.out.clone();
             let path = path.unwrap_or_else(|| RunFolder::next_free(&dataset.name));
-            (Training::new(&recipe, &dataset, &device, &path)?, path)
+            (
+                Training::new(&recipe, &dataset, &device, route, &path)?,
+                path,
+            )
         }
     };
 

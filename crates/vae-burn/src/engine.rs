@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
 use vae_model::{DoublyReparameterized, Draws, Sight, Terms, Vae, objective};
-use vae_rng::{Generator, Noise, Stream};
+use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Convolution;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
@@ -28,11 +28,7 @@ pub struct BurnEngine<B: AutodiffBackend> {
     vae: Vae<B>,
     stepper: Stepper<B::InnerBackend>,
     images: TrainingImages,
-    noise: Generator,
-    prior_noise: Generator,
-    binarization: Generator,
-    corruption: Generator,
-    evaluation_noise: Generator,
+    generators: Generators,
     /// The terms of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
     device: B::Device,
@@ -69,11 +65,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             vae: Vae::new(setup.model, setup.weights, &device, convolve),
             stepper: Stepper::new(setup.optimizer, setup.moments, &device),
             images: TrainingImages::default(),
-            noise: Generator::new(setup.seed, Stream::Noise),
-            prior_noise: Generator::new(setup.seed, Stream::PriorNoise),
-            binarization: Generator::new(setup.seed, Stream::Binarization),
-            corruption: Generator::new(setup.seed, Stream::Corruption),
-            evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
+            generators: Generators::new(setup.seed),
             losses: Vec::new(),
             device,
             failure,
@@ -138,7 +130,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         Drawn {
             noise,
             prior: Noise {
-                generator: self.prior_noise,
+                generator: self.generators.prior_noise,
                 ..noise
             },
         }
@@ -146,7 +138,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
 
     /// The objective's terms of `batch`, `[terms]`, and the gradient of its loss with respect to each parameter, flattened.
     fn backward(&self, batch: &Batch<'_>, step: &Step) -> (Inner<B>, Vec<Inner<B>>) {
-        let drawn = self.drawn(self.noise, step.number, batch.first_row);
+        let drawn = self.drawn(self.generators.noise, step.number, batch.first_row);
         let sight = self.sight(batch);
         let count = self.images.count;
         let terms = objective(
@@ -209,12 +201,12 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             corruption,
             ..
         } = &self.images;
-        let binarization = binarize.then_some((self.binarization, step.number));
+        let binarization = binarize.then_some((self.generators.binarization, step.number));
         let pixels = self.config.pixels();
         let images = cpu::gather(bytes, *element, pixels, rows, binarization);
         let corrupted = corruption.map(|corruption| {
             let mut images = images.clone();
-            let generator = self.corruption;
+            let generator = self.generators.corruption;
             cpu::corrupt(&mut images, pixels, corruption, generator, step.number, 0);
             images
         });
@@ -225,8 +217,8 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         };
 
         let mut sums: Option<(Inner<B>, Vec<Inner<B>>)> = None;
-        for first in (0..rows.len()).step_by(step.piece.min(rows.len())) {
-            let count = step.piece.min(rows.len() - first);
+        for first in (0..rows.len()).step_by(step.micro_batch.min(rows.len())) {
+            let count = step.micro_batch.min(rows.len() - first);
             let range = first * pixels..(first + count) * pixels;
             let batch = Batch {
                 images: &images[range.clone()],
@@ -313,7 +305,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             seen_on_the_way.push((name.to_owned(), values.clone()));
         };
         let (mu, log_var) = vae.encode(seen, labels.as_ref(), &mut observe);
-        let drawn = self.drawn(self.noise, step.number, batch.first_row);
+        let drawn = self.drawn(self.generators.noise, step.number, batch.first_row);
         let (z, kl) = drawn.posterior(mu, log_var);
         observe("kl", &kl.unsqueeze_dim(1));
         observe("z", &z);
@@ -336,7 +328,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
-        let mut drawn = self.drawn(self.evaluation_noise, 0, batch.first_row);
+        let mut drawn = self.drawn(self.generators.evaluation_noise, 0, batch.first_row);
         // Steps of training count from 0: this one is none of them.
         drawn.prior.step = u64::MAX;
         let (vae, sight) = (self.evaluated(), self.sight(batch));

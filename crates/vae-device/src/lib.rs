@@ -161,18 +161,16 @@ impl Device {
         }
     }
 
-    /// A model on this device, for batches of up to `batch` images.
+    /// A model on this device by its [`Self::route`], for batches of up to `batch` images.
     ///
     /// # Errors
-    /// If the engine of `choice` cannot run it here, a tensor is larger than the device allows, or the weights belong to
-    /// another network.
+    /// If a tensor is larger than the device allows, or the weights belong to another network.
     pub fn engine(
         &self,
         setup: &EngineSetup<'_>,
-        choice: EngineChoice,
+        route: &Route,
         batch: usize,
     ) -> Result<Box<dyn Engine>, DeviceError> {
-        let route = self.route(choice, setup.model, &setup.objective, &setup.optimizer)?;
         self.check_sizes(setup, batch)?;
         Ok(match (&self.place, route) {
             (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
@@ -256,7 +254,13 @@ mod tests {
                 ..Device::open(BackendChoice::Ndarray).expect("a CPU")
             };
             let setup = recipe.setup(&model, &weights);
-            let engine = device.engine(&setup, EngineChoice::Auto, batch);
+            let route = device.route(
+                EngineChoice::Auto,
+                &model,
+                &setup.objective,
+                &setup.optimizer,
+            );
+            let engine = device.engine(&setup, &route.expect("burn"), batch);
             engine.err().map(|error| error.to_string())
         };
         // The largest weights: 784 x 256 numbers of 4 bytes.

@@ -2,14 +2,13 @@
 
 mod plan;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{self, Buffer, Program, Rule, Update};
-use vae_rng::{Generator, Noise, Stream};
+use vae_kernels::program::{self, MatrixId, Program, Rule, Update};
+use vae_rng::{Generator, Generators, Noise};
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
     NamedTensor, Objective, Optimizer, OptimizerConfig, ParameterSpec, Posterior, Prior, Snapshot,
@@ -32,12 +31,7 @@ pub struct FusedEngine {
     decode: DecodePlan,
     executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
-    noise: Generator,
-    evaluation_noise: Generator,
-    binarization: Generator,
-    corruption: Generator,
-    /// The weights of the terms of steps whose losses were not taken yet, in order.
-    betas: VecDeque<f32>,
+    generators: Generators,
     /// Whether the moments mean anything yet.
     has_moments: bool,
 }
@@ -109,11 +103,7 @@ impl FusedEngine {
             decode: plan::decode(&layers),
             executor,
             optimizer: setup.optimizer,
-            noise: Generator::new(setup.seed, Stream::Noise),
-            evaluation_noise: Generator::new(setup.seed, Stream::EvaluationNoise),
-            binarization: Generator::new(setup.seed, Stream::Binarization),
-            corruption: Generator::new(setup.seed, Stream::Corruption),
-            betas: VecDeque::new(),
+            generators: Generators::new(setup.seed),
             has_moments: !setup.moments.is_empty(),
         }
     }
@@ -133,34 +123,39 @@ impl FusedEngine {
 
     fn training_step(&mut self, rows: &[u32], step: &Step) -> TrainingStep {
         self.has_moments = true;
-        self.betas.push_back(step.weighting.beta);
         TrainingStep {
             program: Arc::clone(&self.training),
-            run: self.training_run(step.number, step.weighting.beta),
+            run: self.training_run(step.number, step.weighting),
             rows: rows.to_vec(),
             update: self.update(step.number + 1, step.lr),
         }
     }
 
-    const fn training_run(&self, step: u64, beta: f32) -> Run {
-        self.run_with(self.noise, step, 0, beta)
+    const fn training_run(&self, step: u64, weighting: Weighting) -> Run {
+        self.run_with(self.generators.noise, step, 0, weighting)
     }
 
     /// For programs that draw nothing.
     const fn plain_run(&self) -> Run {
-        self.training_run(0, 1.0)
+        self.training_run(0, Weighting::PLAIN)
     }
 
-    const fn run_with(&self, generator: Generator, step: u64, first_row: u32, beta: f32) -> Run {
+    const fn run_with(
+        &self,
+        generator: Generator,
+        step: u64,
+        first_row: u32,
+        weighting: Weighting,
+    ) -> Run {
         Run {
             noise: Noise {
                 generator,
                 step,
                 first_row,
             },
-            binarization: self.binarization,
-            corruption: self.corruption,
-            beta,
+            binarization: self.generators.binarization,
+            corruption: self.generators.corruption,
+            weighting,
         }
     }
 
@@ -218,14 +213,14 @@ impl FusedEngine {
         &mut self,
         batch: &Batch<'_>,
         step: &Step,
-        outputs: &[Buffer],
+        outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let count = rows(batch.images, self.config.pixels());
+        let count = row_count(batch.images, self.config.pixels());
         let run = self.run_with(
-            self.noise,
+            self.generators.noise,
             step.number,
             batch.first_row,
-            step.weighting.beta,
+            step.weighting,
         );
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         self.executor
@@ -257,8 +252,8 @@ fn run_on(
     program: &Program,
     run: Run,
     batch: usize,
-    inputs: &[(Buffer, &[f32])],
-    outputs: &[Buffer],
+    inputs: &[(MatrixId, &[f32])],
+    outputs: &[MatrixId],
 ) -> Result<Vec<Vec<f32>>, EngineError> {
     let exchange = |executor: &mut dyn Executor| match average {
         Some(moment) => executor.exchange(moment),
@@ -292,7 +287,7 @@ fn failed(error: ExecutorError) -> EngineError {
 }
 
 /// Rows of `values`, `[rows, columns]`.
-fn rows(values: &[f32], columns: usize) -> usize {
+fn row_count(values: &[f32], columns: usize) -> usize {
     assert_eq!(
         values.len() % columns,
         0,
@@ -315,7 +310,7 @@ impl Engine for FusedEngine {
             .map_err(failed)
     }
 
-    // A batch is taken in one piece: what the pieces of other engines add up to.
+    // A step is computed in one piece, whatever its micro-batches: it is what theirs add up to.
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         let step = self.training_step(rows, step);
         self.executor.train(step).map_err(failed)
@@ -323,15 +318,13 @@ impl Engine for FusedEngine {
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
         let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
-        let betas = self.betas.drain(..losses.len());
-        let losses = losses.into_iter().zip(betas);
-        Ok(losses
-            .map(|(step, beta)| Losses {
-                // In single precision, as a checkpoint keeps it.
-                loss: (step.recon + beta * step.kl).into(),
-                ..Losses::of_elbo(step.recon.into(), step.kl.into(), beta)
-            })
-            .collect())
+        let losses = losses.into_iter().map(|step| Losses {
+            loss: step.loss.into(),
+            recon: step.recon.into(),
+            kl: step.kl.into(),
+            ..Losses::default()
+        });
+        Ok(losses.collect())
     }
 
     fn gradients(
@@ -348,7 +341,7 @@ impl Engine for FusedEngine {
         let names = plan.names(&self.config);
         let buffers: Vec<_> = names.iter().map(|(_, buffer)| *buffer).collect();
         let values = self.run_loss(batch, step, &buffers)?;
-        let rows = rows(batch.images, self.config.pixels());
+        let rows = row_count(batch.images, self.config.pixels());
         let named = names
             .into_iter()
             .zip(values)
@@ -366,8 +359,13 @@ impl Engine for FusedEngine {
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
-        let count = rows(batch.images, self.config.pixels());
-        let run = self.run_with(self.evaluation_noise, 0, batch.first_row, 1.0);
+        let count = row_count(batch.images, self.config.pixels());
+        let run = self.run_with(
+            self.generators.evaluation_noise,
+            0,
+            batch.first_row,
+            weighting,
+        );
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let (inputs, outputs) = (plan.inputs(batch), [plan.recon, plan.kl]);
         let average = self.average();
@@ -392,7 +390,7 @@ impl Engine for FusedEngine {
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
-        let (run, count) = (self.plain_run(), rows(z, self.config.latent));
+        let (run, count) = (self.plain_run(), row_count(z, self.config.latent));
         let NllPlan {
             program,
             z: z_buffer,
@@ -411,7 +409,7 @@ impl Engine for FusedEngine {
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
         let images = batch.images;
-        let (run, count) = (self.plain_run(), rows(images, self.config.pixels()));
+        let (run, count) = (self.plain_run(), row_count(images, self.config.pixels()));
         let EncodePlan {
             program,
             images: buffer,
@@ -438,7 +436,7 @@ impl Engine for FusedEngine {
     }
 
     fn decode(&mut self, z: &[f32], _labels: &[u32]) -> Result<Vec<f32>, EngineError> {
-        let (run, count) = (self.plain_run(), rows(z, self.config.latent));
+        let (run, count) = (self.plain_run(), row_count(z, self.config.latent));
         let DecodePlan {
             program,
             z: buffer,

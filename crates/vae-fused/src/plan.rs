@@ -1,7 +1,7 @@
 //! Plans the step programs of a dense model from its configuration.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_spec::{Activation, Batch, Likelihood, ModelConfig, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of the network.
@@ -16,13 +16,13 @@ pub(super) struct Layers {
     likelihood: Likelihood,
 }
 
-/// Hands out the arena from its start.
+/// Hands out places of the arena, from its start on.
 #[derive(Default)]
-struct Arena {
+struct Offsets {
     end: usize,
 }
 
-impl Arena {
+impl Offsets {
     fn layer(&mut self, inputs: usize, outputs: usize, blocks: usize) -> Layer {
         let offset = self.end;
         let layer = Layer {
@@ -50,7 +50,7 @@ impl Arena {
 
 impl Layers {
     pub(super) fn new(config: &ModelConfig) -> Self {
-        let mut arena = Arena::default();
+        let mut arena = Offsets::default();
         let pixels = config.pixels();
         let (encoder, features) = arena.hidden(pixels, config.hidden.iter().copied());
         let posterior = arena.layer(features, config.latent, 2);
@@ -72,16 +72,16 @@ impl Layers {
 #[derive(Debug)]
 pub(super) struct EncodePlan {
     pub(super) program: Program,
-    pub(super) images: Buffer,
-    pub(super) posterior: Buffer,
+    pub(super) images: MatrixId,
+    pub(super) posterior: MatrixId,
 }
 
 /// Latents to what the likelihood takes.
 #[derive(Debug)]
 pub(super) struct DecodePlan {
     pub(super) program: Program,
-    pub(super) z: Buffer,
-    pub(super) output: Buffer,
+    pub(super) z: MatrixId,
+    pub(super) output: MatrixId,
 }
 
 /// Images to the loss, and on to every gradient.
@@ -90,25 +90,25 @@ pub(super) struct LossPlan {
     pub(super) program: Program,
     /// The passes before the backward ones: all that an evaluation needs.
     pub(super) forward: Program,
-    pub(super) images: Buffer,
+    pub(super) images: MatrixId,
     /// What the encoder sees; the images themselves unless they are corrupted.
-    pub(super) seen: Buffer,
-    pub(super) recon: Buffer,
-    pub(super) kl: Buffer,
+    pub(super) seen: MatrixId,
+    pub(super) recon: MatrixId,
+    pub(super) kl: MatrixId,
 }
 
 /// Latents and images to the images' likelihoods.
 #[derive(Debug)]
 pub(super) struct NllPlan {
     pub(super) program: Program,
-    pub(super) z: Buffer,
-    pub(super) images: Buffer,
-    pub(super) recon: Buffer,
+    pub(super) z: MatrixId,
+    pub(super) images: MatrixId,
+    pub(super) recon: MatrixId,
 }
 
 pub(super) fn encode(layers: &Layers) -> EncodePlan {
     let mut program = Program::default();
-    let images = program.buffer(inputs(&layers.encoder, layers.posterior));
+    let images = program.matrix(inputs(&layers.encoder, layers.posterior));
     let encoded = hidden(&mut program, layers, &layers.encoder, images, false);
     let posterior = posterior(&mut program, layers, &encoded);
     EncodePlan {
@@ -120,9 +120,9 @@ pub(super) fn encode(layers: &Layers) -> EncodePlan {
 
 pub(super) fn decode(layers: &Layers) -> DecodePlan {
     let mut program = Program::default();
-    let z = program.buffer(inputs(&layers.decoder, layers.output));
+    let z = program.matrix(inputs(&layers.decoder, layers.output));
     let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
-    let output = program.buffer(layers.output.width());
+    let output = program.matrix(layers.output.width());
     program.passes.push(Pass::DenseForward {
         layer: layers.output,
         input: decoded.features(),
@@ -135,8 +135,8 @@ pub(super) fn decode(layers: &Layers) -> DecodePlan {
 
 pub(super) fn nll(layers: &Layers) -> NllPlan {
     let mut program = Program::default();
-    let z = program.buffer(inputs(&layers.decoder, layers.output));
-    let images = program.buffer(layers.output.width());
+    let z = program.matrix(inputs(&layers.decoder, layers.output));
+    let images = program.matrix(layers.output.width());
     let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
     let [recon, _] = dense_nll(&mut program, layers, decoded.features(), images);
     NllPlan {
@@ -151,15 +151,15 @@ pub(super) fn nll(layers: &Layers) -> NllPlan {
 pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
     let mut program = Program::default();
     let pixels = inputs(&layers.encoder, layers.posterior);
-    let images = program.buffer(pixels);
+    let images = program.matrix(pixels);
     let seen = if corrupts {
-        program.buffer(pixels)
+        program.matrix(pixels)
     } else {
         images
     };
     let encoded = hidden(&mut program, layers, &layers.encoder, seen, true);
     let posterior = posterior(&mut program, layers, &encoded);
-    let (z, kl) = (program.buffer(layers.posterior.outputs), program.buffer(1));
+    let (z, kl) = (program.matrix(layers.posterior.outputs), program.matrix(1));
     program
         .passes
         .push(Pass::SampleKlForward { posterior, z, kl });
@@ -170,7 +170,7 @@ pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
     backward_parameters(&mut program, layers.output, decoded.features(), d_output);
     let d_features = backward_input(&mut program, layers.output, d_output, decoded.slope());
     let d_z = hidden_backward(&mut program, &layers.decoder, &decoded, d_features, true);
-    let d_posterior = program.buffer(layers.posterior.width());
+    let d_posterior = program.matrix(layers.posterior.width());
     program.passes.push(Pass::SampleKlBackward {
         posterior,
         z,
@@ -208,7 +208,7 @@ impl LossPlan {
     }
 
     /// What `batch` fills.
-    pub(super) fn inputs<'a>(&self, batch: &Batch<'a>) -> Vec<(Buffer, &'a [f32])> {
+    pub(super) fn inputs<'a>(&self, batch: &Batch<'a>) -> Vec<(MatrixId, &'a [f32])> {
         let corrupted = batch.corrupted.map(|corrupted| (self.seen, corrupted));
         [(self.images, batch.images)]
             .into_iter()
@@ -217,7 +217,7 @@ impl LossPlan {
     }
 
     /// The matrices that the forward passes fill, by the names of their layers in `config`.
-    pub(super) fn names(&self, config: &ModelConfig) -> Vec<(String, Buffer)> {
+    pub(super) fn names(&self, config: &ModelConfig) -> Vec<(String, MatrixId)> {
         let mut names = vec![("images".to_owned(), self.seen)];
         let layers = config.parameters().into_iter();
         let layers = layers.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
@@ -268,19 +268,19 @@ impl LossPlan {
 /// A chain of hidden layers as it was computed.
 struct Hidden {
     /// The input and the output of each layer.
-    values: Vec<Buffer>,
+    values: Vec<MatrixId>,
     /// The slope of each layer's activation; empty if nobody asked.
-    slopes: Vec<Buffer>,
+    slopes: Vec<MatrixId>,
 }
 
 impl Hidden {
     /// What comes out at the end.
-    fn features(&self) -> Buffer {
+    fn features(&self) -> MatrixId {
         self.values[self.values.len() - 1]
     }
 
     /// The slope of what comes out; none if no layer made it.
-    fn slope(&self) -> Option<Buffer> {
+    fn slope(&self) -> Option<MatrixId> {
         self.slopes.last().copied()
     }
 }
@@ -294,7 +294,7 @@ fn hidden(
     program: &mut Program,
     Layers { activation, .. }: &Layers,
     chain: &[Layer],
-    input: Buffer,
+    input: MatrixId,
     with_slopes: bool,
 ) -> Hidden {
     let mut hidden = Hidden {
@@ -302,8 +302,8 @@ fn hidden(
         slopes: Vec::new(),
     };
     for &layer in chain {
-        let output = program.buffer(layer.width());
-        let slope = with_slopes.then(|| program.buffer(layer.width()));
+        let output = program.matrix(layer.width());
+        let slope = with_slopes.then(|| program.matrix(layer.width()));
         program.passes.push(Pass::DenseForward {
             layer,
             input: hidden.features(),
@@ -317,8 +317,8 @@ fn hidden(
     hidden
 }
 
-fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer {
-    let output = program.buffer(layers.posterior.width());
+fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> MatrixId {
+    let output = program.matrix(layers.posterior.width());
     program.passes.push(Pass::DenseForward {
         layer: layers.posterior,
         input: encoded.features(),
@@ -330,10 +330,15 @@ fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> Buffer
 }
 
 /// `[recon, d_output]` of `images` under the output layer.
-fn dense_nll(program: &mut Program, layers: &Layers, input: Buffer, images: Buffer) -> [Buffer; 2] {
+fn dense_nll(
+    program: &mut Program,
+    layers: &Layers,
+    input: MatrixId,
+    images: MatrixId,
+) -> [MatrixId; 2] {
     let width = layers.output.width();
-    let recon = program.buffer(width.div_ceil(NLL_COLUMNS));
-    let d_output = program.buffer(width);
+    let recon = program.matrix(width.div_ceil(NLL_COLUMNS));
+    let d_output = program.matrix(width);
     program.passes.push(Pass::DenseNll {
         layer: layers.output,
         input,
@@ -345,7 +350,7 @@ fn dense_nll(program: &mut Program, layers: &Layers, input: Buffer, images: Buff
     [recon, d_output]
 }
 
-fn backward_parameters(program: &mut Program, layer: Layer, input: Buffer, d_output: Buffer) {
+fn backward_parameters(program: &mut Program, layer: Layer, input: MatrixId, d_output: MatrixId) {
     program.passes.push(Pass::DenseBackwardParameters {
         layer,
         input,
@@ -356,10 +361,10 @@ fn backward_parameters(program: &mut Program, layer: Layer, input: Buffer, d_out
 fn backward_input(
     program: &mut Program,
     layer: Layer,
-    d_output: Buffer,
-    slope: Option<Buffer>,
-) -> Buffer {
-    let d_input = program.buffer(layer.inputs);
+    d_output: MatrixId,
+    slope: Option<MatrixId>,
+) -> MatrixId {
+    let d_input = program.matrix(layer.inputs);
     program.passes.push(Pass::DenseBackwardInput {
         layer,
         d_output,
@@ -375,9 +380,9 @@ fn hidden_backward(
     program: &mut Program,
     chain: &[Layer],
     hidden: &Hidden,
-    d_features: Buffer,
+    d_features: MatrixId,
     with_input: bool,
-) -> Buffer {
+) -> MatrixId {
     let mut d_output = d_features;
     for (depth, &layer) in chain.iter().enumerate().rev() {
         backward_parameters(program, layer, hidden.values[depth], d_output);

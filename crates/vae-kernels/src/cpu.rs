@@ -24,7 +24,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use crate::executor::{
     Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram, TrainingStep,
 };
-use crate::program::{Buffer, Program};
+use crate::program::{MatrixId, Program};
 
 /// Rows of the steps that are run at a time: entering the thread pool takes as long as some passes of a small batch.
 const ROWS: usize = 2_048;
@@ -82,7 +82,7 @@ impl Cpu {
             times.push((pass.stem(), start.elapsed().as_secs_f64()));
         }
         let start = Instant::now();
-        self.losses.push(self.step_losses(program, rows.len()));
+        self.losses.push(self.step_losses(step));
         optimizer::update(
             *update,
             &mut self.parameters,
@@ -107,15 +107,13 @@ impl Cpu {
         });
     }
 
-    fn step_losses(&self, program: &TrainingProgram, batch: usize) -> StepLosses {
-        let mean = |buffer: Buffer| {
+    fn step_losses(&self, step: &TrainingStep) -> StepLosses {
+        let mean = |buffer: MatrixId| {
             let sum: f64 = self.matrices[buffer.0].iter().map(|&x| f64::from(x)).sum();
-            (sum / batch as f64) as f32
+            (sum / step.rows.len() as f64) as f32
         };
-        StepLosses {
-            recon: mean(program.recon),
-            kl: mean(program.kl),
-        }
+        let TrainingProgram { recon, kl, .. } = *step.program;
+        StepLosses::new(mean(recon), mean(kl), step.run.weighting)
     }
 }
 
@@ -147,8 +145,8 @@ impl Executor for Cpu {
         program: &Program,
         run: Run,
         batch: usize,
-        inputs: &[(Buffer, &[f32])],
-        outputs: &[Buffer],
+        inputs: &[(MatrixId, &[f32])],
+        outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush();
         let kept = std::mem::take(&mut self.matrices);

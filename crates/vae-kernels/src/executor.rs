@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use vae_rng::{Generator, Noise};
+use vae_spec::Weighting;
 
-use crate::program::{Buffer, Program, Update};
+use crate::program::{MatrixId, Program, Update};
 
 /// Everything that a run of a program takes beside its matrices.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +18,8 @@ pub struct Run {
     pub binarization: Generator,
     /// The damage of [`crate::program::Pass::Corrupt`], counted alike.
     pub corruption: Generator,
-    /// Weight of the KL term in [`crate::program::Pass::SampleKlBackward`].
-    pub beta: f32,
+    /// Of the objective's terms: `beta` in [`crate::program::Pass::SampleKlBackward`] and in the loss.
+    pub weighting: Weighting,
 }
 
 /// A program that ends with every gradient, and where it leaves its losses.
@@ -27,9 +28,9 @@ pub struct TrainingProgram {
     /// Begins with [`crate::program::Pass::Gather`].
     pub program: Program,
     /// `recon` of [`crate::program::Pass::DenseNll`].
-    pub recon: Buffer,
+    pub recon: MatrixId,
     /// `kl` of [`crate::program::Pass::SampleKlForward`].
-    pub kl: Buffer,
+    pub kl: MatrixId,
 }
 
 /// `program` on the images at `rows`, then `update`.
@@ -48,10 +49,22 @@ pub struct TrainingStep {
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {
+    /// What is minimised: `recon + beta kl`.
+    pub loss: f32,
     /// Negative log-likelihood.
     pub recon: f32,
     /// Divergence of the posterior.
     pub kl: f32,
+}
+
+impl StepLosses {
+    pub(crate) const fn new(recon: f32, kl: f32, weighting: Weighting) -> Self {
+        Self {
+            loss: recon + weighting.beta * kl,
+            recon,
+            kl,
+        }
+    }
 }
 
 /// The flat arrays that an executor keeps, all of one layout.
@@ -93,8 +106,8 @@ pub trait Executor: fmt::Debug {
         program: &Program,
         run: Run,
         batch: usize,
-        inputs: &[(Buffer, &[f32])],
-        outputs: &[Buffer],
+        inputs: &[(MatrixId, &[f32])],
+        outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError>;
 
     /// Exchanges the parameters with a moment of this number, for example with their average; the gradients are lost.

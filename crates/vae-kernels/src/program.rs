@@ -9,7 +9,7 @@ use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
 
 /// The number of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffer(pub usize);
+pub struct MatrixId(pub usize);
 
 /// Columns of the output whose negative log-likelihoods make one number of [`Pass::DenseNll`]'s `recon`.
 pub const NLL_COLUMNS: usize = 32;
@@ -59,7 +59,7 @@ pub enum Pass {
     /// Rows of the executor's images: bytes scaled to `[0, 1]`, or floats as they are.
     Gather {
         /// `[batch, pixels]`
-        images: Buffer,
+        images: MatrixId,
         /// What the executor's images are made of.
         element: Element,
         /// Whether each pixel is drawn as 0 or 1, its brightness the probability of 1.
@@ -68,9 +68,9 @@ pub enum Pass {
     /// Damaged copies of images.
     Corrupt {
         /// `[batch, pixels]`
-        images: Buffer,
+        images: MatrixId,
         /// `[batch, pixels]`
-        corrupted: Buffer,
+        corrupted: MatrixId,
         /// How.
         corruption: Corruption,
     },
@@ -79,22 +79,22 @@ pub enum Pass {
         /// The layer.
         layer: Layer,
         /// `[batch, inputs]`
-        input: Buffer,
+        input: MatrixId,
         /// `[batch, width]`
-        output: Buffer,
+        output: MatrixId,
         /// Applied to the output, if anything is.
         activation: Option<Activation>,
         /// `[batch, width]`: the activation's derivative, where a backward pass will want it.
-        slope: Option<Buffer>,
+        slope: Option<MatrixId>,
     },
     /// `z` and `kl` of [`crate::sample_kl`].
     SampleKlForward {
         /// `[batch, 2 latent]`: mu | log_var, not clamped.
-        posterior: Buffer,
+        posterior: MatrixId,
         /// `[batch, latent]`
-        z: Buffer,
+        z: MatrixId,
         /// `[batch, 1]`, nats.
-        kl: Buffer,
+        kl: MatrixId,
     },
     /// The last layer with the negative log-likelihood of `images` under its output, and the loss's gradient with respect
     /// to that output.
@@ -102,46 +102,46 @@ pub enum Pass {
         /// The layer.
         layer: Layer,
         /// `[batch, inputs]`
-        input: Buffer,
+        input: MatrixId,
         /// `[batch, width]`
-        images: Buffer,
+        images: MatrixId,
         /// What the output means; one that [`has_nll`].
         likelihood: Likelihood,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`NLL_COLUMNS`] columns.
-        recon: Buffer,
+        recon: MatrixId,
         /// `[batch, width]`, divided by the batch.
-        d_output: Buffer,
+        d_output: MatrixId,
     },
     /// Gradients of a layer's parameters: `d_W = input^T d_output`, `d_b = ` the column sums of `d_output`.
     DenseBackwardParameters {
         /// The layer.
         layer: Layer,
         /// `[batch, inputs]`
-        input: Buffer,
+        input: MatrixId,
         /// `[batch, width]`
-        d_output: Buffer,
+        d_output: MatrixId,
     },
     /// The gradient of what the layer reads: `d_input = d_output W^T`, times the slope of what made the input.
     DenseBackwardInput {
         /// The layer.
         layer: Layer,
         /// `[batch, width]`
-        d_output: Buffer,
+        d_output: MatrixId,
         /// `[batch, inputs]`
-        slope: Option<Buffer>,
+        slope: Option<MatrixId>,
         /// `[batch, inputs]`
-        d_input: Buffer,
+        d_input: MatrixId,
     },
     /// The loss's gradient with respect to the posterior, by way of `z` and of `beta * kl / batch`.
     SampleKlBackward {
         /// `[batch, 2 latent]`: mu | log_var, not clamped.
-        posterior: Buffer,
+        posterior: MatrixId,
         /// `[batch, latent]`
-        z: Buffer,
+        z: MatrixId,
         /// `[batch, latent]`
-        d_z: Buffer,
+        d_z: MatrixId,
         /// `[batch, 2 latent]`: d_mu | d_log_var
-        d_posterior: Buffer,
+        d_posterior: MatrixId,
     },
 }
 
@@ -173,9 +173,9 @@ pub struct Program {
 
 impl Program {
     /// A new matrix `[batch, columns]`.
-    pub fn buffer(&mut self, columns: usize) -> Buffer {
+    pub fn matrix(&mut self, columns: usize) -> MatrixId {
         self.columns.push(columns);
-        Buffer(self.columns.len() - 1)
+        MatrixId(self.columns.len() - 1)
     }
 }
 

@@ -173,6 +173,36 @@ impl Generator {
     }
 }
 
+/// The generators that an engine draws from, all under one seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generators {
+    /// [`Stream::Noise`]
+    pub noise: Generator,
+    /// [`Stream::EvaluationNoise`]
+    pub evaluation_noise: Generator,
+    /// [`Stream::PriorNoise`]
+    pub prior_noise: Generator,
+    /// [`Stream::Binarization`]
+    pub binarization: Generator,
+    /// [`Stream::Corruption`]
+    pub corruption: Generator,
+}
+
+impl Generators {
+    /// Those under `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let of = |stream| Generator::new(seed, stream);
+        Self {
+            noise: of(Stream::Noise),
+            evaluation_noise: of(Stream::EvaluationNoise),
+            prior_noise: of(Stream::PriorNoise),
+            binarization: of(Stream::Binarization),
+            corruption: of(Stream::Corruption),
+        }
+    }
+}
+
 /// Where the noise of a batch comes from: its row `i` gets row `first_row + i` of `generator` at `step`.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {

@@ -246,9 +246,8 @@ pub(crate) fn weights_file(
 }
 
 fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, RunError> {
-    serde_json::to_vec(value).map_err(|error| {
-        RunError::damaged(Path::new(file), format!("cannot be encoded: {error}"))
-    })
+    serde_json::to_vec(value)
+        .map_err(|error| RunError::damaged(Path::new(file), format!("cannot be encoded: {error}")))
 }
 
 #[cfg(test)]

@@ -246,19 +246,20 @@ pub struct Step {
     pub lr: f32,
     /// Of the objective's terms.
     pub weighting: Weighting,
-    /// Images whose gradients are computed together; those of a step are added up.
-    pub piece: usize,
+    /// Images whose gradients are computed together at most; those of a step are added up. An engine may compute all at once,
+    /// for the sum is the same.
+    pub micro_batch: usize,
 }
 
 impl Step {
-    /// All terms weighted alike, the batch in one piece.
+    /// All terms weighted alike, the batch at once.
     #[must_use]
     pub const fn plain(number: u64, lr: f32) -> Self {
         Self {
             number,
             lr,
             weighting: Weighting::PLAIN,
-            piece: usize::MAX,
+            micro_batch: usize::MAX,
         }
     }
 }

@@ -4,16 +4,16 @@
 mod divergence;
 mod epoch;
 mod picture;
-mod start;
+mod task;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vae_data::{Dataset, Images, Prefetch};
-use vae_device::Device;
-use vae_recipe::{Plateau, Preprocessing, Recipe, StoppingState};
+use vae_data::{Dataset, Prefetch};
+use vae_device::{Device, Route};
+use vae_recipe::{Plateau, Recipe, StoppingState};
 use vae_rng::{Generator, Stream};
 use vae_run::{
     DataSummary, EpochReport, FORMAT_VERSION, Interrupted, Manifest, Position, RunFolder, State,
@@ -23,19 +23,16 @@ use vae_spec::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, Weigh
 
 use crate::{Event, Outcome, TrainError};
 
-use start::{computed_by, evaluation_batch, initial_weights, prepare};
+use task::Task;
 
 pub use divergence::Divergence;
 
 /// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
-/// A run about to start or to go on.
+
+/// A run about to start or to be resumed.
 pub struct Training<'a> {
-    recipe: &'a Recipe,
-    device: &'a Device,
-    preprocessing: Preprocessing,
-    train: Images,
-    validation: Images,
+    task: Task<'a>,
     validation_labels: Vec<u32>,
     engine: Box<dyn Engine>,
     folder: Arc<RunFolder>,
@@ -58,7 +55,7 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Fresh weights on `device`, to be trained into the new folder `path`.
+    /// Fresh weights, to be trained on `device` by `route`, which is the device's for `recipe`, into the new folder `path`.
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder cannot be made.
@@ -66,24 +63,18 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
+        route: Route,
         path: &Path,
     ) -> Result<Self, TrainError> {
-        let preprocessing = Preprocessing::fit(recipe, dataset)?;
-        let images = [
-            preprocessing.training_images(&dataset.train)?,
-            preprocessing.evaluation_images(&dataset.validation)?,
-        ];
+        let task = Task::new(recipe, dataset, device, route)?;
         let snapshot = Snapshot {
-            weights: initial_weights(recipe, &images[0]),
+            weights: task.initial_weights(),
             moments: Vec::new(),
         };
-        let engine = prepare(recipe, &preprocessing, &images[0], device, &snapshot)?;
-        let folder = Arc::new(RunFolder::create(path)?);
-        let manifest = Manifest::new(
-            computed_by(recipe, device)?,
-            DataSummary::of(dataset),
-            recipe.model().parameter_count(),
-        );
+        let engine = task.engine(&snapshot)?;
+        let folder = RunFolder::create(path)?;
+        let data = DataSummary::of(dataset);
+        let manifest = Manifest::new(task.computed_by(), data, recipe.model().parameter_count());
         let state = State {
             position: Position {
                 format_version: FORMAT_VERSION,
@@ -100,25 +91,16 @@ impl<'a> Training<'a> {
             snapshot,
         };
         let best = state.snapshot.weights.clone();
-        let at = (recipe, device, preprocessing);
-        let training = Self::at(
-            at,
-            images,
-            engine,
-            folder,
-            Arc::new(state),
-            best,
-            Vec::new(),
-        )?;
-        // From here on the folder is a run that loads and goes on, whatever happens.
-        let scaling = training.preprocessing.scaling();
+        let training = Self::at(task, engine, folder, state, best, Vec::new())?;
+        // From here on the folder is a run that can be loaded and resumed, whatever happens.
+        let scaling = training.task.preprocessing.scaling();
         training.folder.write_best(&training.best, scaling)?;
         training.folder.write_state(&training.last_good, scaling)?;
         training.folder.write_recipe(recipe)?;
         Ok(training)
     }
 
-    /// The run that `interrupted` left, on `device`, to be trained on with `recipe`.
+    /// The run that `interrupted` left, to be trained on with `recipe`; `device` and `route` as in [`Self::new`].
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder is locked or cannot be written.
@@ -127,62 +109,46 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
+        route: Route,
     ) -> Result<Self, TrainError> {
         let Interrupted {
             path,
             mut state,
             best,
         } = interrupted;
-        let preprocessing = Preprocessing::fit(recipe, dataset)?;
-        let images = [
-            preprocessing.training_images(&dataset.train)?,
-            preprocessing.evaluation_images(&dataset.validation)?,
-        ];
-        let engine = prepare(recipe, &preprocessing, &images[0], device, &state.snapshot)?;
+        let task = Task::new(recipe, dataset, device, route)?;
+        let engine = task.engine(&state.snapshot)?;
         let (folder, epochs) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
         folder.write_recipe(recipe)?;
         let position = &mut state.position;
-        position.manifest.device = computed_by(recipe, device)?;
+        position.manifest.device = task.computed_by();
         position.manifest.data = DataSummary::of(dataset);
         if recipe.epochs > position.recipe.epochs {
             // Whoever asks for more epochs wants them, although the run had stopped early.
             position.stopping.since = 0;
         }
-        let at = (recipe, device, preprocessing);
-        Self::at(
-            at,
-            images,
-            engine,
-            Arc::new(folder),
-            Arc::new(state),
-            best,
-            epochs,
-        )
+        Self::at(task, engine, folder, state, best, epochs)
     }
 
     /// A run at `state`.
     fn at(
-        (recipe, device, preprocessing): (&'a Recipe, &'a Device, Preprocessing),
-        [train, validation]: [Images; 2],
+        task: Task<'a>,
         engine: Box<dyn Engine>,
-        folder: Arc<RunFolder>,
-        state: Arc<State>,
+        folder: RunFolder,
+        state: State,
         best: Weights,
         epochs: Vec<EpochReport>,
     ) -> Result<Self, TrainError> {
-        let position = &state.position;
+        let folder = Arc::new(folder);
+        let position = state.position.clone();
         Ok(Self {
-            recipe,
-            device,
-            validation_labels: preprocessing.labels(&validation)?,
-            preprocessing,
-            train,
-            validation,
+            validation_labels: task.preprocessing.labels(&task.validation)?,
+            task,
             engine,
             writer: Writer::start(Arc::clone(&folder)),
             folder,
             last_checkpoint: (Instant::now(), position.manifest.steps),
-            manifest: position.manifest.clone(),
+            manifest: position.manifest,
             epochs,
             best,
             epoch: position.epoch,
@@ -191,7 +157,7 @@ impl<'a> Training<'a> {
             stopping: position.stopping,
             lr_scale: position.lr_scale,
             rollbacks: position.rollbacks,
-            last_good: state,
+            last_good: Arc::new(state),
         })
     }
 
@@ -208,8 +174,8 @@ impl<'a> Training<'a> {
         let start = Instant::now();
         let seconds_before = self.manifest.seconds;
         let mut outcome = Outcome::Finished;
-        while self.epoch <= self.recipe.epochs && !self.is_stopped() {
-            let epoch = self.epoch(interrupted, &mut on_event);
+        while self.epoch <= self.task.recipe.epochs && !self.is_stopped() {
+            let epoch = self.run_epoch(interrupted, &mut on_event);
             self.manifest.seconds = seconds_before + start.elapsed().as_secs_f64();
             let (report, snapshot) = match epoch {
                 Ok(epoch) => epoch,
@@ -237,10 +203,13 @@ impl<'a> Training<'a> {
                 on_event(Event::Notice(notice));
             }
         }
-        if outcome == Outcome::Finished && self.is_stopped() && self.epoch <= self.recipe.epochs {
+        if outcome == Outcome::Finished
+            && self.is_stopped()
+            && self.epoch <= self.task.recipe.epochs
+        {
             on_event(Event::Notice(format!(
                 "stopped early: {} was no better for {} epochs",
-                self.recipe.best_by, self.stopping.since
+                self.task.recipe.best_by, self.stopping.since
             )));
         }
         self.writer.finish()?;
@@ -250,7 +219,7 @@ impl<'a> Training<'a> {
     }
 
     /// What is left of an epoch: its validation, none if interrupted, and all that training has changed.
-    fn epoch(
+    fn run_epoch(
         &mut self,
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
@@ -267,25 +236,30 @@ impl<'a> Training<'a> {
 
     /// The places of the training images in the order of this epoch.
     fn order(&self) -> Vec<u32> {
-        Generator::new(self.recipe.seed, Stream::Shuffle)
-            .permutation(self.epoch as u64, self.train.count() as u32)
+        Generator::new(self.task.recipe.seed, Stream::Shuffle)
+            .permutation(self.epoch as u64, self.task.train.count() as u32)
     }
 
     /// Rows of the training images at `places`.
-    fn rows(&self, places: &[u32]) -> Vec<u32> {
-        let rows = places.iter().map(|&place| self.train.rows[place as usize]);
+    fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
+        let rows = places
+            .iter()
+            .map(|&place| self.task.train.rows[place as usize]);
         rows.collect()
     }
 
     /// Steps of an epoch.
     fn steps_per_epoch(&self) -> u64 {
-        self.train.count().div_ceil(self.recipe.step_size()) as u64
+        self.task
+            .train
+            .count()
+            .div_ceil(self.task.recipe.effective_batch_size()) as u64
     }
 
     /// The step `number`, counted from 0 over the whole run.
     fn step(&self, number: u64) -> Step {
         let steps = self.steps_per_epoch();
-        let recipe = self.recipe;
+        let recipe = self.task.recipe;
         let factor = recipe
             .lr_schedule
             .factor(number, steps, recipe.epochs, &self.plateau);
@@ -293,7 +267,7 @@ impl<'a> Training<'a> {
             number,
             lr: recipe.lr as f32 * factor * self.lr_scale,
             weighting: recipe.weighting(number, steps),
-            piece: recipe.batch_size,
+            micro_batch: recipe.batch_size,
         }
     }
 
@@ -304,12 +278,14 @@ impl<'a> Training<'a> {
         on_event: &mut impl FnMut(Event),
     ) -> Result<Option<f64>, TrainError> {
         let order: Arc<[u32]> = self.order().into();
-        let batches: Vec<&[u32]> = order.chunks(self.recipe.step_size()).collect();
+        let batches: Vec<&[u32]> = order
+            .chunks(self.task.recipe.effective_batch_size())
+            .collect();
         let done = self.losses.len();
         let first_image: usize = batches.iter().take(done).map(|batch| batch.len()).sum();
-        let prefetch = self.recipe.stream.then(|| {
+        let prefetch = self.task.recipe.stream.then(|| {
             let order = order[first_image..].into();
-            Prefetch::start(&self.train, order)
+            Prefetch::start(&self.task.train, order)
         });
         let start = Instant::now();
         let mut last_read = start;
@@ -320,7 +296,7 @@ impl<'a> Training<'a> {
                 return Ok(None);
             }
             let step = self.step(self.manifest.steps);
-            self.engine.train_step(&self.rows(batch), &step)?;
+            self.engine.train_step(&self.dataset_rows(batch), &step)?;
             self.manifest.steps += 1;
             given += batch.len();
             if let Some(prefetch) = &prefetch {
@@ -382,12 +358,14 @@ impl<'a> Training<'a> {
 
     /// The weights that are judged and saved.
     fn evaluated(&self, snapshot: &Snapshot) -> Weights {
-        snapshot.evaluated(&self.recipe.optimizer_config()).clone()
+        snapshot
+            .evaluated(&self.task.recipe.optimizer_config())
+            .clone()
     }
 
     fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
         self.best = weights.clone();
-        let scaling = self.preprocessing.scaling().cloned();
+        let scaling = self.task.preprocessing.scaling().cloned();
         self.writer
             .write(move |folder| folder.write_best(&weights, scaling.as_ref()))?;
         Ok(())
@@ -398,10 +376,11 @@ impl<'a> Training<'a> {
         let steps = self.manifest.steps - step;
         let minutes = time.elapsed().as_secs_f64() / 60.0;
         let is_due = self
+            .task
             .recipe
             .checkpoint_steps
             .is_some_and(|every| steps >= every)
-            || minutes >= self.recipe.checkpoint_minutes;
+            || minutes >= self.task.recipe.checkpoint_minutes;
         // A disk that is slower than this gets fewer checkpoints, and training is not held up.
         is_due && self.writer.is_idle()
     }
@@ -411,7 +390,7 @@ impl<'a> Training<'a> {
         let state = Arc::new(State {
             position: Position {
                 format_version: FORMAT_VERSION,
-                recipe: self.recipe.clone(),
+                recipe: self.task.recipe.clone(),
                 manifest: self.manifest.clone(),
                 epoch: self.epoch,
                 metrics_bytes: self.folder.metrics_bytes()?,
@@ -424,7 +403,7 @@ impl<'a> Training<'a> {
             snapshot,
         });
         self.last_good = Arc::clone(&state);
-        let scaling = self.preprocessing.scaling().cloned();
+        let scaling = self.task.preprocessing.scaling().cloned();
         self.writer
             .write(move |folder| folder.write_state(&state, scaling.as_ref()))?;
         Ok(())

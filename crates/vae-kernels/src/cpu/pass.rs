@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::matmul::{Matrix, matmul};
 use super::{Cpu, corrupt, elementwise, gather, sample_kl};
 use crate::executor::Run;
-use crate::program::{Buffer, Layer, Pass};
+use crate::program::{Layer, MatrixId, Pass};
 
 impl Cpu {
     /// Runs one pass on a batch of `batch`; `rows` are for [`Pass::Gather`].
@@ -153,7 +153,7 @@ impl Cpu {
             } => {
                 let [mut out] = take(matrices, [d_posterior]);
                 let inputs = [posterior, z, d_z].map(|buffer| &matrices[buffer.0][..]);
-                let (latent, d_kl) = (inputs[1].len() / batch, run.beta / batch as f32);
+                let (latent, d_kl) = (inputs[1].len() / batch, run.weighting.beta / batch as f32);
                 sample_kl::backward(inputs, latent, d_kl, &mut out);
                 put(matrices, [d_posterior], [out]);
             }
@@ -184,11 +184,11 @@ fn panel(rows: usize, columns: usize, depth: usize, along_rows: bool) -> usize {
 }
 
 /// Lends out matrices to be written while others are read.
-fn take<const N: usize>(matrices: &mut [Vec<f32>], buffers: [Buffer; N]) -> [Vec<f32>; N] {
+fn take<const N: usize>(matrices: &mut [Vec<f32>], buffers: [MatrixId; N]) -> [Vec<f32>; N] {
     buffers.map(|buffer| std::mem::take(&mut matrices[buffer.0]))
 }
 
-fn put<const N: usize>(matrices: &mut [Vec<f32>], buffers: [Buffer; N], values: [Vec<f32>; N]) {
+fn put<const N: usize>(matrices: &mut [Vec<f32>], buffers: [MatrixId; N], values: [Vec<f32>; N]) {
     for (buffer, values) in buffers.into_iter().zip(values) {
         matrices[buffer.0] = values;
     }

@@ -152,11 +152,11 @@ mod tests {
     use crate::gpu::gradients::Parts;
     use crate::gpu::kernel::of_program;
     use crate::gpu::valid;
-    use crate::program::{Buffer, Program};
+    use crate::program::{MatrixId, Program};
     use vae_spec::Activation;
 
     /// Both threes, around so many latents.
-    fn program(latent: usize, slope: Option<Buffer>) -> Program {
+    fn program(latent: usize, slope: Option<MatrixId>) -> Program {
         let layer = |offset, inputs, outputs, blocks| Layer {
             offset,
             inputs,
@@ -165,7 +165,7 @@ mod tests {
         };
         let heads = layer(0, 400, latent, 2);
         let decoder = layer(heads.block(1).end, latent, 400, 1);
-        let [x, posterior, z, kl, y] = [0, 1, 2, 3, 4].map(Buffer);
+        let [x, posterior, z, kl, y] = [0, 1, 2, 3, 4].map(MatrixId);
         let passes = vec![
             Pass::DenseForward {
                 layer: heads,
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn few_rows_share_dispatches_around_the_latents_and_every_variant_is_valid() {
         for latent in [1, 2, 20] {
-            for slope in [None, Some(Buffer(5))] {
+            for slope in [None, Some(MatrixId(5))] {
                 let kernels = kernels(&program(latent, slope), 100);
                 let stems: Vec<_> = kernels.iter().map(|kernel| kernel.stem).collect();
                 assert_eq!(stems, ["bottleneck_forward", "bottleneck_backward"]);
@@ -240,9 +240,9 @@ mod tests {
         assert_eq!(kernels(&program(20, None), 1024).len(), 6);
         let mut other = program(20, None);
         other.passes[1] = Pass::SampleKlForward {
-            posterior: Buffer(4),
-            z: Buffer(2),
-            kl: Buffer(3),
+            posterior: MatrixId(4),
+            z: MatrixId(2),
+            kl: MatrixId(3),
         };
         assert_eq!(kernels(&other, 100).len(), 4);
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::mpsc::TryRecvError;
 
 use bytes::Bytes;
+use vae_spec::Weighting;
 use wgpu::{BindGroup, Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::adapter::Gpu;
@@ -54,7 +55,7 @@ pub struct GpuExecutor {
     /// All of them, one behind the other.
     moments: Buffer,
     square_sums: Buffer,
-    images: Images,
+    images: ImageStore,
     rows: Buffer,
     steps: Buffer,
     steps_bound: BindGroup,
@@ -73,7 +74,7 @@ type UpdateKey = (Vec<&'static str>, Parts);
 
 /// Where [`program::Pass::Gather`] finds the images.
 #[derive(Debug)]
-struct Images {
+struct ImageStore {
     /// `[count, row_bytes]`, four to a word: all of them, or those of one submission.
     buffer: Buffer,
     count: usize,
@@ -94,13 +95,27 @@ struct Prepared {
     dispatches: Vec<Dispatch>,
 }
 
+/// A training step whose numbers are on the GPU.
+#[derive(Debug)]
+struct Staged {
+    prepared: Rc<Prepared>,
+    update: Rc<[Dispatch]>,
+    weighting: Weighting,
+}
+
+impl Staged {
+    fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.prepared.dispatches.iter().chain(&*self.update)
+    }
+}
+
 /// Losses on their way back.
 #[derive(Debug)]
 struct Submitted {
     index: SubmissionIndex,
     reading: Reading,
-    /// Of each step.
-    batches: Vec<usize>,
+    /// The rows of each step, and its weights of the terms.
+    steps: Vec<(usize, Weighting)>,
 }
 
 impl GpuExecutor {
@@ -125,7 +140,7 @@ impl GpuExecutor {
             left: Parts::new(1, length),
             moments: link.storage(size_of_val(&moments[..])),
             square_sums: link.storage(SQUARE_SUMS * size_of::<f32>()),
-            images: Images {
+            images: ImageStore {
                 buffer: link.storage(0),
                 count: 0,
                 row_bytes: 0,
@@ -160,7 +175,7 @@ impl GpuExecutor {
     pub fn stream_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError> {
         self.flush()?;
         self.prepared.clear();
-        self.images = Images {
+        self.images = ImageStore {
             buffer: self.link.storage(STREAM),
             count: images.len() / row_bytes,
             row_bytes,
@@ -233,7 +248,7 @@ impl GpuExecutor {
             ..
         } = self;
         let buffer = |place| match place {
-            Place::Matrix(program::Buffer(index)) => &matrices[index],
+            Place::Matrix(program::MatrixId(index)) => &matrices[index],
             Place::Parameters => &*parameters,
             Place::Gradients => &*gradients,
             Place::Moments => &*moments,
@@ -303,7 +318,7 @@ impl GpuExecutor {
     }
 
     /// Uploads what the pending steps need and gives their kernels.
-    fn stage(&mut self) -> Vec<(Rc<Prepared>, Rc<[Dispatch]>)> {
+    fn stage(&mut self) -> Vec<Staged> {
         let pending = std::mem::take(&mut self.pending);
         let mut rows: Vec<u32> = Vec::new();
         let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
@@ -330,7 +345,11 @@ impl GpuExecutor {
             let program = &step.program.program;
             let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
             let update = self.prepare_update(step.update, prepared.gradients);
-            (prepared, update)
+            Staged {
+                prepared,
+                update,
+                weighting: step.run.weighting,
+            }
         };
         pending.iter().map(prepare).collect()
     }
@@ -346,15 +365,18 @@ impl GpuExecutor {
         let staged = self.stage();
         let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (slot, (prepared, update)) in staged.iter().enumerate() {
-            for dispatch in prepared.dispatches.iter().chain(&**update) {
+        for (slot, step) in staged.iter().enumerate() {
+            for dispatch in step.dispatches() {
                 dispatch.encode(&mut pass, &self.steps_bound, slot);
             }
         }
         drop(pass);
-        let batches: Vec<usize> = staged.iter().map(|(step, _)| step.batch).collect();
-        if let Some((last, _)) = staged.last() {
-            self.left = last.gradients;
+        let steps = staged
+            .iter()
+            .map(|step| (step.prepared.batch, step.weighting));
+        let steps = steps.collect();
+        if let Some(last) = staged.last() {
+            self.left = last.prepared.gradients;
         }
         let (index, reading) = self
             .link
@@ -362,7 +384,7 @@ impl GpuExecutor {
         self.submitted.push_back(Submitted {
             index,
             reading,
-            batches,
+            steps,
         });
         self.at_once = STEPS.min(2 * self.at_once);
         self.link.check()
@@ -384,9 +406,10 @@ impl GpuExecutor {
                 Err(TryRecvError::Disconnected) => return Err(failed("a read-back was dropped")),
             }
             let losses = submitted.reading.values();
-            let steps = losses.chunks(2 * LOSS_PARTS).zip(&submitted.batches);
-            self.finished
-                .extend(steps.map(|(parts, &batch)| mean_losses(parts, batch)));
+            let steps = losses.chunks(2 * LOSS_PARTS).zip(&submitted.steps);
+            self.finished.extend(
+                steps.map(|(parts, &(batch, weighting))| mean_losses(parts, batch, weighting)),
+            );
             self.submitted.pop_front();
         }
         Ok(())
@@ -394,16 +417,13 @@ impl GpuExecutor {
 }
 
 /// The means of a batch's losses from the parts of their sums, `[LOSS_PARTS, 2]`.
-fn mean_losses(parts: &[f32], batch: usize) -> StepLosses {
+fn mean_losses(parts: &[f32], batch: usize, weighting: Weighting) -> StepLosses {
     let (parts, _) = parts.as_chunks::<2>();
     let mean = |which: usize| {
         let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
         (sum / batch as f64) as f32
     };
-    StepLosses {
-        recon: mean(0),
-        kl: mean(1),
-    }
+    StepLosses::new(mean(0), mean(1), weighting)
 }
 
 impl Executor for GpuExecutor {
@@ -424,7 +444,7 @@ impl Executor for GpuExecutor {
             return self.stream_images(images, row_bytes);
         };
         self.link.upload(&buffer, &images);
-        self.images = Images {
+        self.images = ImageStore {
             buffer,
             count: images.len() / row_bytes,
             row_bytes,
@@ -468,8 +488,8 @@ impl Executor for GpuExecutor {
         program: &Program,
         run: Run,
         batch: usize,
-        inputs: &[(program::Buffer, &[f32])],
-        outputs: &[program::Buffer],
+        inputs: &[(program::MatrixId, &[f32])],
+        outputs: &[program::MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush()?;
         let constants = StepConstants::new(&run, None);
@@ -478,7 +498,7 @@ impl Executor for GpuExecutor {
             .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));
         let prepared = self.prepare(program, batch, None);
         self.left = prepared.gradients;
-        for (program::Buffer(index), values) in inputs {
+        for (program::MatrixId(index), values) in inputs {
             assert_eq!(
                 values.len(),
                 batch * program.columns[*index],
@@ -552,10 +572,7 @@ impl Executor for GpuExecutor {
         self.flush()?;
         self.train(step)?;
         let staged = self.stage();
-        let dispatches = staged
-            .iter()
-            .flat_map(|(prepared, update)| prepared.dispatches.iter().chain(&**update));
-        let dispatches: Vec<&Dispatch> = dispatches.collect();
+        let dispatches: Vec<&Dispatch> = staged[0].dispatches().collect();
         let count = 2 * dispatches.len() as u32;
         let times = self
             .link
@@ -585,8 +602,14 @@ impl Executor for GpuExecutor {
         let parts = [(&resolved, 0, bytes), (&self.losses, 0, LOSSES)];
         let values = self.link.wait_and_read(encoder, &parts)?;
         let (ticks, losses) = values.split_at(bytes / size_of::<f32>());
-        self.finished.push(mean_losses(losses, staged[0].0.batch));
-        self.left = staged[0].0.gradients;
+        let Staged {
+            prepared,
+            weighting,
+            ..
+        } = &staged[0];
+        self.finished
+            .push(mean_losses(losses, prepared.batch, *weighting));
+        self.left = prepared.gradients;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
         let period = f64::from(self.link.queue.get_timestamp_period()) * 1e-9;
         let (ticks, _) = ticks.as_chunks::<2>();

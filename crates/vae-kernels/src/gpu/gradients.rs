@@ -5,7 +5,7 @@ use super::cost::Cores;
 use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place};
 use super::source;
 use super::tile::{Product, Stores, Tile};
-use crate::program::{Buffer, Layer, Pass, Program};
+use crate::program::{Layer, MatrixId, Pass, Program};
 
 /// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
 const LAUNCH: f64 = 2_000.0;
@@ -63,8 +63,8 @@ impl Parts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
     layer: Layer,
-    input: Buffer,
-    d_output: Buffer,
+    input: MatrixId,
+    d_output: MatrixId,
 }
 
 impl Job {
@@ -161,7 +161,12 @@ pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
     kernels.collect()
 }
 
-fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<[Buffer; 2]>) -> Kernel {
+fn kernel(
+    tile: Tile,
+    jobs: &[Job],
+    lowering: Lowering<'_>,
+    losses: Option<[MatrixId; 2]>,
+) -> Kernel {
     let parts = lowering.gradients;
     let is_wide = jobs.iter().all(Job::is_wide);
     let element = if is_wide { "vec4<f32>" } else { "f32" };
@@ -267,8 +272,8 @@ mod tests {
             columns: vec![784, 400],
             passes: vec![Pass::DenseBackwardParameters {
                 layer,
-                input: Buffer(0),
-                d_output: Buffer(1),
+                input: MatrixId(0),
+                d_output: MatrixId(1),
             }],
         };
         let length = layer.block(0).end;

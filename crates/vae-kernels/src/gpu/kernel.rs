@@ -7,7 +7,7 @@ use super::cost::Cores;
 use super::gradients::{self, Parts};
 use super::source::{self, Source};
 use super::tile::{Product, Stores, Tile};
-use crate::program::{Buffer, Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
+use crate::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Rule, Update};
 use crate::sample_kl::lanes_per_row;
 
 /// WebGPU's limit in each dimension.
@@ -23,7 +23,7 @@ pub(super) const LOSS_PARTS: usize = 32;
 /// What a binding shows to a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Matrix(Buffer),
+    Matrix(MatrixId),
     Parameters,
     Gradients,
     Moments,
@@ -148,7 +148,7 @@ pub(super) struct Lowering<'a> {
     /// Storage buffers that a kernel may bind.
     pub(super) bindings: usize,
     /// `recon` and `kl`, if their sums are to be left in the step's slot.
-    pub(super) losses: Option<[Buffer; 2]>,
+    pub(super) losses: Option<[MatrixId; 2]>,
     pub(super) gradients: Parts,
 }
 
@@ -183,7 +183,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
         cores,
         ..
     } = lowering;
-    let columns = |buffer: Buffer| program.columns[buffer.0];
+    let columns = |buffer: MatrixId| program.columns[buffer.0];
     let tile = |m, n, k, stores| {
         let product = Product {
             results: &[[m, n]],
@@ -446,7 +446,7 @@ mod tests {
 
     /// Kernels of every pass in every variant, at three sizes: one for each tile.
     fn kernels() -> Vec<Kernel> {
-        let [x, y, slope] = [Buffer(0), Buffer(1), Buffer(2)];
+        let [x, y, slope] = [MatrixId(0), MatrixId(1), MatrixId(2)];
         let mut kernels = Vec::new();
         for (batch, inputs, outputs) in [(1, 3, 2), (128, 784, 400), (8192, 784, 400)] {
             let mut add = |columns: &[usize], pass: Pass| {
@@ -494,7 +494,7 @@ mod tests {
                         input: x,
                         images: y,
                         likelihood,
-                        recon: Buffer(3),
+                        recon: MatrixId(3),
                         d_output: slope,
                     };
                     add(&columns, nll);
@@ -510,7 +510,7 @@ mod tests {
                         layer,
                         d_output: y,
                         slope,
-                        d_input: Buffer(3),
+                        d_input: MatrixId(3),
                     };
                     add(&columns, input);
                 }
@@ -559,7 +559,7 @@ mod tests {
                 posterior: x,
                 z: y,
                 d_z: slope,
-                d_posterior: Buffer(3),
+                d_posterior: MatrixId(3),
             };
             add(&latent, backward);
         }

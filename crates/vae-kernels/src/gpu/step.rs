@@ -56,7 +56,7 @@ impl StepConstants {
             first_row: run.noise.first_row,
             rows: 0,
             slot: 0,
-            beta: run.beta,
+            beta: run.weighting.beta,
             clip: match update.and_then(|update| update.clip) {
                 Some(Clip::Norm(largest) | Clip::Value(largest)) => largest,
                 None => 0.0,

@@ -103,9 +103,9 @@ impl Recipe {
         EngineSetup::new(model, weights, optimizer, self.seed)
     }
 
-    /// Images of one step.
+    /// Images of one step: those of its micro-batches together.
     #[must_use]
-    pub const fn step_size(&self) -> usize {
+    pub const fn effective_batch_size(&self) -> usize {
         self.batch_size.saturating_mul(self.accumulate)
     }
 
@@ -118,20 +118,20 @@ impl Recipe {
             let span = capacity.span.unwrap_or(half).steps(steps_per_epoch);
             capacity.nats * (step as f64 / span).min(1.0)
         });
-        Weighting {
-            anneal,
-            beta: anneal * self.beta as f32,
-            capacity: capacity as f32,
-        }
+        self.weighted(anneal, capacity)
     }
 
     /// How they are weighted in the end: that by which epochs are compared.
     #[must_use]
     pub fn final_weighting(&self) -> Weighting {
+        self.weighted(1.0, self.capacity.map_or(0.0, |capacity| capacity.nats))
+    }
+
+    const fn weighted(&self, anneal: f32, capacity: f64) -> Weighting {
         Weighting {
-            anneal: 1.0,
-            beta: self.beta as f32,
-            capacity: self.capacity.map_or(0.0, |capacity| capacity.nats) as f32,
+            anneal,
+            beta: anneal * self.beta as f32,
+            capacity: capacity as f32,
         }
     }
 }

@@ -125,7 +125,7 @@ impl Plateau {
     ///
     /// PyTorch's `best (1 - threshold)` lies above a negative best, as densities have, and takes what is worse for
     /// better; here the threshold lies below the best whatever its sign. What is not finite is never better.
-    pub fn epoch(&mut self, schedule: &LrSchedule, metric: f64) {
+    pub fn end_epoch(&mut self, schedule: &LrSchedule, metric: f64) {
         let LrSchedule::Plateau { factor, patience } = schedule else {
             return;
         };

@@ -31,7 +31,7 @@ pub struct StoppingState {
 
 impl Stopping {
     /// Takes in the metric of `epoch`, counted from 1, of which lower is better. What is not finite is never better.
-    pub fn epoch(&self, state: &mut StoppingState, epoch: usize, metric: f64) {
+    pub fn end_epoch(&self, state: &mut StoppingState, epoch: usize, metric: f64) {
         if epoch <= self.warmup {
             return;
         }
@@ -96,7 +96,7 @@ mod tests {
         let stopping: Stopping = text.parse().expect("well written");
         let mut state = StoppingState::default();
         (1..).zip(metrics).find_map(|(epoch, &metric)| {
-            stopping.epoch(&mut state, epoch, metric);
+            stopping.end_epoch(&mut state, epoch, metric);
             stopping.is_over(&state).then_some(epoch)
         })
     }
@@ -139,7 +139,7 @@ mod tests {
         for (epoch, metric) in (1..).zip(metrics) {
             let text = serde_json::to_string(&state).expect("writes");
             state = serde_json::from_str(&text).expect("reads");
-            stopping.epoch(&mut state, epoch, metric);
+            stopping.end_epoch(&mut state, epoch, metric);
             assert_eq!(stopping.is_over(&state), epoch == 5);
         }
         assert_eq!(state.best, Some(2.5));

@@ -8,7 +8,7 @@ use vae_recipe::{Binarize, OnNan};
 use vae_rng::{Generator, Stream};
 use vae_spec::{Batch, Losses, NamedTensor, Wait};
 
-use super::{Training, prepare};
+use super::Training;
 use crate::TrainError;
 
 /// How often a run goes back at most: each time at half the learning rate.
@@ -94,7 +94,7 @@ impl Training<'_> {
     ) -> Result<String, TrainError> {
         self.go_back()?;
         self.repeat(&mut divergence)?;
-        if self.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
+        if self.task.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
             // What is on the disk is the last good state.
             self.writer.finish()?;
             return Err(TrainError::Diverged(divergence));
@@ -123,14 +123,7 @@ impl Training<'_> {
     /// To the last checkpoint.
     fn go_back(&mut self) -> Result<(), TrainError> {
         let state = Arc::clone(&self.last_good);
-        let (recipe, device) = (self.recipe, self.device);
-        self.engine = prepare(
-            recipe,
-            &self.preprocessing,
-            &self.train,
-            device,
-            &state.snapshot,
-        )?;
+        self.engine = self.task.engine(&state.snapshot)?;
         self.losses.clone_from(&state.losses);
         let position = &state.position;
         self.epoch = position.epoch;
@@ -145,11 +138,13 @@ impl Training<'_> {
     fn repeat(&mut self, divergence: &mut Divergence) -> Result<(), TrainError> {
         let order = self.order();
         let bad = divergence.step.saturating_sub(1);
-        let batches: Vec<&[u32]> = order.chunks(self.recipe.step_size()).collect();
+        let batches: Vec<&[u32]> = order
+            .chunks(self.task.recipe.effective_batch_size())
+            .collect();
         let done = self.losses.len();
         for batch in batches.iter().take(bad).skip(done) {
             let step = self.step(self.manifest.steps);
-            self.engine.train_step(&self.rows(batch), &step)?;
+            self.engine.train_step(&self.dataset_rows(batch), &step)?;
             self.manifest.steps += 1;
         }
         self.engine.take_losses(Wait::ForAll)?;
@@ -158,12 +153,15 @@ impl Training<'_> {
         };
         let step = self.step(self.manifest.steps);
         let (images, corrupted) = self.training_batch(places, step.number)?;
-        let labels = self.preprocessing.labels(&self.train.subset(places))?;
-        let pixels = self.recipe.image.length();
-        let size = step.piece.min(places.len());
+        let labels = self
+            .task
+            .preprocessing
+            .labels(&self.task.train.subset(places))?;
+        let pixels = self.task.recipe.image.length();
+        let size = step.micro_batch.min(places.len());
         let mut bad = None;
-        for (piece, images) in images.chunks(size * pixels).enumerate() {
-            let first = piece * size;
+        for (index, images) in images.chunks(size * pixels).enumerate() {
+            let first = index * size;
             let rows = first..first + images.len() / pixels;
             let batch = Batch {
                 images,
@@ -187,7 +185,7 @@ impl Training<'_> {
         let range = images
             .iter()
             .fold(range, |[low, high], &x| [low.min(x), high.max(x)]);
-        let name = |&place: &u32| self.train.id(place as usize).into_owned();
+        let name = |&place: &u32| self.task.train.id(place as usize).into_owned();
         divergence.batch = Some((places.iter().map(name).collect(), range));
         Ok(())
     }
@@ -199,18 +197,22 @@ impl Training<'_> {
         places: &[u32],
         step: u64,
     ) -> Result<(Vec<f32>, Option<Vec<f32>>), TrainError> {
-        let (recipe, images) = (self.recipe, &self.train);
+        let (recipe, images) = (self.task.recipe, &self.task.train);
         let binarization = Generator::new(recipe.seed, Stream::Binarization);
         let binarization = (recipe.binarize == Binarize::Dynamic).then_some((binarization, step));
         let (array, length) = (&images.array, images.image_length());
-        let rows = self.rows(places);
+        let rows = self.dataset_rows(places);
         let values = cpu::gather(&array.pixels, array.element, length, &rows, binarization);
-        let corrupted = self.preprocessing.corruption(images)?.map(|corruption| {
-            let mut corrupted = values.clone();
-            let generator = Generator::new(recipe.seed, Stream::Corruption);
-            cpu::corrupt(&mut corrupted, length, corruption, generator, step, 0);
-            corrupted
-        });
+        let corrupted = self
+            .task
+            .preprocessing
+            .corruption(images)?
+            .map(|corruption| {
+                let mut corrupted = values.clone();
+                let generator = Generator::new(recipe.seed, Stream::Corruption);
+                cpu::corrupt(&mut corrupted, length, corruption, generator, step, 0);
+                corrupted
+            });
         Ok((values, corrupted))
     }
 }

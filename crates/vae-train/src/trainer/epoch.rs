@@ -6,7 +6,7 @@ use vae_rng::{Generator, Stream};
 use vae_run::EpochReport;
 use vae_spec::{Batch, Losses, Snapshot};
 
-use super::{Training, evaluation_batch};
+use super::Training;
 use crate::TrainError;
 
 impl Training<'_> {
@@ -41,7 +41,7 @@ impl Training<'_> {
     fn judge(&mut self, report: &mut EpochReport, snapshot: &Snapshot) -> Result<(), TrainError> {
         // Checked when the recipe was resolved.
         let cost = report
-            .cost(&self.recipe.best_by)
+            .cost(&self.task.recipe.best_by)
             .unwrap_or(report.validation.loss);
         // Runs of older versions were judged by their validation loss alone.
         let manifest = &mut self.manifest;
@@ -53,25 +53,25 @@ impl Training<'_> {
             manifest.best_validation_loss = Some(report.validation.loss);
             self.write_best(self.evaluated(snapshot))?;
         }
-        let (steps, epochs) = (self.steps_per_epoch(), self.recipe.epochs);
-        let ramp = self.recipe.kl_schedule.ramp_epochs(steps, epochs);
+        let (steps, epochs) = (self.steps_per_epoch(), self.task.recipe.epochs);
+        let ramp = self.task.recipe.kl_schedule.ramp_epochs(steps, epochs);
         // While the weight of the KL term rises, so may the loss.
         if self.epoch > ramp {
-            self.plateau.epoch(&self.recipe.lr_schedule, cost);
+            self.plateau.end_epoch(&self.task.recipe.lr_schedule, cost);
         }
-        if let Some(stopping) = self.recipe.early_stopping {
+        if let Some(stopping) = self.task.recipe.early_stopping {
             let stopping = Stopping {
                 warmup: stopping.warmup.max(ramp),
                 ..stopping
             };
-            stopping.epoch(&mut self.stopping, self.epoch, cost);
+            stopping.end_epoch(&mut self.stopping, self.epoch, cost);
         }
         Ok(())
     }
 
     /// Whether no more epochs are worth it.
     pub(super) fn is_stopped(&self) -> bool {
-        let stopping = self.recipe.early_stopping;
+        let stopping = self.task.recipe.early_stopping;
         stopping.is_some_and(|stopping| stopping.is_over(&self.stopping))
     }
 
@@ -83,7 +83,10 @@ impl Training<'_> {
 
     /// Images in each step of an epoch.
     fn step_sizes(&self) -> impl Iterator<Item = usize> + use<> {
-        let (count, size) = (self.train.count(), self.recipe.step_size());
+        let (count, size) = (
+            self.task.train.count(),
+            self.task.recipe.effective_batch_size(),
+        );
         (0..count)
             .step_by(size)
             .map(move |first| size.min(count - first))
@@ -91,10 +94,13 @@ impl Training<'_> {
 
     /// The mean losses of all validation images, damaged as those of training, and what their latents carry.
     fn evaluate(&mut self) -> Result<(Losses, LatentUse), TrainError> {
-        let weighting = self.recipe.final_weighting();
+        let weighting = self.task.recipe.final_weighting();
         let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
-        for places in batches(self.validation.count(), evaluation_batch(self.recipe)) {
-            let (images, damaged) = self.preprocessing.corrupted(&self.validation, &places)?;
+        for places in batches(self.task.validation.count(), self.task.evaluation_batch()) {
+            let (images, damaged) = self
+                .task
+                .preprocessing
+                .corrupted(&self.task.validation, &places)?;
             let first = places[0] as usize;
             let labels = self.validation_labels.get(first..first + places.len());
             let batch = Batch {
@@ -111,8 +117,8 @@ impl Training<'_> {
             mu.extend(posterior.mu);
             log_var.extend(posterior.log_var);
         }
-        let noise = Generator::new(self.recipe.seed, Stream::EvaluationNoise);
-        let latent_use = LatentUse::of(&mu, &log_var, self.recipe.latent, noise);
+        let noise = Generator::new(self.task.recipe.seed, Stream::EvaluationNoise);
+        let latent_use = LatentUse::of(&mu, &log_var, self.task.recipe.latent, noise);
         Ok((losses.into_iter().collect(), latent_use))
     }
 }

@@ -28,33 +28,36 @@ impl Training<'_> {
         if let Some(png) = view::kl(&kl.collect::<Vec<_>>())? {
             write("kl.png", png)?;
         }
-        let model = self.recipe.model();
-        let setup = self.recipe.inference_setup(&model, &self.best);
-        let engine = self
+        let model = self.task.recipe.model();
+        let setup = self.task.recipe.inference_setup(&model, &self.best);
+        let choice = self.task.recipe.engine;
+        let route = self
+            .task
             .device
-            .engine(&setup, self.recipe.engine, EVALUATION_BATCH)?;
+            .route(choice, &model, &setup.objective, &setup.optimizer)?;
+        let engine = self.task.device.engine(&setup, &route, EVALUATION_BATCH)?;
         let nobody = |_: vae_data::Progress<'_>| {};
         let mut inference = Inference::new(
             engine,
-            self.recipe,
+            self.task.recipe,
             &self.best,
-            &self.preprocessing,
+            &self.task.preprocessing,
             &nobody,
         );
-        let means = inference.encode(&self.validation)?.mu;
-        let latent = view::latent(&means, self.recipe.latent, &self.validation)?;
+        let means = inference.encode(&self.task.validation)?.mu;
+        let latent = view::latent(&means, self.task.recipe.latent, &self.task.validation)?;
         write("latent.png", latent)?;
-        if self.recipe.image.is_table() {
+        if self.task.recipe.image.is_table() {
             return Ok(());
         }
-        let samples = samples(&mut inference, self.recipe.seed, SAMPLES)?;
+        let samples = samples(&mut inference, self.task.recipe.seed, SAMPLES)?;
         write("samples.png", samples.png()?)?;
-        let shown = self.validation.count().min(RECONSTRUCTIONS) as u32;
-        let shown = self.validation.subset(&(0..shown).collect::<Vec<_>>());
+        let shown = self.task.validation.count().min(RECONSTRUCTIONS) as u32;
+        let shown = self.task.validation.subset(&(0..shown).collect::<Vec<_>>());
         let reconstructions = reconstructions(&mut inference, &shown)?;
         write("reconstructions.png", reconstructions.png()?)?;
-        if self.recipe.latent == 2 {
-            if !self.recipe.classes.is_empty() {
+        if self.task.recipe.latent == 2 {
+            if !self.task.recipe.classes.is_empty() {
                 // Of a conditional model, that of its first class.
                 inference.set_label(0);
             }

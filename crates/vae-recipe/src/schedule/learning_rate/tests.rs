@@ -28,7 +28,7 @@ fn plateau(text: &str, metrics: &[f64]) -> Vec<f32> {
     let schedule = schedule(text);
     let mut plateau = Plateau::default();
     let factors = metrics.iter().map(|&metric| {
-        plateau.epoch(&schedule, metric);
+        plateau.end_epoch(&schedule, metric);
         schedule.factor(0, 10, 20, &plateau)
     });
     factors.collect()
@@ -151,11 +151,11 @@ fn a_better_metric_is_lower_by_a_ten_thousandth_of_the_best_whatever_its_sign() 
 #[test]
 fn a_plateau_of_another_schedule_stays_as_it_is_and_its_state_survives_a_checkpoint() {
     let mut state = Plateau::default();
-    state.epoch(&LrSchedule::Constant, 1.0);
+    state.end_epoch(&LrSchedule::Constant, 1.0);
     assert_eq!(state, Plateau::default());
     // 0.1^4 is among the numbers that serde_json reads back wrong without its feature `float_roundtrip`.
     for _ in 0..5 {
-        state.epoch(&schedule("plateau:0.1:0"), 2.5);
+        state.end_epoch(&schedule("plateau:0.1:0"), 2.5);
     }
     assert!((state.factor - 1e-4).abs() < 1e-4 * TOLERANCE);
     let text = serde_json::to_string(&state).expect("writes");

@@ -1,0 +1,149 @@
+//! What a run trains: a recipe on its device, with the data as the model sees them.
+
+use vae_data::{Dataset, Images};
+use vae_device::{Device, Route};
+use vae_infer::EVALUATION_BATCH;
+use vae_recipe::{Binarize, OutputBias, Preprocessing, PriorText, Recipe};
+use vae_rng::{Generator, Stream};
+use vae_spec::{
+    DataStart, Engine, EngineSetup, ObjectiveKind, Snapshot, Spread, TrainingImages, Weights,
+};
+
+use crate::TrainError;
+
+/// A recipe on its device, with its data.
+pub(super) struct Task<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) device: &'a Device,
+    /// Which engine trains.
+    route: Route,
+    pub(super) preprocessing: Preprocessing,
+    /// The training images as the model sees them.
+    pub(super) train: Images,
+    /// What it is validated on.
+    pub(super) validation: Images,
+}
+
+impl<'a> Task<'a> {
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        dataset: &Dataset,
+        device: &'a Device,
+        route: Route,
+    ) -> Result<Self, TrainError> {
+        let preprocessing = Preprocessing::fit(recipe, dataset)?;
+        Ok(Self {
+            recipe,
+            device,
+            route,
+            train: preprocessing.training_images(&dataset.train)?,
+            validation: preprocessing.evaluation_images(&dataset.validation)?,
+            preprocessing,
+        })
+    }
+
+    /// Fresh weights, with what the training images say of them.
+    pub(super) fn initial_weights(&self) -> Weights {
+        let recipe = self.recipe;
+        let model = recipe.model();
+        let mut weights = Weights::initial(&model, recipe.seed);
+        let learns_spread = matches!(
+            model.likelihood.spread(),
+            Some(Spread::Learned | Spread::PerDimension)
+        );
+        let starts_at_data = recipe.output_bias == OutputBias::Data;
+        let shown = match recipe.prior {
+            PriorText::Vamp(inputs) => inputs,
+            PriorText::Normal | PriorText::Mixture(_) => 0,
+        };
+        if !(learns_spread || starts_at_data || shown > 0) {
+            return weights;
+        }
+        let data = data_start(&self.train, shown, recipe.seed);
+        weights.start_from(&model, &data);
+        if starts_at_data {
+            weights.start_output_from(&model, &data);
+        }
+        weights
+    }
+
+    /// An engine at `snapshot`, with the training images.
+    pub(super) fn engine(&self, snapshot: &Snapshot) -> Result<Box<dyn Engine>, TrainError> {
+        let Self {
+            recipe,
+            preprocessing,
+            train,
+            ..
+        } = self;
+        let model = recipe.model();
+        let setup = EngineSetup {
+            moments: &snapshot.moments,
+            ..recipe.setup(&model, &snapshot.weights)
+        };
+        // The fused engine computes the micro-batches of a step together.
+        let at_once = match self.route {
+            Route::Fused => recipe.effective_batch_size(),
+            Route::Burn { .. } => recipe.batch_size,
+        };
+        let batch = at_once.min(train.count()).max(self.evaluation_batch());
+        let mut engine = self.device.engine(&setup, &self.route, batch)?;
+        let mut labels = Vec::new();
+        if !recipe.classes.is_empty() {
+            labels.resize(train.array.rows(), 0);
+            for (&row, class) in train.rows.iter().zip(preprocessing.labels(train)?) {
+                labels[row as usize] = class;
+            }
+        }
+        engine.train_on(TrainingImages {
+            bytes: train.array.pixels.clone(),
+            element: train.array.element,
+            labels,
+            count: train.count(),
+            binarize: recipe.binarize == Binarize::Dynamic,
+            corruption: preprocessing.corruption(train)?,
+        })?;
+        Ok(engine)
+    }
+
+    /// Images per call of an evaluation, each of which is decoded as often as the objective draws. Objectives that compare the
+    /// images of a batch depend on how many these are: as many as in training.
+    pub(super) fn evaluation_batch(&self) -> usize {
+        let objective = self.recipe.objective();
+        match objective.kind {
+            ObjectiveKind::BetaTc | ObjectiveKind::Mmd { .. } => self.recipe.batch_size,
+            _ => (EVALUATION_BATCH / objective.samples).max(1),
+        }
+    }
+
+    /// The device and the engine, in words.
+    pub(super) fn computed_by(&self) -> String {
+        format!("{}; engine: {}", self.device, self.route)
+    }
+}
+
+/// Mean and deviation of each pixel, and `shown` of the images, drawn.
+fn data_start(train: &Images, shown: usize, seed: u64) -> DataStart {
+    let count = train.count() as f64;
+    let mut sums = vec![[0.0; 2]; train.image_length()];
+    train.each(|_, values| {
+        for ([sum, squares], &x) in sums.iter_mut().zip(values) {
+            *sum += f64::from(x);
+            *squares += f64::from(x) * f64::from(x);
+        }
+    });
+    let moments = sums.iter().map(|[sum, squares]| {
+        let mean = sum / count;
+        (
+            mean as f32,
+            (squares / count - mean * mean).max(0.0).sqrt() as f32,
+        )
+    });
+    let (means, deviations) = moments.unzip();
+    let order = Generator::new(seed, Stream::Init).permutation(u64::MAX, train.count() as u32);
+    let places: Vec<u32> = order.into_iter().cycle().take(shown).collect();
+    DataStart {
+        means,
+        deviations,
+        images: train.gather(&places),
+    }
+}
