@@ -1,4 +1,4 @@
-// Corruption of images, for a denoising model to undo: the twin of crates/vae-rng/src/corruption.rs.
+// Corruption of images, for a denoising model to undo: the twin of crates/vae-spec/src/corruption.rs.
 // One thread = four columns of one row: one block of random numbers.
 
 struct Sizes {
@@ -45,10 +45,9 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let quads = (sizes.columns + 3u) / 4u;
     let i = element(workgroup, workgroups, thread);
-    let row = i / quads;
-    let quad = i % quads;
+    let row = row_of_quad(i, sizes.columns);
+    let quad = quad_in_row(i, sizes.columns);
     if row >= sizes.batch {
         return;
     }

@@ -19,10 +19,9 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let quads = (sizes.columns + 3u) / 4u;
     let i = element(workgroup, workgroups, thread);
-    let row = i / quads;
-    let quad = i % quads;
+    let row = row_of_quad(i, sizes.columns);
+    let quad = quad_in_row(i, sizes.columns);
     if row >= sizes.batch {
         return;
     }

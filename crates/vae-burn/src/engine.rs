@@ -1,11 +1,13 @@
 //! [`Engine`] for any burn backend with autodiff.
 
+mod loss;
+
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
 use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
-use vae_model::{DoublyReparameterized, Draws, Sight, Terms, Vae, objective};
-use vae_rng::{Generator, Generators, Noise};
+use vae_model::{Draws, Inputs, Vae, objective};
+use vae_rng::Generators;
 use vae_spec::network::Convolution;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
@@ -15,7 +17,8 @@ use vae_spec::{
 
 use crate::convolution::{Convolve, conv_transpose2d, conv2d};
 use crate::optimizer::Stepper;
-use crate::sample_kl::{SampleKl, normals, sample_kl};
+use crate::sample_kl::SampleKl;
+use loss::all;
 
 /// Steps whose losses are read back together when nobody waits for them.
 const READ_AT_ONCE: usize = 16;
@@ -37,23 +40,6 @@ pub struct BurnEngine<B: AutodiffBackend> {
 
 /// A flat tensor that no gradient flows through.
 type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
-
-/// Noise of one batch.
-struct Drawn {
-    noise: Noise,
-    prior: Noise,
-}
-
-impl<B: SampleKl> Draws<B> for Drawn {
-    fn posterior(&self, mu: Tensor<B, 2>, log_var: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 1>) {
-        sample_kl(mu, log_var, self.noise)
-    }
-
-    fn prior(&self, z: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let [rows, latent] = z.dims();
-        normals(self.prior, [rows, latent], &z.device())
-    }
-}
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> BurnEngine<B> {
     /// An engine on `device`, whose driver leaves word in `failure`.
@@ -107,9 +93,9 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         })
     }
 
-    fn sight<C: Backend<Device = B::Device>>(&self, batch: &Batch<'_>) -> Sight<C> {
+    fn inputs<C: Backend<Device = B::Device>>(&self, batch: &Batch<'_>) -> Inputs<C> {
         let images = self.images(batch.images);
-        Sight {
+        Inputs {
             seen: match batch.corrupted {
                 Some(corrupted) => self.images(corrupted),
                 None => images.clone(),
@@ -117,59 +103,6 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             images,
             labels: self.labels(batch.labels),
         }
-    }
-
-    /// Noise of the images from place `first_row` on.
-    const fn drawn(&self, generator: Generator, step: u64, first_row: u32) -> Drawn {
-        let first_row = first_row * self.objective.samples as u32;
-        let noise = Noise {
-            generator,
-            step,
-            first_row,
-        };
-        Drawn {
-            noise,
-            prior: Noise {
-                generator: self.generators.prior_noise,
-                ..noise
-            },
-        }
-    }
-
-    /// The objective's terms of `batch`, `[terms]`, and the gradient of its loss with respect to each parameter, flattened.
-    fn backward(&self, batch: &Batch<'_>, step: &Step) -> (Inner<B>, Vec<Inner<B>>) {
-        let drawn = self.drawn(self.generators.noise, step.number, batch.first_row);
-        let sight = self.sight(batch);
-        let count = self.images.count;
-        let terms = objective(
-            &self.vae,
-            &self.objective,
-            step.weighting,
-            sight,
-            count,
-            &drawn,
-        );
-        let losses = all(&terms).inner();
-        let gradients = terms.loss.backward();
-        let more = terms.doubly_reparameterized.map(|dreg| {
-            let DoublyReparameterized { z, leaf, factor } = dreg;
-            let gradient = leaf
-                .grad(&gradients)
-                .unwrap_or_else(|| leaf.inner().zeros_like());
-            let gradient = Tensor::from_inner(gradient * factor.inner());
-            (z * gradient).sum().backward()
-        });
-        let parameters = self.vae.parameters().iter().map(|parameter| {
-            let found = parameter.grad(&gradients);
-            let more = more.as_ref().and_then(|more| parameter.grad(more));
-            match (found, more) {
-                (Some(found), Some(more)) => found + more,
-                (Some(found), None) | (None, Some(found)) => found,
-                // The loss does not depend on it.
-                (None, None) => parameter.clone().inner().zeros_like(),
-            }
-        });
-        (losses, parameters.collect())
     }
 
     /// One array for each parameter, with the parameter's name.
@@ -295,11 +228,11 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
 
     fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError> {
         let vae = self.vae.valid(convolve);
-        let Sight {
+        let Inputs {
             images,
             seen,
             labels,
-        } = self.sight(batch);
+        } = self.inputs(batch);
         let mut seen_on_the_way = vec![("images".to_owned(), seen.clone())];
         let mut observe = |name: &str, values: &Tensor<B::InnerBackend, 2>| {
             seen_on_the_way.push((name.to_owned(), values.clone()));
@@ -331,9 +264,9 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let mut drawn = self.drawn(self.generators.evaluation_noise, 0, batch.first_row);
         // Steps of training count from 0: this one is none of them.
         drawn.prior.step = u64::MAX;
-        let (vae, sight) = (self.evaluated(), self.sight(batch));
+        let (vae, inputs) = (self.evaluated(), self.inputs(batch));
         let count = self.images.count;
-        let terms = objective(&vae, &self.objective, weighting, sight, count, &drawn);
+        let terms = objective(&vae, &self.objective, weighting, inputs, count, &drawn);
         Ok(Losses::of_terms(
             self.objective.kind,
             &self.read(all(&terms))?,
@@ -401,15 +334,6 @@ fn convolve<B: Convolve>(
     } else {
         conv2d(x, weight, bias, stride, padding)
     }
-}
-
-/// The loss, `recon`, `kl` and the extra terms of an objective: `[terms]`.
-fn all<B: Backend>(terms: &Terms<B>) -> Tensor<B, 1> {
-    let Terms {
-        loss, recon, kl, ..
-    } = terms.clone();
-    let extra = terms.extra.iter().cloned();
-    Tensor::cat([loss, recon, kl].into_iter().chain(extra).collect(), 0)
 }
 
 fn matrix<B: Backend>(values: &[f32], columns: usize, device: &B::Device) -> Tensor<B, 2> {

@@ -109,6 +109,29 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// That `field` of a source is not what it should be.
+    pub fn wrong(
+        source_name: impl Into<String>,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Wrong {
+            source_name: source_name.into(),
+            field: field.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
+    /// That a source cannot be read.
+    pub fn unreadable(source_name: impl Into<String>, cause: impl Into<io::Error>) -> Self {
+        Self::Unreadable {
+            source_name: source_name.into(),
+            cause: cause.into(),
+        }
+    }
+
     pub(crate) fn unfit(name: &str, what: impl Into<String>) -> Self {
         Self::Unfit {
             name: name.to_owned(),

@@ -167,14 +167,14 @@ impl Place {
                 None => {}
                 Some(_) if self.ours => absent.push((stem, sum)),
                 Some(found) => {
-                    return Err(DataError::Wrong {
-                        source_name: path.display().to_string(),
-                        field: sum.of_what().to_owned(),
-                        expected: format!("{} for `{}`", sum.hex(), set.name),
-                        found: format!(
+                    return Err(DataError::wrong(
+                        path.display().to_string(),
+                        sum.of_what().to_owned(),
+                        format!("{} for `{}`", sum.hex(), set.name),
+                        format!(
                             "{found} (your file is left as it is: move it away, or use another folder)"
                         ),
-                    });
+                    ));
                 }
             }
         }

@@ -76,11 +76,8 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
     if !root.is_dir() {
         return Err(DataError::NoSuchData(root.to_owned()));
     }
-    let wrong = |expected: String, found: String| DataError::Wrong {
-        source_name: root.display().to_string(),
-        field: "images".into(),
-        expected,
-        found,
+    let wrong = |expected: String, found: String| {
+        DataError::wrong(root.display().to_string(), "images", expected, found)
     };
     let (mut files, mut folders) = entries(root, Path::new(""))?;
     files.sort();
@@ -216,5 +213,5 @@ pub fn cache_key(listing: &Listing, options: &FolderOptions) -> Result<String, D
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> DataError {
     let source_name = path.display().to_string();
-    |cause| DataError::Unreadable { source_name, cause }
+    |cause| DataError::unreadable(source_name, cause)
 }

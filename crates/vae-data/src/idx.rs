@@ -33,12 +33,12 @@ pub fn labelled<R: Read>(
     let labels: IdxArray<1> = read(labels, &labels_name)?;
     let [count, height, width] = images.shape;
     if count != labels.shape[0] {
-        return Err(DataError::Wrong {
-            source_name: labels_name,
-            field: "number of labels".into(),
-            expected: format!("{count}, as many as there are images in {images_name}"),
-            found: format!("{} (of another data set?)", labels.shape[0]),
-        });
+        return Err(DataError::wrong(
+            labels_name,
+            "number of labels",
+            format!("{count}, as many as there are images in {images_name}"),
+            format!("{} (of another data set?)", labels.shape[0]),
+        ));
     }
     let classes: Vec<i64> = labels.bytes.iter().map(|&byte| byte.into()).collect();
     Ok(Images::from(Array {
@@ -70,21 +70,11 @@ pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxAr
 }
 
 fn unreadable(source_name: &str) -> impl Fn(io::Error) -> DataError + Copy {
-    move |cause| DataError::Unreadable {
-        source_name: source_name.to_owned(),
-        cause,
-    }
+    move |cause| DataError::unreadable(source_name, cause)
 }
 
 fn wrong<T>(source_name: &str) -> impl Fn(&str, String, String) -> Result<T, DataError> + Copy {
-    move |field, expected, found| {
-        Err(DataError::Wrong {
-            source_name: source_name.to_owned(),
-            field: field.to_owned(),
-            expected,
-            found,
-        })
-    }
+    move |field, expected, found| Err(DataError::wrong(source_name, field, expected, found))
 }
 
 /// The sizes in the header of an IDX file that is not gzipped: all that comes before its data.

@@ -7,46 +7,7 @@ use bytes::Bytes;
 use vae_rng::Generator;
 use vae_spec::Element;
 
-use crate::{DataError, Shape};
-
-/// A class for each row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labels {
-    /// `[rows]`, each a place in `names`.
-    pub classes: Vec<u32>,
-    /// What the classes are called.
-    pub names: Vec<String>,
-}
-
-impl Labels {
-    /// Classes of the distinct names in `labels`, numbers in the order of numbers, other names in that of the alphabet.
-    #[must_use]
-    pub fn of(labels: &[String]) -> Self {
-        let mut names = labels.to_vec();
-        names.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
-            (Ok(x), Ok(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
-            (x, y) => x.is_err().cmp(&y.is_err()).then_with(|| a.cmp(b)),
-        });
-        names.dedup();
-        let places: std::collections::HashMap<&str, u32> =
-            names.iter().map(String::as_str).zip(0..).collect();
-        let classes = labels.iter().map(|label| places[label.as_str()]).collect();
-        Self { classes, names }
-    }
-
-    /// Classes that are integers.
-    #[must_use]
-    pub fn of_integers(labels: &[i64]) -> Self {
-        let mut values = labels.to_vec();
-        values.sort_unstable();
-        values.dedup();
-        let class = |label: &i64| values.partition_point(|known| known < label) as u32;
-        Self {
-            classes: labels.iter().map(class).collect(),
-            names: values.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
+use crate::{DataError, Labels, Shape};
 
 /// All rows of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod folder;
 pub mod idx;
 mod images;
+mod labels;
 mod mapped;
 pub mod npy;
 #[cfg(feature = "parquet")]
@@ -24,7 +25,8 @@ mod write;
 
 pub use dataset::{Dataset, Validation};
 pub use error::DataError;
-pub use images::{Array, Images, Labels};
+pub use images::{Array, Images};
+pub use labels::Labels;
 pub use prefetch::Prefetch;
 pub use progress::{OnProgress, Progress};
 pub use read::{Layout, ReadOptions, Source};

@@ -20,10 +20,7 @@ pub(crate) fn open(
     layout: Option<Layout>,
 ) -> Result<Array, DataError> {
     let name = path.display().to_string();
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: name.clone(),
-        cause,
-    };
+    let unreadable = |cause| DataError::unreadable(name.clone(), cause);
     let mut file = File::open(path).map_err(unreadable)?;
     let mut magic = [0; 4];
     file.read_exact(&mut magic).map_err(unreadable)?;
@@ -53,15 +50,15 @@ pub(crate) fn open(
     let length = rows.checked_mul(shape.length() * element.size());
     let end = length.and_then(|length| offset.checked_add(length));
     if end != Some(map.len()) {
-        return Err(DataError::Wrong {
-            source_name: name,
-            field: "data".into(),
-            expected: format!(
+        return Err(DataError::wrong(
+            name,
+            "data",
+            format!(
                 "a file of {} bytes for {rows} x {shape}",
                 end.unwrap_or(usize::MAX)
             ),
-            found: format!("{} bytes (truncated?)", map.len()),
-        });
+            format!("{} bytes (truncated?)", map.len()),
+        ));
     }
     Ok(Array {
         element,
@@ -87,12 +84,12 @@ pub(crate) fn npy_shape(
     layout: Option<Layout>,
 ) -> Result<(usize, Shape, bool), DataError> {
     let wrong = |expected: &str| {
-        Err(DataError::Wrong {
-            source_name: name.to_owned(),
-            field: "shape".into(),
-            expected: expected.to_owned(),
-            found: format!("{sizes:?}"),
-        })
+        Err(DataError::wrong(
+            name,
+            "shape",
+            expected,
+            format!("{sizes:?}"),
+        ))
     };
     let (rows, shape, last) = match *sizes {
         [rows, length] => (rows, flat(name, length, size)?, false),
@@ -143,12 +140,12 @@ pub(crate) fn flat(
     };
     let channels = length / (height * width).max(1);
     if channels * height * width != length || !(channels == 1 || channels == 3) {
-        return Err(DataError::Wrong {
-            source_name: name.to_owned(),
-            field: "values of a sample".into(),
-            expected: format!("{height} x {width} of --size, once or three times"),
-            found: length.to_string(),
-        });
+        return Err(DataError::wrong(
+            name,
+            "values of a sample",
+            format!("{height} x {width} of --size, once or three times"),
+            length.to_string(),
+        ));
     }
     Ok(Shape {
         channels,

@@ -244,10 +244,7 @@ impl Source<'_> {
     }
 
     fn unreadable(self, cause: io::Error) -> DataError {
-        DataError::Unreadable {
-            source_name: self.0.display().to_string(),
-            cause,
-        }
+        DataError::unreadable(self.0.display().to_string(), cause)
     }
 
     fn damaged(self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataError {
@@ -255,12 +252,7 @@ impl Source<'_> {
     }
 
     fn wrong(self, field: impl Into<String>, expected: &str, found: String) -> DataError {
-        DataError::Wrong {
-            source_name: self.0.display().to_string(),
-            field: field.into(),
-            expected: expected.to_owned(),
-            found,
-        }
+        DataError::wrong(self.0.display().to_string(), field, expected, found)
     }
 }
 

@@ -130,10 +130,7 @@ fn find(folder: &Path, stem: &str) -> Option<PathBuf> {
 }
 
 fn open_file(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|cause| DataError::Unreadable {
-        source_name: path.display().to_string(),
-        cause,
-    })
+    File::open(path).map_err(|cause| DataError::unreadable(path.display().to_string(), cause))
 }
 
 /// The four files of MNIST's layout, each gzipped or not.
@@ -253,10 +250,7 @@ fn file(
 ) -> Result<Source, DataError> {
     let name = path.display().to_string();
     let mut start = Vec::new();
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: name.clone(),
-        cause,
-    };
+    let unreadable = |cause| DataError::unreadable(name.clone(), cause);
     open_file(path)?
         .take(8)
         .read_to_end(&mut start)
@@ -290,14 +284,12 @@ fn file(
             let listing = folder::single(path);
             image_files(&listing, options, on_progress)
         }
-        _ => Err(DataError::Wrong {
-            source_name: name,
-            field: "format".into(),
-            expected:
-                "NPY, NPZ, IDX (gzipped or not), an image, or a table in a file called .csv or .tsv"
-                    .into(),
-            found: format!("{:?}", String::from_utf8_lossy(&start)),
-        }),
+        _ => Err(DataError::wrong(
+            name,
+            "format",
+            "NPY, NPZ, IDX (gzipped or not), an image, or a table in a file called .csv or .tsv",
+            format!("{:?}", String::from_utf8_lossy(&start)),
+        )),
     }
 }
 
@@ -349,12 +341,12 @@ fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     let only = (names.len() == 1).then(|| names[0].clone());
     let images = choose(options.array.as_ref(), &["x", "images", "data"]).or(only);
     let Some(images) = images.filter(|images| has(images)) else {
-        return Err(DataError::Wrong {
-            source_name: name,
-            field: "array".into(),
-            expected: "the samples in `x`, `images`, `data`, or what --array names".into(),
-            found: names.join(", "),
-        });
+        return Err(DataError::wrong(
+            name,
+            "array",
+            "the samples in `x`, `images`, `data`, or what --array names",
+            names.join(", "),
+        ));
     };
     let labels = choose(options.labels.as_ref(), &["y", "labels"]);
     let array = part(&images, labels)?;
@@ -452,10 +444,7 @@ fn labels_file(path: &Path) -> Result<Labels, DataError> {
     let name = path.display().to_string();
     let mut start = Vec::new();
     let input = open_file(path)?.take(1).read_to_end(&mut start);
-    input.map_err(|cause| DataError::Unreadable {
-        source_name: name.clone(),
-        cause,
-    })?;
+    input.map_err(|cause| DataError::unreadable(name.clone(), cause))?;
     if start == [0x93] {
         return classes(&name, npy::read(BufReader::new(open_file(path)?), &name)?);
     }
@@ -471,24 +460,24 @@ fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {
             Ok(Labels::of_integers(&labels))
         }
         ([_], npy::NpyValues::Integers(labels)) => Ok(Labels::of_integers(&labels)),
-        (shape, _) => Err(DataError::Wrong {
-            source_name: name.to_owned(),
-            field: "labels".into(),
-            expected: "one integer for each sample".into(),
-            found: format!("an array of shape {shape:?}, or not of integers"),
-        }),
+        (shape, _) => Err(DataError::wrong(
+            name,
+            "labels",
+            "one integer for each sample",
+            format!("an array of shape {shape:?}, or not of integers"),
+        )),
     }
 }
 
 fn labelled(path: &Path, array: Array, labels: Option<Labels>) -> Result<Array, DataError> {
     let count = labels.as_ref().map(|labels| labels.classes.len());
     if let Some(count) = count.filter(|&count| count != array.rows()) {
-        return Err(DataError::Wrong {
-            source_name: path.display().to_string(),
-            field: "number of labels".into(),
-            expected: format!("{}, as many as there are samples", array.rows()),
-            found: count.to_string(),
-        });
+        return Err(DataError::wrong(
+            path.display().to_string(),
+            "number of labels",
+            format!("{}, as many as there are samples", array.rows()),
+            count.to_string(),
+        ));
     }
     Ok(Array { labels, ..array })
 }

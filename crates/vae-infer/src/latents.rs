@@ -142,15 +142,9 @@ pub fn write_scores(out: impl Write, images: &Images, scores: &[Score]) -> io::R
 /// If the file cannot be read, or does not hold vectors of `latent` finite numbers.
 pub fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>, DataError> {
     let name = path.display().to_string();
-    let unreadable = |cause| DataError::Unreadable {
-        source_name: name.clone(),
-        cause,
-    };
-    let wrong = |field: String, expected: String, found: String| DataError::Wrong {
-        source_name: name.clone(),
-        field,
-        expected,
-        found,
+    let unreadable = |cause| DataError::unreadable(name.clone(), cause);
+    let wrong = |field: String, expected: String, found: String| {
+        DataError::wrong(name.clone(), field, expected, found)
     };
     let file = File::open(path).map_err(unreadable)?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
@@ -212,12 +206,8 @@ fn read_columns(
     name: &str,
     latent: usize,
 ) -> Result<(usize, Vec<f32>), DataError> {
-    let wrong = |field: String, expected: &str, found: &str| DataError::Wrong {
-        source_name: name.to_owned(),
-        field,
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    };
+    let wrong =
+        |field: String, expected: &str, found: &str| DataError::wrong(name, field, expected, found);
     let broken = |error: csv::Error| {
         wrong(
             "table".into(),

@@ -8,6 +8,6 @@ mod objective;
 mod prior;
 mod vae;
 
-pub use objective::{DoublyReparameterized, Draws, Sight, Terms, objective};
+pub use objective::{DoublyReparameterized, Draws, Inputs, Terms, objective};
 pub use prior::Normals;
 pub use vae::{Convolve, Observer, Vae, convolve};

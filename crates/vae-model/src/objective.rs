@@ -15,7 +15,7 @@ const KERNEL_SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Images that a loss is computed of.
 #[derive(Clone, Debug)]
-pub struct Sight<B: Backend> {
+pub struct Inputs<B: Backend> {
     /// What the likelihood is that of, `[batch, pixels]`.
     pub images: Tensor<B, 2>,
     /// What the encoder sees, `[batch, pixels]`: the same images, or damaged ones.
@@ -59,12 +59,12 @@ pub struct DoublyReparameterized<B: Backend> {
     pub factor: Tensor<B, 2>,
 }
 
-/// The loss of `sight` under `objective`; `data_count` is the number of training images.
+/// The loss of `inputs` under `objective`; `data_count` is the number of training images.
 pub fn objective<B: Backend>(
     vae: &Vae<B>,
     objective: &Objective,
     weighting: Weighting,
-    sight: Sight<B>,
+    inputs: Inputs<B>,
     data_count: usize,
     draws: &impl Draws<B>,
 ) -> Terms<B> {
@@ -74,11 +74,11 @@ pub fn objective<B: Backend>(
         kl: estimate,
         free_bits,
     } = *objective;
-    let Sight {
+    let Inputs {
         images,
         seen,
         labels,
-    } = sight;
+    } = inputs;
     let beta = weighting.beta;
     let (mu, log_var) = vae.encode(seen, labels.as_ref(), &mut |_, _| {});
     let single = Normals::new(mu.clone(), log_var.clone());

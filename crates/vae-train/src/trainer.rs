@@ -1,34 +1,32 @@
 //! The training loop: epochs of steps, validation, best and last weights, checkpoints, pictures at the end. Emits
 //! [`Event`]s.
 
+mod checkpoint;
 mod divergence;
 mod epoch;
 mod picture;
+mod steps;
 mod task;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
-use vae_data::{Dataset, Prefetch};
+use vae_data::Dataset;
 use vae_device::{Device, Route};
 use vae_recipe::{Plateau, Recipe, StoppingState};
-use vae_rng::{Generator, Stream};
 use vae_run::{
     DataSummary, EpochReport, FORMAT_VERSION, Interrupted, Manifest, Position, RunFolder, State,
-    StepReport, Writer,
+    Writer,
 };
-use vae_spec::{Engine, EngineError, Losses, Snapshot, Step, Wait, Weights, WeightsError};
+use vae_spec::{Engine, Losses, Snapshot, Weights};
 
 use crate::{Event, Outcome, TrainError};
 
 use task::Task;
 
 pub use divergence::Divergence;
-
-/// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
-const READ_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A run about to start or to be resumed.
 pub struct Training<'a> {
@@ -233,184 +231,4 @@ impl<'a> Training<'a> {
         let report = self.validate(images_per_second, &snapshot)?;
         Ok((Some(report), snapshot))
     }
-
-    /// The places of the training images in the order of this epoch.
-    fn order(&self) -> Vec<u32> {
-        Generator::new(self.task.recipe.seed, Stream::Shuffle)
-            .permutation(self.epoch as u64, self.task.train.count() as u32)
-    }
-
-    /// Rows of the training images at `places`.
-    fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
-        let rows = places
-            .iter()
-            .map(|&place| self.task.train.rows[place as usize]);
-        rows.collect()
-    }
-
-    /// Steps of an epoch.
-    fn steps_per_epoch(&self) -> u64 {
-        self.task
-            .train
-            .count()
-            .div_ceil(self.task.recipe.effective_batch_size()) as u64
-    }
-
-    /// The step `number`, counted from 0 over the whole run.
-    fn step(&self, number: u64) -> Step {
-        let steps = self.steps_per_epoch();
-        let recipe = self.task.recipe;
-        let factor = recipe
-            .lr_schedule
-            .factor(number, steps, recipe.epochs, &self.plateau);
-        Step {
-            number,
-            lr: recipe.lr as f32 * factor * self.lr_scale,
-            weighting: recipe.weighting(number, steps),
-            micro_batch: recipe.batch_size,
-        }
-    }
-
-    /// What is left of one pass over the training images: images per second, or `None` if interrupted.
-    fn train_epoch(
-        &mut self,
-        interrupted: &AtomicBool,
-        on_event: &mut impl FnMut(Event),
-    ) -> Result<Option<f64>, TrainError> {
-        let order: Arc<[u32]> = self.order().into();
-        let batches: Vec<&[u32]> = order
-            .chunks(self.task.recipe.effective_batch_size())
-            .collect();
-        let done = self.losses.len();
-        let first_image: usize = batches.iter().take(done).map(|batch| batch.len()).sum();
-        let prefetch = self.task.recipe.stream.then(|| {
-            let order = order[first_image..].into();
-            Prefetch::start(&self.task.train, order)
-        });
-        let start = Instant::now();
-        let mut last_read = start;
-        let mut given = 0;
-        for (index, batch) in batches.iter().enumerate().skip(done) {
-            if interrupted.load(Ordering::Relaxed) {
-                self.take_losses(Wait::ForAll)?;
-                return Ok(None);
-            }
-            let step = self.step(self.manifest.steps);
-            self.engine.train_step(&self.dataset_rows(batch), &step)?;
-            self.manifest.steps += 1;
-            given += batch.len();
-            if let Some(prefetch) = &prefetch {
-                prefetch.advance(given);
-            }
-            let is_last = index + 1 == batches.len();
-            if !is_last && self.is_checkpoint_due() {
-                self.take_losses(Wait::ForAll)?;
-                let snapshot = self.snapshot()?;
-                self.checkpoint(snapshot)?;
-            }
-            if last_read.elapsed() < READ_INTERVAL && !is_last {
-                continue;
-            }
-            self.take_losses(if is_last { Wait::ForAll } else { Wait::No })?;
-            last_read = Instant::now();
-            let known = &batches[..self.losses.len()];
-            let seen: usize = known.iter().map(|batch| batch.len()).sum();
-            if seen <= first_image {
-                continue;
-            }
-            let progress = StepReport {
-                epoch: self.epoch,
-                step: self.losses.len(),
-                steps: batches.len(),
-                train: mean(&self.losses, &batches),
-                beta: step.weighting.beta,
-                lr: step.lr,
-                images_per_second: (seen - first_image) as f64 / start.elapsed().as_secs_f64(),
-            };
-            self.folder.log(&progress)?;
-            on_event(Event::Progress(progress));
-        }
-        Ok(Some(given as f64 / start.elapsed().as_secs_f64()))
-    }
-
-    fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {
-        for losses in self.engine.take_losses(wait)? {
-            self.losses.push(losses);
-            let is_good = [losses.loss, losses.recon, losses.kl]
-                .iter()
-                .all(|x| x.is_finite());
-            if !is_good {
-                return Err(self.diverged(Some(losses), None));
-            }
-        }
-        Ok(())
-    }
-
-    /// All that training has changed so far.
-    fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
-        self.engine.snapshot().map_err(|error| match error {
-            EngineError::Weights(bad @ WeightsError::NotFinite { .. }) => {
-                self.diverged(None, Some(bad.to_string()))
-            }
-            error => error.into(),
-        })
-    }
-
-    /// The weights that are judged and saved.
-    fn evaluated(&self, snapshot: &Snapshot) -> Weights {
-        snapshot
-            .evaluated(&self.task.recipe.optimizer_config())
-            .clone()
-    }
-
-    fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
-        self.best = weights.clone();
-        let scaling = self.task.preprocessing.scaling().cloned();
-        self.writer
-            .write(move |folder| folder.write_best(&weights, scaling.as_ref()))?;
-        Ok(())
-    }
-
-    fn is_checkpoint_due(&self) -> bool {
-        let (time, step) = self.last_checkpoint;
-        let steps = self.manifest.steps - step;
-        let minutes = time.elapsed().as_secs_f64() / 60.0;
-        let is_due = self
-            .task
-            .recipe
-            .checkpoint_steps
-            .is_some_and(|every| steps >= every)
-            || minutes >= self.task.recipe.checkpoint_minutes;
-        // A disk that is slower than this gets fewer checkpoints, and training is not held up.
-        is_due && self.writer.is_idle()
-    }
-
-    fn checkpoint(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
-        self.last_checkpoint = (Instant::now(), self.manifest.steps);
-        let state = Arc::new(State {
-            position: Position {
-                format_version: FORMAT_VERSION,
-                recipe: self.task.recipe.clone(),
-                manifest: self.manifest.clone(),
-                epoch: self.epoch,
-                metrics_bytes: self.folder.metrics_bytes()?,
-                plateau: self.plateau,
-                stopping: self.stopping,
-                lr_scale: self.lr_scale,
-                rollbacks: self.rollbacks,
-            },
-            losses: self.losses.clone(),
-            snapshot,
-        });
-        self.last_good = Arc::clone(&state);
-        let scaling = self.task.preprocessing.scaling().cloned();
-        self.writer
-            .write(move |folder| folder.write_state(&state, scaling.as_ref()))?;
-        Ok(())
-    }
-}
-
-fn mean(losses: &[Losses], batches: &[&[u32]]) -> Losses {
-    let sizes = batches.iter().map(|batch| batch.len());
-    losses.iter().copied().zip(sizes).collect()
 }

@@ -226,10 +226,5 @@ pub(super) fn wrong(
     expected: impl Into<String>,
     found: String,
 ) -> DataError {
-    DataError::Wrong {
-        source_name: path.display().to_string(),
-        field: field.into(),
-        expected: expected.into(),
-        found,
-    }
+    DataError::wrong(path.display().to_string(), field, expected, found)
 }

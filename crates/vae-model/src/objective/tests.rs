@@ -12,7 +12,7 @@ use burn_autodiff::Autodiff;
 use burn_ndarray::NdArray;
 use vae_rng::{Generator, Stream};
 
-use super::{Draws, Sight, Terms, objective};
+use super::{Draws, Inputs, Terms, objective};
 use crate::{Vae, convolve};
 use vae_spec::{Activation, LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig};
 use vae_spec::{Objective, Weighting};
@@ -150,13 +150,13 @@ impl Case {
     pub(super) fn terms<B: Backend>(&self, vae: &Vae<B>) -> Terms<B> {
         let pixels = self.config.pixels();
         let matrix = |values: &Vec<f64>| tensor(values, [values.len() / pixels, pixels]);
-        let sight = Sight {
+        let inputs = Inputs {
             images: matrix(&self.images),
             seen: matrix(&self.seen),
             labels: None,
         };
         let (weighting, count) = (self.weighting, self.data_count);
-        objective(vae, &self.objective, weighting, sight, count, &self.noise)
+        objective(vae, &self.objective, weighting, inputs, count, &self.noise)
     }
 
     pub(super) fn loss(&self) -> f64 {

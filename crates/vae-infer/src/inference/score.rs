@@ -1,0 +1,171 @@
+//! How likely images are under a model.
+
+use vae_data::Images;
+use vae_spec::{Batch, EngineError, Posterior, Prior};
+
+use super::{EVALUATION_BATCH, Inference, batches, of};
+use crate::InferError;
+use crate::mixture::log_sum_exp;
+
+/// What a model says of one image, nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Negative log-likelihood of the image given one draw of its posterior.
+    pub recon: f64,
+    /// Divergence of the posterior from the prior; of a learned prior its value at that draw.
+    pub kl: f64,
+    /// Negative log-likelihood of the image, estimated with importance samples from the posterior: `-log mean_k p(x, z_k) /
+    /// q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016), if asked for.
+    pub nll: Option<f64>,
+}
+
+impl Score {
+    /// The lower bound of the log-likelihood that training raises.
+    #[must_use]
+    pub fn elbo(&self) -> f64 {
+        -(self.recon + self.kl)
+    }
+}
+
+impl Inference<'_> {
+    /// The scores of `images`, their log-likelihoods estimated with `samples` draws, if any.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn score(
+        &mut self,
+        images: &Images,
+        samples: Option<usize>,
+    ) -> Result<Vec<Score>, InferError> {
+        let latent = self.latent();
+        let labels = self.preprocessing.labels(images)?;
+        let prior = match self.config.prior {
+            Prior::Normal => None,
+            Prior::Mixture { .. } | Prior::Vamp { .. } => Some(self.prior()?.clone()),
+        };
+        let mut scores = Vec::with_capacity(images.count());
+        for places in batches(images.count(), EVALUATION_BATCH) {
+            let values = images.gather(&places);
+            let batch = Batch {
+                labels: of(&labels, &places),
+                ..Batch::of(&values)
+            };
+            let posteriors = self.engine.encode(&batch)?;
+            let z = self.draws(&posteriors, 0, places[0], places.len());
+            let recon = self.engine.nll(&z, &batch)?;
+            let first = scores.len();
+            for (row, &recon) in recon.iter().enumerate() {
+                let of_row = |values: &[f32]| values[row * latent..][..latent].to_vec();
+                let (mu, log_var, z) = (
+                    of_row(&posteriors.mu),
+                    of_row(&posteriors.log_var),
+                    of_row(&z),
+                );
+                let kl = match &prior {
+                    None => divergence(&mu, &log_var),
+                    // There is no closed form: its value at the draw.
+                    Some(prior) => log_normal(&z, &mu, &log_var) - prior.log_density(&z),
+                };
+                scores.push(Score {
+                    recon: recon.into(),
+                    kl,
+                    nll: None,
+                });
+            }
+            let Some(samples) = samples else {
+                self.report("scoring", scores.len(), images.count());
+                continue;
+            };
+            for (row, &place) in places.iter().enumerate() {
+                let posterior = Posterior {
+                    mu: posteriors.mu[row * latent..][..latent].to_vec(),
+                    log_var: posteriors.log_var[row * latent..][..latent].to_vec(),
+                };
+                let length = self.shape.length();
+                let image = Batch {
+                    images: &values[row * length..][..length],
+                    labels: of(&labels, &[place]),
+                    corrupted: None,
+                    first_row: place,
+                };
+                scores[first + row].nll = Some(self.importance(&posterior, &image, samples)?);
+                self.report("scoring", first + row + 1, images.count());
+            }
+        }
+        Ok(scores)
+    }
+
+    /// `-log mean_k p(x, z_k) / q(z_k | x)` of one image.
+    fn importance(
+        &mut self,
+        posterior: &Posterior,
+        image: &Batch<'_>,
+        samples: usize,
+    ) -> Result<f64, EngineError> {
+        let latent = self.latent();
+        let mut weights = Vec::new();
+        while weights.len() < samples {
+            let count = EVALUATION_BATCH.min(samples - weights.len());
+            let posteriors = Posterior {
+                mu: posterior.mu.repeat(count),
+                log_var: posterior.log_var.repeat(count),
+            };
+            // Draws of an image are the rows of a step of its own; step 0 is that of plain evaluations.
+            let step = u64::from(image.first_row) + 1;
+            let z = self.draws(&posteriors, step, weights.len() as u32, count);
+            let (images, labels) = (image.images.repeat(count), image.labels.repeat(count));
+            let batch = Batch {
+                labels: &labels,
+                ..Batch::of(&images)
+            };
+            let recon = self.engine.nll(&z, &batch)?;
+            let prior = self.prior()?;
+            weights.extend(z.chunks(latent).zip(recon).map(|(z, recon)| {
+                let log_q = log_normal(z, &posterior.mu, &posterior.log_var);
+                prior.log_density(z) - log_q - f64::from(recon)
+            }));
+        }
+        Ok((samples as f64).ln() - log_sum_exp(&weights))
+    }
+}
+
+/// Divergence of a normal from the standard normal, nats.
+fn divergence(mu: &[f32], log_var: &[f32]) -> f64 {
+    let terms = mu.iter().zip(log_var).map(|(&mu, &log_var)| {
+        let [mu, log_var] = [mu, log_var].map(f64::from);
+        0.5 * (mu * mu + log_var.exp() - log_var - 1.0)
+    });
+    terms.sum()
+}
+
+/// Logarithm of a normal's density at `z`, nats.
+fn log_normal(z: &[f32], mu: &[f32], log_var: &[f32]) -> f64 {
+    let terms = z.iter().zip(mu).zip(log_var).map(|((&z, &mu), &log_var)| {
+        let [z, mu, log_var] = [z, mu, log_var].map(f64::from);
+        -0.5 * (std::f64::consts::TAU.ln() + log_var + (z - mu).powi(2) * (-log_var).exp())
+    });
+    terms.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_divergence_is_the_closed_form() {
+        assert_eq!(divergence(&[0.0, 0.0], &[0.0, 0.0]), 0.0);
+        // One half of (1 + e - 1 - 1).
+        assert!((divergence(&[1.0], &[1.0]) - 0.5 * (1f64.exp() - 1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_normal_is_densest_at_its_mean() {
+        // At the mean -ln(2 pi v) / 2, one deviation away 1/2 less.
+        let at_mean = -0.5 * (std::f64::consts::TAU * 1f64.exp()).ln();
+        assert!((log_normal(&[3.0], &[3.0], &[1.0]) - at_mean).abs() < 1e-12);
+        assert!(
+            (log_normal(&[4.0], &[3.0], &[0.0]) + 0.5 * (std::f64::consts::TAU.ln() + 1.0)).abs()
+                < 1e-12
+        );
+    }
+}

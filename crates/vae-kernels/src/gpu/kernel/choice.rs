@@ -1,0 +1,129 @@
+//! A kernel as plain data, and what of its text is chosen.
+
+use crate::gpu::source::Source;
+use crate::gpu::tile::Tile;
+use crate::program::{Layer, MatrixId};
+
+/// What a binding shows to a shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gpu) enum Place {
+    Matrix(MatrixId),
+    Parameters,
+    Gradients,
+    Moments,
+    Images,
+    Rows,
+    Losses,
+    SquareSums,
+}
+
+/// How.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gpu) enum Access {
+    Read,
+    Write,
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub(in crate::gpu) struct Kernel {
+    pub(in crate::gpu) stem: &'static str,
+    pub(in crate::gpu) source: String,
+    /// Binding 0, a uniform.
+    pub(in crate::gpu) sizes: [u32; 4],
+    /// Bindings 1 and on.
+    pub(in crate::gpu) bindings: Vec<(Access, Place)>,
+    /// Whether group 1 is bound.
+    pub(in crate::gpu) takes_step: bool,
+    pub(in crate::gpu) workgroups: [u32; 3],
+}
+
+/// What a kernel is made from, beside its bindings.
+pub(in crate::gpu) struct Choice {
+    source: &'static Source,
+    pub(in crate::gpu) values: Vec<(&'static str, String)>,
+    flags: Vec<&'static str>,
+}
+
+impl Choice {
+    pub(in crate::gpu) fn plain(source: &'static Source) -> Self {
+        Self {
+            source,
+            values: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    /// A product of a layer, in tiles; `wide` where the rows of all that it binds are whole vec4s.
+    pub(super) fn product(
+        source: &'static Source,
+        layer: Layer,
+        tile: Tile,
+        is_wide: bool,
+    ) -> Self {
+        let layer = [
+            ("blocks", layer.blocks),
+            ("inputs", layer.inputs),
+            ("outputs", layer.outputs),
+            ("offset", layer.offset),
+        ];
+        let layer = layer.map(|(name, value)| (name, value.to_string()));
+        Self {
+            values: tile.values(1).into_iter().chain(layer).collect(),
+            ..Self::plain(source).width(is_wide)
+        }
+    }
+
+    /// Whether the rows of all that it binds are whole vec4s.
+    pub(in crate::gpu) fn width(self, is_wide: bool) -> Self {
+        self.flag("wide", is_wide).flag("narrow", !is_wide)
+    }
+
+    /// With a slope, or without one.
+    pub(super) fn slope(self, is_wide: bool, has_slope: bool) -> Self {
+        self.flag("wide_slope", is_wide && has_slope)
+            .flag("wide_plain", is_wide && !has_slope)
+            .flag("narrow_slope", !is_wide && has_slope)
+    }
+
+    pub(in crate::gpu) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.values.push((name, value));
+        self
+    }
+
+    pub(in crate::gpu) fn flag(self, flag: &'static str, is_set: bool) -> Self {
+        if is_set { self.flags(&[flag]) } else { self }
+    }
+
+    pub(in crate::gpu) fn flags(mut self, flags: &[&'static str]) -> Self {
+        self.flags.extend(flags);
+        self
+    }
+
+    pub(in crate::gpu) fn kernel(
+        self,
+        stem: &'static str,
+        sizes: [usize; 4],
+        bindings: Vec<(Access, Place)>,
+        [x, y]: [usize; 2],
+    ) -> Kernel {
+        self.kernel_in_parts(stem, sizes, bindings, [x, y, 1])
+    }
+
+    pub(in crate::gpu) fn kernel_in_parts(
+        self,
+        stem: &'static str,
+        sizes: [usize; 4],
+        bindings: Vec<(Access, Place)>,
+        workgroups: [usize; 3],
+    ) -> Kernel {
+        Kernel {
+            stem,
+            source: self.source.complete(&self.values, &self.flags),
+            sizes: sizes.map(|size| size as u32),
+            bindings,
+            takes_step: self.source.takes_step(),
+            workgroups: workgroups.map(|count| count as u32),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A run folder as it is written, read back, and damaged.
+
+use vae_data::Dataset;
+use vae_spec::Snapshot;
+
+use super::*;
+use crate::state::Position;
+use vae_recipe::RecipePatch;
+
+use crate::{DataSummary, SavedRun};
+
+fn recipe() -> Recipe {
+    let patch = RecipePatch {
+        hidden: Some(vec![4]),
+        ..RecipePatch::default()
+    };
+    Recipe::resolve(patch, &Dataset::digits().expect("built in")).expect("valid")
+}
+
+fn state() -> State {
+    let weights = |seed| Weights::initial(&recipe().model(), seed);
+    State {
+        position: Position {
+            format_version: FORMAT_VERSION,
+            recipe: recipe(),
+            manifest: Manifest::new(
+                "cpu".into(),
+                DataSummary::of(&Dataset::digits().expect("built in")),
+                3,
+            ),
+            epoch: 7,
+            metrics_bytes: 5,
+            plateau: vae_recipe::Plateau::default(),
+            stopping: vae_recipe::StoppingState::default(),
+            lr_scale: 0.5,
+            rollbacks: 1,
+        },
+        losses: vec![vae_spec::Losses::of_elbo(0.5, 1.25, 1.0); 3],
+        snapshot: Snapshot {
+            weights: weights(1),
+            moments: vec![weights(2)],
+        },
+    }
+}
+
+/// A complete run.
+fn run(path: &Path) -> RunFolder {
+    let folder = RunFolder::create(path).expect("writable");
+    folder
+        .write_best(&state().snapshot.weights, None)
+        .expect("writable");
+    folder.log(&1234).expect("writable");
+    folder.write_state(&state(), None).expect("writable");
+    folder.write_recipe(&recipe()).expect("writable");
+    folder
+}
+
+#[test]
+fn what_was_written_reads_back() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    drop(run(&path));
+    for name in ["", BEST_WEIGHTS, LAST_WEIGHTS] {
+        let saved = SavedRun::open(&path.join(name), None).expect("complete");
+        assert_eq!(
+            (saved.recipe, saved.weights),
+            (recipe(), state().snapshot.weights)
+        );
+        assert_eq!(saved.manifest.is_some(), name.is_empty());
+    }
+    let (found, read) = RunFolder::read_state(&path).expect("complete");
+    assert_eq!((found, read), (recipe(), state()));
+}
+
+#[test]
+fn metrics_are_cut_to_what_the_state_knows() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    run(&path).log(&5678).expect("writable");
+    drop(RunFolder::reopen(&path, 5).expect("a run"));
+    assert_eq!(
+        fs::read_to_string(path.join(METRICS)).expect("there"),
+        "1234\n"
+    );
+    let error = RunFolder::reopen(&path, 6).expect_err("too short");
+    assert!(
+        error.to_string().contains("expected at least 6 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_second_writer_is_refused_while_the_first_lives_and_afterwards() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    let folder = RunFolder::create(&path).expect("writable");
+    assert!(matches!(
+        RunFolder::create(&path),
+        Err(RunError::FolderLocked(_))
+    ));
+    drop(folder);
+    let folder = run(&path);
+    assert!(matches!(
+        RunFolder::reopen(&path, 0),
+        Err(RunError::FolderLocked(_))
+    ));
+    drop(folder);
+    assert!(matches!(
+        RunFolder::create(&path),
+        Err(RunError::FolderTaken(_))
+    ));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let file = parent.path().join("file");
+    fs::write(&file, "").expect("writable");
+    let error = RunFolder::create(&file.join("run")).expect_err("a file is no folder");
+    assert!(error.to_string().contains("cannot be written"), "{error}");
+}
+
+#[test]
+fn missing_and_damaged_files_are_named() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    let message = || {
+        SavedRun::open(&path, None)
+            .expect_err("not whole")
+            .to_string()
+    };
+    assert!(
+        message().contains("config.toml is missing"),
+        "{}",
+        message()
+    );
+
+    let folder = run(&path);
+    fs::remove_file(path.join(BEST_WEIGHTS)).expect("written");
+    assert!(
+        message().contains("model.safetensors is missing"),
+        "{}",
+        message()
+    );
+    let whole = weights_file(&state().snapshot.weights, None).expect("encodable");
+    folder
+        .write(BEST_WEIGHTS, &whole[..whole.len() - 1])
+        .expect("writable");
+    assert!(message().contains("truncated"), "{}", message());
+    let newer = Manifest {
+        format_version: FORMAT_VERSION + 1,
+        ..state().position.manifest
+    };
+    folder.write_manifest(&newer).expect("writable");
+    assert!(message().contains("format version 4"), "{}", message());
+    folder.write(MANIFEST, b"{").expect("writable");
+    assert!(message().contains("not a manifest"), "{}", message());
+
+    let state = fs::read(path.join(STATE)).expect("written");
+    folder.write(STATE, &state[..100]).expect("writable");
+    let error = RunFolder::read_state(&path)
+        .expect_err("truncated")
+        .to_string();
+    assert!(error.contains("truncated"), "{error}");
+    folder.write(STATE, &whole).expect("writable");
+    let error = RunFolder::read_state(&path)
+        .expect_err("weights alone")
+        .to_string();
+    assert!(error.contains("no state to go on from"), "{error}");
+}

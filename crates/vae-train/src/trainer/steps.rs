@@ -1,0 +1,135 @@
+//! The steps of an epoch: which images, at what rate, and what came of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use vae_data::Prefetch;
+use vae_rng::{Generator, Stream};
+use vae_run::StepReport;
+use vae_spec::{Losses, Step, Wait};
+
+use super::Training;
+use crate::{Event, TrainError};
+
+/// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
+const READ_INTERVAL: Duration = Duration::from_millis(200);
+
+impl Training<'_> {
+    /// The places of the training images in the order of this epoch.
+    pub(super) fn order(&self) -> Vec<u32> {
+        Generator::new(self.task.recipe.seed, Stream::Shuffle)
+            .permutation(self.epoch as u64, self.task.train.count() as u32)
+    }
+
+    /// Rows of the training images at `places`.
+    pub(super) fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
+        let rows = places
+            .iter()
+            .map(|&place| self.task.train.rows[place as usize]);
+        rows.collect()
+    }
+
+    /// Steps of an epoch.
+    pub(super) fn steps_per_epoch(&self) -> u64 {
+        self.task
+            .train
+            .count()
+            .div_ceil(self.task.recipe.effective_batch_size()) as u64
+    }
+
+    /// The step `number`, counted from 0 over the whole run.
+    pub(super) fn step(&self, number: u64) -> Step {
+        let steps = self.steps_per_epoch();
+        let recipe = self.task.recipe;
+        let factor = recipe
+            .lr_schedule
+            .factor(number, steps, recipe.epochs, &self.plateau);
+        Step {
+            number,
+            lr: recipe.lr as f32 * factor * self.lr_scale,
+            weighting: recipe.weighting(number, steps),
+            micro_batch: recipe.batch_size,
+        }
+    }
+
+    /// What is left of one pass over the training images: images per second, or `None` if interrupted.
+    pub(super) fn train_epoch(
+        &mut self,
+        interrupted: &AtomicBool,
+        on_event: &mut impl FnMut(Event),
+    ) -> Result<Option<f64>, TrainError> {
+        let order: Arc<[u32]> = self.order().into();
+        let batches: Vec<&[u32]> = order
+            .chunks(self.task.recipe.effective_batch_size())
+            .collect();
+        let done = self.losses.len();
+        let first_image: usize = batches.iter().take(done).map(|batch| batch.len()).sum();
+        let prefetch = self.task.recipe.stream.then(|| {
+            let order = order[first_image..].into();
+            Prefetch::start(&self.task.train, order)
+        });
+        let start = Instant::now();
+        let mut last_read = start;
+        let mut given = 0;
+        for (index, batch) in batches.iter().enumerate().skip(done) {
+            if interrupted.load(Ordering::Relaxed) {
+                self.take_losses(Wait::ForAll)?;
+                return Ok(None);
+            }
+            let step = self.step(self.manifest.steps);
+            self.engine.train_step(&self.dataset_rows(batch), &step)?;
+            self.manifest.steps += 1;
+            given += batch.len();
+            if let Some(prefetch) = &prefetch {
+                prefetch.advance(given);
+            }
+            let is_last = index + 1 == batches.len();
+            if !is_last && self.is_checkpoint_due() {
+                self.take_losses(Wait::ForAll)?;
+                let snapshot = self.snapshot()?;
+                self.checkpoint(snapshot)?;
+            }
+            if last_read.elapsed() < READ_INTERVAL && !is_last {
+                continue;
+            }
+            self.take_losses(if is_last { Wait::ForAll } else { Wait::No })?;
+            last_read = Instant::now();
+            let known = &batches[..self.losses.len()];
+            let seen: usize = known.iter().map(|batch| batch.len()).sum();
+            if seen <= first_image {
+                continue;
+            }
+            let progress = StepReport {
+                epoch: self.epoch,
+                step: self.losses.len(),
+                steps: batches.len(),
+                train: mean(&self.losses, &batches),
+                beta: step.weighting.beta,
+                lr: step.lr,
+                images_per_second: (seen - first_image) as f64 / start.elapsed().as_secs_f64(),
+            };
+            self.folder.log(&progress)?;
+            on_event(Event::Progress(progress));
+        }
+        Ok(Some(given as f64 / start.elapsed().as_secs_f64()))
+    }
+
+    pub(super) fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {
+        for losses in self.engine.take_losses(wait)? {
+            self.losses.push(losses);
+            let is_good = [losses.loss, losses.recon, losses.kl]
+                .iter()
+                .all(|x| x.is_finite());
+            if !is_good {
+                return Err(self.diverged(Some(losses), None));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mean(losses: &[Losses], batches: &[&[u32]]) -> Losses {
+    let sizes = batches.iter().map(|batch| batch.len());
+    losses.iter().copied().zip(sizes).collect()
+}
