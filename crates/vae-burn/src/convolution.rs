@@ -17,6 +17,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_wgpu::{BoolElement, CubeBackend, IntElement, WgpuRuntime};
 use vae_kernels::cpu::convolution::Geometry;
+use vae_spec::network::Convolution;
 
 fn options(geometry: Geometry) -> ConvOptions<2> {
     ConvOptions::new([geometry.stride; 2], [geometry.padding; 2], [1; 2], 1)
@@ -163,6 +164,24 @@ pub(crate) fn conv_transpose2d<B: Convolve>(
         Some(primitive(bias)),
         geometry,
     ))
+}
+
+/// A layer by the convolutions of `vae_kernels`, fast on ndarray.
+pub(crate) fn convolve<B: Convolve>(
+    layer: &Convolution,
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
+) -> Tensor<B, 4> {
+    let &Convolution {
+        stride, padding, ..
+    } = layer;
+    if layer.is_transposed {
+        let padding_out = layer.padding_out();
+        conv_transpose2d(x, weight, bias, stride, padding, padding_out)
+    } else {
+        conv2d(x, weight, bias, stride, padding)
+    }
 }
 
 fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {

@@ -8,14 +8,13 @@ use vae_kernels::cpu;
 use vae_kernels::gpu::Failure;
 use vae_model::{Draws, Inputs, Vae, objective};
 use vae_rng::Generators;
-use vae_spec::network::Convolution;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
     NamedTensor, Objective, ParameterSpec, Posterior, Snapshot, Step, TrainingImages, Wait,
     Weighting, Weights,
 };
 
-use crate::convolution::{Convolve, conv_transpose2d, conv2d};
+use crate::convolution::{Convolve, convolve};
 use crate::optimizer::Stepper;
 use crate::sample_kl::SampleKl;
 use loss::all;
@@ -315,24 +314,6 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         };
         let moments = (0..kept).map(moment).collect::<Result<_, EngineError>>()?;
         Ok(Snapshot { weights, moments })
-    }
-}
-
-/// A layer by the convolutions of `vae_kernels`, fast on ndarray.
-fn convolve<B: Convolve>(
-    layer: &Convolution,
-    x: Tensor<B, 4>,
-    weight: Tensor<B, 4>,
-    bias: Tensor<B, 1>,
-) -> Tensor<B, 4> {
-    let &Convolution {
-        stride, padding, ..
-    } = layer;
-    if layer.is_transposed {
-        let padding_out = layer.padding_out();
-        conv_transpose2d(x, weight, bias, stride, padding, padding_out)
-    } else {
-        conv2d(x, weight, bias, stride, padding)
     }
 }
 

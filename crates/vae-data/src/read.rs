@@ -1,16 +1,21 @@
 //! From a name or a path to samples: finds out what the files are, and says so.
 
+mod arrays;
+mod folders;
+
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{FetchOptions, NamedSet, fetch};
-use crate::folder::{Fit, FolderOptions};
-use crate::mapped::{self, npy_shape};
+use crate::folder::Fit;
 use crate::table::{Header, Table, TableOptions};
-use crate::{Array, DataError, Images, Labels, OnProgress, Shape, digits, folder, idx, npy, table};
+use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, table};
+
+use arrays::{idx_file, npy_file, npz_file};
+use folders::{IDX_STEMS, find, idx_folder, image_files, image_folder};
 
 /// Where the channels of an array of images are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,129 +122,8 @@ impl Source {
     }
 }
 
-const IDX_STEMS: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
-fn find(folder: &Path, stem: &str) -> Option<PathBuf> {
-    let candidates = [folder.join(stem), folder.join(format!("{stem}.gz"))];
-    candidates.into_iter().find(|path| path.is_file())
-}
-
 fn open_file(path: &Path) -> Result<File, DataError> {
     File::open(path).map_err(|cause| DataError::unreadable(path.display().to_string(), cause))
-}
-
-/// The four files of MNIST's layout, each gzipped or not.
-fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source, DataError> {
-    let part = |[images, labels]: [&'static str; 2]| {
-        let path = |stem| {
-            find(folder, stem).ok_or_else(|| DataError::MissingFile {
-                folder: folder.to_owned(),
-                stem,
-            })
-        };
-        let [images, labels] = [path(images)?, path(labels)?];
-        let named = |path: &Path| -> Result<_, DataError> {
-            Ok((BufReader::new(open_file(path)?), path.display().to_string()))
-        };
-        if options.stream {
-            let labels = labels_file(&labels)?;
-            let array = mapped::open(&images, None, None)?;
-            return labelled(&images, array, Some(labels)).map(Images::from);
-        }
-        idx::labelled(named(&images)?, named(&labels)?)
-    };
-    let [train_images, train_labels, test_images, test_labels] = IDX_STEMS;
-    let train = part([train_images, train_labels])?;
-    let test = part([test_images, test_labels])?;
-    Ok(Source {
-        test: Some(test),
-        ..Source::new(&folder.display().to_string(), "IDX files", train)
-    })
-}
-
-/// Names of folders that are parts of a data set, not classes.
-const TRAIN: [&str; 2] = ["train", "training"];
-const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
-
-fn image_folder(
-    root: &Path,
-    options: &ReadOptions,
-    on_progress: OnProgress<'_>,
-) -> Result<Source, DataError> {
-    let part = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| root.join(name))
-            .find(|path| path.is_dir())
-    };
-    let name = root.display().to_string();
-    if let (Some(train), Some(test)) = (part(&TRAIN), part(&TEST)) {
-        let train = image_files(&folder::list(&train)?, options, on_progress)?;
-        let test = image_files(&folder::list(&test)?, options, on_progress)?;
-        let format = format!("{}, in folders of training and test images", train.format);
-        return Ok(Source {
-            name,
-            format,
-            test: Some(test.train),
-            notes: [train.notes, test.notes].concat(),
-            ..train
-        });
-    }
-    Ok(Source {
-        name,
-        ..image_files(&folder::list(root)?, options, on_progress)?
-    })
-}
-
-fn image_files(
-    listing: &folder::Listing,
-    options: &ReadOptions,
-    on_progress: OnProgress<'_>,
-) -> Result<Source, DataError> {
-    let folder_options = FolderOptions {
-        size: options.size,
-        grey: options.grey,
-        fit: options.fit,
-        skip_bad: options.skip_bad,
-    };
-    let (array, kept, skipped) = if options.stream {
-        let cache = crate::fetch::cache_folder()?.join("decoded");
-        let (npy, decoded) =
-            folder::decode_to_cache(listing, &folder_options, &cache, on_progress)?;
-        let array = mapped::open(&npy, None, Some(Layout::ChannelsFirst))?;
-        (array, decoded.kept, decoded.skipped)
-    } else {
-        let decoded = folder::decode(listing, &folder_options, on_progress)?;
-        let shape = Shape {
-            channels: decoded.channels,
-            height: decoded.height,
-            width: decoded.width,
-        };
-        (
-            Array::bytes(decoded.pixels, shape),
-            decoded.kept,
-            decoded.skipped,
-        )
-    };
-    let labels = listing.labels.as_ref().map(|labels| Labels {
-        classes: kept.iter().map(|&file| labels[file]).collect(),
-        names: listing.classes.clone(),
-    });
-    let file_name = |&file: &usize| listing.files[file].display().to_string();
-    let array = Array {
-        labels,
-        names: Some(kept.iter().map(file_name).collect()),
-        ..array
-    };
-    Ok(Source {
-        notes: skipped,
-        ..Source::new(&listing.root.display().to_string(), "image files", array)
-    })
 }
 
 /// A single file, told by its first bytes.
@@ -293,86 +177,6 @@ fn file(
     }
 }
 
-fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
-    let name = path.display().to_string();
-    let array = if options.stream {
-        mapped::open(path, options.size, options.layout)?
-    } else {
-        let array = npy::read(BufReader::new(open_file(path)?), &name)?;
-        samples(&name, array, options)?
-    };
-    let labels = options.labels.as_ref();
-    let labels = labels
-        .map(|labels| labels_file(Path::new(labels)))
-        .transpose()?;
-    let format = format!("NPY of {:?}", array.element);
-    Ok(Source::new(&name, format, labelled(path, array, labels)?))
-}
-
-fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
-    in_memory_only(path, options)?;
-    let name = path.display().to_string();
-    let mut npz = npy::Npz::open(path)?;
-    let names: Vec<String> = npz.names().map(str::to_owned).collect();
-    let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    let choose = |asked: Option<&String>, usual: &[&str]| {
-        let usual = usual
-            .iter()
-            .find(|usual| has(usual))
-            .map(ToString::to_string);
-        asked.cloned().or(usual)
-    };
-    let mut part = |images: &str, labels: Option<String>| {
-        let array = samples(&name, npz.read(images)?, options)?;
-        let labels = labels
-            .map(|labels| classes(&name, npz.read(&labels)?))
-            .transpose()?;
-        labelled(path, array, labels)
-    };
-    if options.array.is_none() && has("x_train") && has("x_test") {
-        let train = part("x_train", has("y_train").then(|| "y_train".into()))?;
-        let test = part("x_test", has("y_test").then(|| "y_test".into()))?;
-        let format = "NPZ with x_train and x_test";
-        return Ok(Source {
-            test: Some(test.into()),
-            ..Source::new(&name, format, train)
-        });
-    }
-    let only = (names.len() == 1).then(|| names[0].clone());
-    let images = choose(options.array.as_ref(), &["x", "images", "data"]).or(only);
-    let Some(images) = images.filter(|images| has(images)) else {
-        return Err(DataError::wrong(
-            name,
-            "array",
-            "the samples in `x`, `images`, `data`, or what --array names",
-            names.join(", "),
-        ));
-    };
-    let labels = choose(options.labels.as_ref(), &["y", "labels"]);
-    let array = part(&images, labels)?;
-    Ok(Source::new(&name, format!("NPZ, array `{images}`"), array))
-}
-
-fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
-    let name = path.display().to_string();
-    let array = if options.stream {
-        mapped::open(path, None, None)?
-    } else {
-        let images: idx::IdxArray<3> = idx::read(open_file(path)?, &name)?;
-        let [_, height, width] = images.shape;
-        Array::bytes(images.bytes, Shape::grey(height, width))
-    };
-    let labels = options.labels.as_ref();
-    let labels = labels
-        .map(|labels| labels_file(Path::new(labels)))
-        .transpose()?;
-    Ok(Source::new(
-        &name,
-        "IDX images",
-        labelled(path, array, labels)?,
-    ))
-}
-
 fn table_source(
     name: &str,
     format: &str,
@@ -398,86 +202,4 @@ fn in_memory_only(path: &Path, options: &ReadOptions) -> Result<(), DataError> {
         "only NPY, IDX and image files can be streamed; write it anew with `vae-gpu data convert {name} --out FILE.npy`"
     );
     Err(DataError::unfit(&name, what))
-}
-
-/// An NPY array as samples, channels first.
-fn samples(name: &str, array: npy::NpyArray, options: &ReadOptions) -> Result<Array, DataError> {
-    let (_, shape, is_channels_last) = npy_shape(name, &array.shape, options.size, options.layout)?;
-    let Shape {
-        channels,
-        height,
-        width,
-    } = shape;
-    fn reordered<T: Copy>(values: Vec<T>, channels: usize, pixels: usize) -> Vec<T> {
-        let images = values.chunks_exact(channels * pixels);
-        let planes = |image: &[T]| -> Vec<T> {
-            let places =
-                (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel)));
-            places
-                .map(|(channel, pixel)| image[pixel * channels + channel])
-                .collect()
-        };
-        images.flat_map(planes).collect()
-    }
-    let floats = |values: Vec<f32>| {
-        let values = if is_channels_last {
-            reordered(values, channels, height * width)
-        } else {
-            values
-        };
-        Array::floats(values, shape)
-    };
-    Ok(match array.values {
-        npy::NpyValues::U8(bytes) if is_channels_last => {
-            Array::bytes(reordered(bytes, channels, height * width), shape)
-        }
-        npy::NpyValues::U8(bytes) => Array::bytes(bytes, shape),
-        npy::NpyValues::F32(values) => floats(values),
-        npy::NpyValues::Integers(values) => {
-            floats(values.into_iter().map(|value| value as f32).collect())
-        }
-    })
-}
-
-/// Labels out of an NPY or IDX file.
-fn labels_file(path: &Path) -> Result<Labels, DataError> {
-    let name = path.display().to_string();
-    let mut start = Vec::new();
-    let input = open_file(path)?.take(1).read_to_end(&mut start);
-    input.map_err(|cause| DataError::unreadable(name.clone(), cause))?;
-    if start == [0x93] {
-        return classes(&name, npy::read(BufReader::new(open_file(path)?), &name)?);
-    }
-    let labels: idx::IdxArray<1> = idx::read(open_file(path)?, &name)?;
-    let labels: Vec<i64> = labels.bytes.iter().map(|&byte| byte.into()).collect();
-    Ok(Labels::of_integers(&labels))
-}
-
-fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {
-    match (&array.shape[..], array.values) {
-        ([_], npy::NpyValues::U8(labels)) => {
-            let labels: Vec<i64> = labels.iter().map(|&byte| byte.into()).collect();
-            Ok(Labels::of_integers(&labels))
-        }
-        ([_], npy::NpyValues::Integers(labels)) => Ok(Labels::of_integers(&labels)),
-        (shape, _) => Err(DataError::wrong(
-            name,
-            "labels",
-            "one integer for each sample",
-            format!("an array of shape {shape:?}, or not of integers"),
-        )),
-    }
-}
-
-fn labelled(path: &Path, array: Array, labels: Option<Labels>) -> Result<Array, DataError> {
-    let count = labels.as_ref().map(|labels| labels.classes.len());
-    if let Some(count) = count.filter(|&count| count != array.rows()) {
-        return Err(DataError::wrong(
-            path.display().to_string(),
-            "number of labels",
-            format!("{}, as many as there are samples", array.rows()),
-            count.to_string(),
-        ));
-    }
-    Ok(Array { labels, ..array })
 }

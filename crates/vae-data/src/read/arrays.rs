@@ -1,0 +1,178 @@
+//! Files of arrays: NPY, NPZ, IDX, with labels in other files.
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::{ReadOptions, Source, in_memory_only, open_file};
+use crate::mapped::npy_shape;
+use crate::{Array, DataError, Labels, Shape, idx, mapped, npy};
+
+pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
+    let name = path.display().to_string();
+    let array = if options.stream {
+        mapped::open(path, options.size, options.layout)?
+    } else {
+        let array = npy::read(BufReader::new(open_file(path)?), &name)?;
+        samples(&name, array, options)?
+    };
+    let labels = options.labels.as_ref();
+    let labels = labels
+        .map(|labels| labels_file(Path::new(labels)))
+        .transpose()?;
+    let format = format!("NPY of {:?}", array.element);
+    Ok(Source::new(&name, format, labelled(path, array, labels)?))
+}
+
+pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
+    in_memory_only(path, options)?;
+    let name = path.display().to_string();
+    let mut npz = npy::Npz::open(path)?;
+    let names: Vec<String> = npz.names().map(str::to_owned).collect();
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    let choose = |asked: Option<&String>, usual: &[&str]| {
+        let usual = usual
+            .iter()
+            .find(|usual| has(usual))
+            .map(ToString::to_string);
+        asked.cloned().or(usual)
+    };
+    let mut part = |images: &str, labels: Option<String>| {
+        let array = samples(&name, npz.read(images)?, options)?;
+        let labels = labels
+            .map(|labels| classes(&name, npz.read(&labels)?))
+            .transpose()?;
+        labelled(path, array, labels)
+    };
+    if options.array.is_none() && has("x_train") && has("x_test") {
+        let train = part("x_train", has("y_train").then(|| "y_train".into()))?;
+        let test = part("x_test", has("y_test").then(|| "y_test".into()))?;
+        let format = "NPZ with x_train and x_test";
+        return Ok(Source {
+            test: Some(test.into()),
+            ..Source::new(&name, format, train)
+        });
+    }
+    let only = (names.len() == 1).then(|| names[0].clone());
+    let images = choose(options.array.as_ref(), &["x", "images", "data"]).or(only);
+    let Some(images) = images.filter(|images| has(images)) else {
+        return Err(DataError::wrong(
+            name,
+            "array",
+            "the samples in `x`, `images`, `data`, or what --array names",
+            names.join(", "),
+        ));
+    };
+    let labels = choose(options.labels.as_ref(), &["y", "labels"]);
+    let array = part(&images, labels)?;
+    Ok(Source::new(&name, format!("NPZ, array `{images}`"), array))
+}
+
+pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
+    let name = path.display().to_string();
+    let array = if options.stream {
+        mapped::open(path, None, None)?
+    } else {
+        let images: idx::IdxArray<3> = idx::read(open_file(path)?, &name)?;
+        let [_, height, width] = images.shape;
+        Array::bytes(images.bytes, Shape::grey(height, width))
+    };
+    let labels = options.labels.as_ref();
+    let labels = labels
+        .map(|labels| labels_file(Path::new(labels)))
+        .transpose()?;
+    Ok(Source::new(
+        &name,
+        "IDX images",
+        labelled(path, array, labels)?,
+    ))
+}
+
+/// An NPY array as samples, channels first.
+pub(super) fn samples(
+    name: &str,
+    array: npy::NpyArray,
+    options: &ReadOptions,
+) -> Result<Array, DataError> {
+    let (_, shape, is_channels_last) = npy_shape(name, &array.shape, options.size, options.layout)?;
+    let Shape {
+        channels,
+        height,
+        width,
+    } = shape;
+    fn reordered<T: Copy>(values: Vec<T>, channels: usize, pixels: usize) -> Vec<T> {
+        let images = values.chunks_exact(channels * pixels);
+        let planes = |image: &[T]| -> Vec<T> {
+            let places =
+                (0..channels).flat_map(|channel| (0..pixels).map(move |pixel| (channel, pixel)));
+            places
+                .map(|(channel, pixel)| image[pixel * channels + channel])
+                .collect()
+        };
+        images.flat_map(planes).collect()
+    }
+    let floats = |values: Vec<f32>| {
+        let values = if is_channels_last {
+            reordered(values, channels, height * width)
+        } else {
+            values
+        };
+        Array::floats(values, shape)
+    };
+    Ok(match array.values {
+        npy::NpyValues::U8(bytes) if is_channels_last => {
+            Array::bytes(reordered(bytes, channels, height * width), shape)
+        }
+        npy::NpyValues::U8(bytes) => Array::bytes(bytes, shape),
+        npy::NpyValues::F32(values) => floats(values),
+        npy::NpyValues::Integers(values) => {
+            floats(values.into_iter().map(|value| value as f32).collect())
+        }
+    })
+}
+
+/// Labels out of an NPY or IDX file.
+pub(super) fn labels_file(path: &Path) -> Result<Labels, DataError> {
+    let name = path.display().to_string();
+    let mut start = Vec::new();
+    let input = open_file(path)?.take(1).read_to_end(&mut start);
+    input.map_err(|cause| DataError::unreadable(name.clone(), cause))?;
+    if start == [0x93] {
+        return classes(&name, npy::read(BufReader::new(open_file(path)?), &name)?);
+    }
+    let labels: idx::IdxArray<1> = idx::read(open_file(path)?, &name)?;
+    let labels: Vec<i64> = labels.bytes.iter().map(|&byte| byte.into()).collect();
+    Ok(Labels::of_integers(&labels))
+}
+
+pub(super) fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {
+    match (&array.shape[..], array.values) {
+        ([_], npy::NpyValues::U8(labels)) => {
+            let labels: Vec<i64> = labels.iter().map(|&byte| byte.into()).collect();
+            Ok(Labels::of_integers(&labels))
+        }
+        ([_], npy::NpyValues::Integers(labels)) => Ok(Labels::of_integers(&labels)),
+        (shape, _) => Err(DataError::wrong(
+            name,
+            "labels",
+            "one integer for each sample",
+            format!("an array of shape {shape:?}, or not of integers"),
+        )),
+    }
+}
+
+pub(super) fn labelled(
+    path: &Path,
+    array: Array,
+    labels: Option<Labels>,
+) -> Result<Array, DataError> {
+    let count = labels.as_ref().map(|labels| labels.classes.len());
+    if let Some(count) = count.filter(|&count| count != array.rows()) {
+        return Err(DataError::wrong(
+            path.display().to_string(),
+            "number of labels",
+            format!("{}, as many as there are samples", array.rows()),
+            count.to_string(),
+        ));
+    }
+    Ok(Array { labels, ..array })
+}

@@ -1,0 +1,183 @@
+//! Steps on their way to the GPU, and their losses on the way back.
+
+use std::rc::Rc;
+use std::sync::mpsc::TryRecvError;
+
+use vae_spec::Weighting;
+use wgpu::{Buffer, PollType, SubmissionIndex};
+
+use super::prepare::Prepared;
+use super::{GpuExecutor, STEPS};
+use crate::executor::{ExecutorError, StepLosses, TrainingStep};
+use crate::gpu::kernel::LOSS_PARTS;
+use crate::gpu::link::{Reading, failed};
+use crate::gpu::prepared::{Dispatch, STEP_STRIDE};
+use crate::gpu::step::StepConstants;
+
+/// Submissions that may wait on the GPU before the processor waits for it: one runs, one is ready.
+const SUBMISSIONS: usize = 2;
+
+/// Multiply-adds that a submission may have, unless one step alone has more: a fraction of a second on a small GPU, for
+/// drivers stop what takes seconds, and a user who interrupts waits for what is submitted.
+const WORK: usize = 100_000_000_000;
+
+/// Bytes of the losses of a step.
+pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
+
+/// A training step whose numbers are on the GPU.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) prepared: Rc<Prepared>,
+    pub(super) update: Rc<[Dispatch]>,
+    pub(super) weighting: Weighting,
+}
+
+impl Staged {
+    pub(super) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.prepared.dispatches.iter().chain(&*self.update)
+    }
+}
+
+/// Losses on their way back.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    pub(super) index: SubmissionIndex,
+    pub(super) reading: Reading,
+    /// The rows of each step, and its weights of the terms.
+    pub(super) steps: Vec<(usize, Weighting)>,
+}
+
+impl GpuExecutor {
+    /// Rows that one submission may have.
+    pub(super) fn rows_at_once(&self) -> usize {
+        // Forward, d_W and d_input: three multiply-adds a row for each parameter.
+        let rows = self.rows.size() as usize / size_of::<u32>();
+        let rows = rows.min(WORK / (3 * self.length.max(1)));
+        match self.images.streamed {
+            Some(_) => rows.min(self.images.buffer.size() as usize / self.images.row_bytes),
+            None => rows,
+        }
+    }
+
+    /// Makes room for a step of `rows`.
+    pub(super) fn make_room(&mut self, rows: usize) {
+        let is_too_small = |buffer: &Buffer, bytes| buffer.size() < bytes as u64;
+        if is_too_small(&self.rows, rows * size_of::<u32>()) {
+            self.rows = self.link.storage(rows * size_of::<u32>());
+            self.prepared.clear();
+        }
+        let bytes = rows * self.images.row_bytes;
+        if self.images.streamed.is_some() && is_too_small(&self.images.buffer, bytes) {
+            self.images.buffer = self.link.storage(bytes);
+            self.prepared.clear();
+        }
+    }
+
+    /// Uploads what the pending steps need and gives their kernels.
+    pub(super) fn stage(&mut self) -> Vec<Staged> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rows: Vec<u32> = Vec::new();
+        let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
+        let slots = constants.chunks_mut(STEP_STRIDE as usize);
+        for (slot, (step, bytes)) in (0..).zip(pending.iter().zip(slots)) {
+            let mut constants = StepConstants::new(&step.run, Some(step.update));
+            constants.rows = rows.len() as u32;
+            constants.slot = slot;
+            bytes[..size_of::<StepConstants>()].copy_from_slice(bytemuck::bytes_of(&constants));
+            rows.extend(&step.rows);
+        }
+        self.link.queue.write_buffer(&self.steps, 0, &constants);
+        if let Some(bytes) = &self.images.streamed {
+            let length = self.images.row_bytes;
+            let mut images = Vec::with_capacity(rows.len() * length);
+            for &row in &rows {
+                images.extend_from_slice(&bytes[row as usize * length..][..length]);
+            }
+            self.link.upload(&self.images.buffer, &images);
+            rows = (0..rows.len() as u32).collect();
+        }
+        self.link.upload(&self.rows, bytemuck::cast_slice(&rows));
+        let prepare = |step: &TrainingStep| {
+            let program = &step.program.program;
+            let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
+            let update = self.prepare_update(step.update, prepared.gradients);
+            Staged {
+                prepared,
+                update,
+                weighting: step.run.weighting,
+            }
+        };
+        pending.iter().map(prepare).collect()
+    }
+
+    /// Submits all pending steps.
+    pub(super) fn flush(&mut self) -> Result<(), ExecutorError> {
+        if self.pending.is_empty() {
+            return self.link.check();
+        }
+        while self.submitted.len() >= SUBMISSIONS {
+            self.collect(true)?;
+        }
+        let staged = self.stage();
+        let mut encoder = self.link.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (slot, step) in staged.iter().enumerate() {
+            for dispatch in step.dispatches() {
+                dispatch.encode(&mut pass, &self.steps_bound, slot);
+            }
+        }
+        drop(pass);
+        let steps = staged
+            .iter()
+            .map(|step| (step.prepared.batch, step.weighting));
+        let steps = steps.collect();
+        if let Some(last) = staged.last() {
+            self.left = last.prepared.gradients;
+        }
+        let (index, reading) = self
+            .link
+            .submit_and_read(encoder, &[(&self.losses, 0, staged.len() * LOSSES)]);
+        self.submitted.push_back(Submitted {
+            index,
+            reading,
+            steps,
+        });
+        self.at_once = STEPS.min(2 * self.at_once);
+        self.link.check()
+    }
+
+    /// Takes in the losses of submissions that are done; waits for the oldest if `wait`.
+    pub(super) fn collect(&mut self, wait: bool) -> Result<(), ExecutorError> {
+        self.link.poll(match self.submitted.front() {
+            Some(oldest) if wait => PollType::Wait {
+                submission_index: Some(oldest.index.clone()),
+                timeout: None,
+            },
+            _ => PollType::Poll,
+        })?;
+        while let Some(submitted) = self.submitted.front() {
+            match submitted.reading.mapped.try_recv() {
+                Ok(mapped) => mapped.map_err(failed)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Err(failed("a read-back was dropped")),
+            }
+            let losses = submitted.reading.values();
+            let steps = losses.chunks(2 * LOSS_PARTS).zip(&submitted.steps);
+            self.finished.extend(
+                steps.map(|(parts, &(batch, weighting))| mean_losses(parts, batch, weighting)),
+            );
+            self.submitted.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// The means of a batch's losses from the parts of their sums, `[LOSS_PARTS, 2]`.
+pub(super) fn mean_losses(parts: &[f32], batch: usize, weighting: Weighting) -> StepLosses {
+    let (parts, _) = parts.as_chunks::<2>();
+    let mean = |which: usize| {
+        let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
+        (sum / batch as f64) as f32
+    };
+    StepLosses::new(mean(0), mean(1), weighting)
+}
