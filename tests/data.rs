@@ -9,7 +9,7 @@ use std::thread;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
-use crate::cli::{folder, vae_gpu};
+use crate::common::program::{folder, vae_gpu};
 
 /// What `data info` says.
 fn info(path: &Path, options: &[&str]) -> String {

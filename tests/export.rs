@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use vae_data::npy::{self, NpyArrayRef};
 
-use crate::cli::{folder, vae_gpu};
+use crate::common::program::{folder, vae_gpu};
 use crate::common::stripes;
 use crate::verbs::python;
 

@@ -10,7 +10,7 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use vae_rng::{Generator, Stream};
 
-use crate::cli::{folder, vae_gpu};
+use crate::common::program::{folder, vae_gpu};
 
 /// A run of about a second, with all that could be forgotten: shuffling, noise, damage, drawn pixels, moments, clipping, an
 /// average of the weights, a schedule that goes by the losses, a split of the data.

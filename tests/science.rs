@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use vae_data::Dataset;
 
-use crate::cli::{folder, vae_gpu};
+use crate::common::program::{folder, vae_gpu};
 
 /// A run of a second or two.
 const SMALL: [&str; 11] = [

@@ -9,7 +9,7 @@ use predicates::str::contains;
 use tempfile::TempDir;
 use vae_data::npy::{self, NpyArray, NpyValues};
 
-use crate::cli::{folder, vae_gpu};
+use crate::common::program::{folder, vae_gpu};
 
 /// A small model of the digits that has learned something, trained to undo noise, with three latent dimensions.
 fn model() -> (TempDir, PathBuf) {

@@ -1,6 +1,7 @@
 //! What several subjects share: the GPU or a visible skip, the measure of closeness, and the loss in plain loops.
 
 pub(crate) mod plain_loss;
+pub(crate) mod program;
 
 use std::sync::OnceLock;
 

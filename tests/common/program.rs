@@ -1,0 +1,46 @@
+//! The real binary, and small runs of it.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+pub(crate) fn vae_gpu(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("vae-gpu").expect("built");
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Options that make a run of a second.
+pub(crate) const TINY: [&str; 8] = [
+    "--backend",
+    "ndarray",
+    "--hidden",
+    "8",
+    "--batch-size",
+    "500",
+    "--epochs",
+    "1",
+];
+
+pub(crate) fn train_tiny(run: &Path) -> Command {
+    let mut command = vae_gpu(&["train"]);
+    command.args(TINY).arg("--out").arg(run);
+    command
+}
+
+/// Width and height of a picture that is not all one colour.
+pub(crate) fn picture(path: &Path) -> (u32, u32) {
+    let image = image::open(path).expect("a picture").into_luma8();
+    let first = image.get_pixel(0, 0);
+    assert!(
+        image.pixels().any(|pixel| pixel != first),
+        "{} is blank",
+        path.display()
+    );
+    image.dimensions()
+}

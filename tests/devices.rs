@@ -1,0 +1,111 @@
+//! Which device and which engine a run is computed by.
+
+use std::fs;
+
+use assert_cmd::Command;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+
+use crate::common::program::{folder, picture, vae_gpu};
+
+#[test]
+fn every_engine_trains_whatever_the_settings_and_says_which_it_is() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    let settings = [
+        "--activation",
+        "gelu",
+        "--likelihood",
+        "gaussian",
+        "--sigma",
+        "0.3",
+        "--binarize",
+        "dynamic",
+        "--optimizer",
+        "adamw",
+        "--weight-decay",
+        "0.1",
+        "--clip-norm",
+        "2",
+    ];
+    for (backend, engine, says) in [
+        ("cpu", "auto", "engine: fused"),
+        ("cpu", "burn", "engine: burn: asked for"),
+        (
+            "ndarray",
+            "auto",
+            "engine: burn: ndarray is a backend of burn",
+        ),
+        ("wgpu", "auto", "engine: fused"),
+        ("wgpu", "burn", "engine: burn: asked for"),
+    ] {
+        if backend == "wgpu" && crate::common::gpu().is_none() {
+            continue;
+        }
+        let trained = || {
+            let mut command = vae_gpu(&["train", "--hidden", "8", "--batch-size", "500"]);
+            command.args(["--backend", backend, "--engine", engine, "--epochs", "1"]);
+            command.args(settings).arg("--out").arg(&run);
+            command
+        };
+        trained().assert().success().stderr(contains(says));
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
+        assert!(metrics.contains("validation"));
+        let manifest = fs::read_to_string(run.join("manifest.json")).expect("written");
+        assert!(manifest.contains(says), "{manifest}");
+        vae_gpu(&["reconstruct", "--backend", "cpu"])
+            .arg(&run)
+            .arg("--out")
+            .arg(parent.path().join("grid.png"))
+            .assert()
+            .success();
+        picture(&parent.path().join("grid.png"));
+        fs::remove_dir_all(&run).expect("removable");
+    }
+    vae_gpu(&["train", "--backend", "ndarray", "--engine", "fused"])
+        .assert()
+        .code(1)
+        .stderr(contains(
+            "engine fused: ndarray is a backend of burn; that of the fused engine is cpu",
+        ));
+}
+
+#[test]
+fn devices_lists_the_cpu_and_what_auto_takes() {
+    vae_gpu(&["devices"])
+        .assert()
+        .success()
+        .stdout(contains("--backend cpu").and(contains("auto takes: ")));
+}
+
+/// The Vulkan loader finds no driver where this variable names no file.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_an_adapter_wgpu_fails_and_auto_takes_the_cpu_and_says_so() {
+    let parent = folder();
+    let without = |command: &mut Command| {
+        command
+            .env("VK_DRIVER_FILES", "/nonexistent")
+            .env("VK_ICD_FILENAMES", "/nonexistent")
+            .assert()
+    };
+    let run = parent.path().join("run");
+    let tiny = || {
+        let mut command = vae_gpu(&["train", "--out"]);
+        command
+            .arg(&run)
+            .args(["--hidden", "8", "--batch-size", "500", "--epochs", "1"]);
+        command
+    };
+    without(tiny().args(["--backend", "wgpu"])).code(1).stderr(
+        contains("no adapter for Vulkan, Metal or DX12; wgpu sees no adapter at all")
+            .and(contains("--backend cpu")),
+    );
+    without(tiny().args(["--backend", "metal"]))
+        .code(1)
+        .stderr(contains("no adapter for Metal"));
+    assert!(!run.exists());
+    without(&mut tiny())
+        .success()
+        .stderr(contains("device: cpu (").and(contains("no GPU found")));
+}
