@@ -106,12 +106,12 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
 
     /// One array for each parameter, with the parameter's name.
     fn named(&self, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
-        let name = |(spec, values): (ParameterSpec, Vec<f32>)| NamedTensor {
-            name: spec.name,
-            shape: spec.shape,
+        let name = |(spec, values): (&ParameterSpec, Vec<f32>)| NamedTensor {
+            name: spec.name.clone(),
+            shape: spec.shape.clone(),
             values,
         };
-        let parameters = self.config.parameters().into_iter();
+        let parameters = self.vae.network().parameters.iter();
         parameters.zip(values).map(name).collect()
     }
 }

@@ -1,6 +1,7 @@
-//! Data sets: from a name or a path to samples that are checked and kept as they are stored; parts, scaling, binarization.
+//! Data sets: from a name or a path to samples, kept as they are stored.
 //!
-//! Nothing here shuffles or trains. What a file promises is checked before memory is asked for.
+//! Parts, scaling and binarization are views of them. Nothing here shuffles or trains. What a file promises is checked before
+//! memory is asked for.
 
 mod dataset;
 pub mod digits;

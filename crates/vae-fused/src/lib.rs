@@ -22,6 +22,8 @@ use plan::{DecodePlan, EncodePlan, Layers, LossPlan, NllPlan};
 #[derive(Debug)]
 pub struct FusedEngine {
     config: ModelConfig,
+    /// Parameter tensors, in the order of the arena.
+    parameters: Vec<ParameterSpec>,
     loss: LossPlan,
     /// The loss where the encoder sees other images.
     denoising: LossPlan,
@@ -95,6 +97,7 @@ impl FusedEngine {
         let loss = plan::loss(&layers, false);
         Self {
             config: setup.model.clone(),
+            parameters: setup.model.parameters(),
             training: Arc::new(loss.training(&TrainingImages::default())),
             loss,
             denoising: plan::loss(&layers, true),
@@ -232,16 +235,16 @@ impl FusedEngine {
     fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
         let mut rest = &values[..];
-        let tensor = |spec: ParameterSpec| {
+        let tensor = |spec: &ParameterSpec| {
             let (values, after) = rest.split_at(spec.shape.iter().product());
             rest = after;
             NamedTensor {
-                name: spec.name,
-                shape: spec.shape,
+                name: spec.name.clone(),
+                shape: spec.shape.clone(),
                 values: values.to_vec(),
             }
         };
-        Ok(self.config.parameters().into_iter().map(tensor).collect())
+        Ok(self.parameters.iter().map(tensor).collect())
     }
 }
 
@@ -338,7 +341,7 @@ impl Engine for FusedEngine {
 
     fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError> {
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
-        let names = plan.names(&self.config);
+        let names = plan.names(&self.parameters);
         let buffers: Vec<_> = names.iter().map(|(_, buffer)| *buffer).collect();
         let values = self.run_loss(batch, step, &buffers)?;
         let rows = row_count(batch.images, self.config.pixels());

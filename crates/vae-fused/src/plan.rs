@@ -2,7 +2,7 @@
 
 use vae_kernels::executor::TrainingProgram;
 use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
-use vae_spec::{Activation, Batch, Likelihood, ModelConfig, TrainingImages};
+use vae_spec::{Activation, Batch, Likelihood, ModelConfig, ParameterSpec, TrainingImages};
 
 /// Where every layer's parameters lie in the arena, in the order of the network.
 #[derive(Clone, Debug)]
@@ -216,10 +216,10 @@ impl LossPlan {
             .collect()
     }
 
-    /// The matrices that the forward passes fill, by the names of their layers in `config`.
-    pub(super) fn names(&self, config: &ModelConfig) -> Vec<(String, MatrixId)> {
+    /// The matrices that the forward passes fill, by the names of their layers among `parameters`.
+    pub(super) fn names(&self, parameters: &[ParameterSpec]) -> Vec<(String, MatrixId)> {
         let mut names = vec![("images".to_owned(), self.seen)];
-        let layers = config.parameters().into_iter();
+        let layers = parameters.iter();
         let layers = layers.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
         let mut layers = layers
             .filter(|name| name != "log_var")

@@ -78,6 +78,12 @@ impl<B: Backend> Vae<B> {
         &self.config
     }
 
+    /// Layers and parameter tensors.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// Each flat, in the order of [`ModelConfig::parameters`].
     pub fn parameters(&self) -> &[Tensor<B, 1>] {
         &self.parameters

@@ -14,8 +14,6 @@ use crate::{Manifest, RunError};
 const HEADER: &str = "state";
 const WEIGHTS: &str = "weights.";
 const LOSSES: &str = "losses";
-/// Of a step's losses.
-const TERMS: usize = 7;
 
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +79,7 @@ impl State {
         let steps = self.losses.iter();
         let losses = NamedTensor {
             name: LOSSES.into(),
-            shape: vec![self.losses.len(), TERMS],
+            shape: vec![self.losses.len(), Losses::TERMS],
             values: steps
                 .flat_map(|step| step.to_array().map(|term| term as f32))
                 .collect(),
@@ -153,7 +151,7 @@ impl State {
             // Format 2 kept but these, and its objective was the ELBO.
             [recon, kl] => Losses::of_elbo(recon.into(), kl.into(), position.recipe.beta as f32),
             _ => {
-                let mut all = [f64::NAN; TERMS];
+                let mut all = [f64::NAN; Losses::TERMS];
                 all.iter_mut()
                     .zip(terms)
                     .for_each(|(all, &term)| *all = term.into());

@@ -34,6 +34,9 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// How many numbers [`Self::to_array`] has.
+    pub const TERMS: usize = 7;
+
     /// Those of an ELBO.
     #[must_use]
     pub fn of_elbo(recon: f64, kl: f64, beta: f32) -> Self {
@@ -47,7 +50,7 @@ impl Losses {
 
     /// Out of numbers in the order of [`Self::to_array`], NaN for those that are not there.
     #[must_use]
-    pub fn from_array([loss, recon, kl, mi, tc, dimensions, mmd]: [f64; 7]) -> Self {
+    pub fn from_array([loss, recon, kl, mi, tc, dimensions, mmd]: [f64; Self::TERMS]) -> Self {
         let there = |value: f64| (!value.is_nan()).then_some(value);
         Self {
             loss,
@@ -62,7 +65,7 @@ impl Losses {
 
     /// All numbers, NaN for those that are not there.
     #[must_use]
-    pub fn to_array(self) -> [f64; 7] {
+    pub fn to_array(self) -> [f64; Self::TERMS] {
         let extra = [
             self.index_code_mi,
             self.total_correlation,
@@ -79,7 +82,7 @@ impl Losses {
     /// If there are not as many.
     #[must_use]
     pub fn of_terms(kind: ObjectiveKind, terms: &[f32]) -> Self {
-        let mut all = [f64::NAN; 7];
+        let mut all = [f64::NAN; Self::TERMS];
         let first = match kind {
             ObjectiveKind::Mmd { .. } => 6,
             _ => 3,
@@ -100,7 +103,7 @@ impl Losses {
 /// The means of several batches, each weighted by its number of images.
 impl FromIterator<(Self, usize)> for Losses {
     fn from_iter<I: IntoIterator<Item = (Self, usize)>>(batches: I) -> Self {
-        let mut sum = [0.0; 7];
+        let mut sum = [0.0; Self::TERMS];
         let mut images = 0.0;
         for (losses, count) in batches {
             for (sum, value) in sum.iter_mut().zip(losses.to_array()) {
