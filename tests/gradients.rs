@@ -160,7 +160,7 @@ fn gradients_of_wrong_losses_are_told_apart() {
 }
 
 #[test]
-fn a_neighbouring_activation_or_output_is_set_apart() {
+fn a_neighbouring_activation_or_output_is_told_apart() {
     let gradients = |model: &ModelConfig| {
         let mut engine = engine(Route::Cpu, model, &weights(model));
         let gradients = engine.gradients(&Batch::of(&images(model)), &step());

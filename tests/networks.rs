@@ -250,7 +250,7 @@ fn five_steps_have_the_same_losses_on_ndarray_and_wgpu() {
 }
 
 #[test]
-fn another_network_prior_likelihood_or_objective_is_set_apart() {
+fn another_network_prior_likelihood_or_objective_is_told_apart() {
     let variants = variants();
     let curves: Vec<_> = variants
         .iter()

@@ -115,7 +115,7 @@ fn wgsl_draws_the_integers_and_normals_of_rust() {
 }
 
 #[test]
-fn a_philox_with_one_round_less_or_a_swapped_key_is_set_apart() {
+fn a_philox_with_one_round_less_or_a_swapped_key_is_told_apart() {
     let generator = Generator::new(7, Stream::Noise);
     let [low, high] = generator.key();
     assert_ne!(

@@ -156,7 +156,7 @@ fn fifty_steps_have_the_same_losses_on_every_route() {
 }
 
 #[test]
-fn another_optimizer_seed_or_setting_is_set_apart_from_the_curve() {
+fn another_optimizer_seed_or_setting_is_told_apart_from_the_curve() {
     let curves: Vec<_> = recipes()
         .into_iter()
         .map(|(model, optimizer, binarize)| {

@@ -6,3 +6,12 @@ const WORKGROUP = 256u;
 fn element(workgroup: vec3<u32>, workgroups: vec3<u32>, thread: u32) -> u32 {
     return (workgroup.y * workgroups.x + workgroup.x) * WORKGROUP + thread;
 }
+
+// For kernels whose thread does four columns, a quad, of one row: the row of the i-th quad of a matrix, and the quad's place in it.
+fn row_of_quad(i: u32, columns: u32) -> u32 {
+    return i / ((columns + 3u) / 4u);
+}
+
+fn quad_in_row(i: u32, columns: u32) -> u32 {
+    return i % ((columns + 3u) / 4u);
+}

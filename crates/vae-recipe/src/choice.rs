@@ -1,8 +1,8 @@
-//! Where a run is to be computed.
+//! Choice of backend and engine.
 
 use serde::{Deserialize, Serialize};
 
-/// What the user asks for with `--backend`.
+/// Backend chosen with `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendChoice {
@@ -22,7 +22,7 @@ pub enum BackendChoice {
     Ndarray,
 }
 
-/// What the user asks for with `--engine`.
+/// Engine chosen with `--engine`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {

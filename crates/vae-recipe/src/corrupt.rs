@@ -1,4 +1,4 @@
-//! `--corrupt`: what is done to images for a denoising model to undo.
+//! `--corrupt`: input corruption for denoising models.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,20 +10,20 @@ use vae_spec::Corruption;
 use crate::RecipeError;
 use crate::schedule::written_as_text;
 
-/// A kind of damage and its amount, written `kind:amount`.
+/// Kind and amount of corruption, written `kind:amount`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Corrupt {
-    /// Normal noise of this standard deviation.
+    /// Additive Gaussian noise of this standard deviation.
     Gaussian(f64),
-    /// Each number is 0 or 1, equally often, with this probability.
+    /// Salt-and-pepper noise: each value becomes 0 or 1, equally often, with this probability.
     SaltPepper(f64),
-    /// A square of this side is black.
+    /// A black square of this side, in pixels.
     Mask(u32),
 }
 
 impl Corrupt {
-    /// The damage to images of `shape`; with `is_byte`, what comes out stays within [0, 1].
+    /// The corruption of images of `shape`; with `is_byte`, corrupted values stay within [0, 1].
     ///
     /// # Errors
     /// If the amount is out of range.

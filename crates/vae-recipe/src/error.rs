@@ -1,41 +1,41 @@
-//! What is wrong with a recipe.
+//! Errors in recipes.
 
 use std::io;
 use std::path::PathBuf;
 
 use vae_data::DataError;
 
-/// Why a recipe cannot be read, or does not fit its data.
+/// Error from reading a recipe or matching it to its data.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// The data cannot be read, or do not fit.
+    /// The data cannot be read, or do not fit the recipe.
     #[error(transparent)]
     Data(#[from] DataError),
     /// A setting is out of range or does not fit the data.
     #[error("{setting}: expected {expected}, found {found}")]
     Setting {
-        /// The setting as the user writes it.
+        /// Name of the setting as the user writes it.
         setting: &'static str,
-        /// What it may be.
+        /// Allowed values.
         expected: String,
-        /// What it is.
+        /// Value found.
         found: String,
     },
-    /// A configuration file does not parse.
+    /// A config file does not parse.
     #[error("{path}: not a valid config")]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// Parser error, with its position.
         #[source]
         cause: Box<toml::de::Error>,
     },
-    /// A configuration file cannot be read.
+    /// A config file cannot be read.
     #[error("{path}: cannot be read")]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         #[source]
         cause: io::Error,
     },

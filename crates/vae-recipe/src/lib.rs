@@ -1,8 +1,8 @@
-//! Recipes: everything that a training run is asked to do.
+//! Recipes: the settings of a training run.
 //!
-//! A [`RecipePatch`] holds some settings, as flags, a file or a preset give them; [`Recipe::resolve`] completes it for a data
-//! set. Schedules are numbers by step, [`Preprocessing`] is what the recipe does to data before a model sees them. Nothing
-//! here trains, or knows a device.
+//! A [`RecipePatch`] holds some of the settings, from flags, a file or a preset; [`Recipe::resolve`] completes it for a
+//! dataset. Schedules map a step to a number; [`Preprocessing`] is what the recipe does to data before the model sees them.
+//! Nothing here trains or depends on a device.
 
 mod choice;
 mod corrupt;

@@ -1,4 +1,4 @@
-//! A number of an epoch by name: what `--best-by` watches.
+//! Epoch metrics by name, as `--best-by` takes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use vae_spec::ObjectiveKind;
 
 use crate::schedule::written_as_text;
 
-/// For example `validation.loss`, as metrics.jsonl calls it.
+/// Name of an epoch metric as in metrics.jsonl, for example `validation.loss`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Metric(String);
 
-/// Numbers of a [`Losses`](vae_spec::Losses) that every objective has.
+/// Terms of [`Losses`](vae_spec::Losses) that every objective reports.
 const TERMS: [&str; 4] = ["loss", "recon", "kl", "elbo"];
-/// Numbers of an epoch beside its losses.
+/// Metrics of an epoch other than its losses.
 const OTHERS: [&str; 2] = ["active_units", "mutual_information"];
 
 impl Metric {
-    /// Those that an epoch has under an objective.
+    /// All metrics of an epoch under the objective `kind`.
     #[must_use]
     pub fn names(kind: ObjectiveKind) -> Vec<String> {
         let terms = TERMS.iter().chain(kind.extra_terms());
@@ -31,7 +31,7 @@ impl Metric {
             .collect()
     }
 
-    /// As metrics.jsonl calls it.
+    /// The name in metrics.jsonl.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0
@@ -53,7 +53,7 @@ impl fmt::Display for Metric {
 impl FromStr for Metric {
     type Err = String;
 
-    // Whether there is such a number is known when the objective is.
+    // Which names exist depends on the objective, so they are checked later.
     fn from_str(text: &str) -> Result<Self, String> {
         Ok(Self(text.to_owned()))
     }

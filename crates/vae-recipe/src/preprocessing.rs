@@ -1,4 +1,4 @@
-//! Data as a model sees them: scaled, black and white if asked for, and within what its likelihood allows.
+//! Preprocessing: data as the model sees them, scaled, binarized if asked for, and checked against the likelihood.
 
 use vae_data::table::Header;
 use vae_data::{
@@ -10,7 +10,7 @@ use vae_spec::{Corruption, Likelihood};
 use crate::{Binarize, Corrupt, Recipe, RecipeError, RecipePatch};
 
 impl RecipePatch {
-    /// How its data are read.
+    /// The options for reading this recipe's data.
     #[must_use]
     pub fn read_options(&self, fetch: FetchOptions) -> ReadOptions {
         ReadOptions {
@@ -27,7 +27,7 @@ impl RecipePatch {
         }
     }
 
-    /// What it is validated on.
+    /// The choice of validation data.
     #[must_use]
     pub fn validation(&self) -> Validation {
         Validation {
@@ -38,7 +38,7 @@ impl RecipePatch {
     }
 }
 
-/// What a recipe does to data, with what was fitted to its training data.
+/// The preprocessing of a recipe, including the scaling fitted to its training data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessing {
     binarize: Binarize,
@@ -46,13 +46,13 @@ pub struct Preprocessing {
     scaling: Option<Scaling>,
     likelihood: Likelihood,
     corrupt: Option<Corrupt>,
-    /// What a conditional model's labels are called.
+    /// Class names of a conditional model.
     classes: Vec<String>,
     seed: u64,
 }
 
 impl Preprocessing {
-    /// That of `recipe`, fitted to the training part of `dataset`.
+    /// The preprocessing of `recipe`, fitted to the training part of `dataset`.
     ///
     /// # Errors
     /// If a value is not finite.
@@ -61,7 +61,7 @@ impl Preprocessing {
         Ok(Self::saved(recipe, scaling))
     }
 
-    /// That of `recipe` with the `scaling` of a trained model.
+    /// The preprocessing of `recipe` with the `scaling` of a trained model.
     #[must_use]
     pub fn saved(recipe: &Recipe, scaling: Option<Scaling>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Preprocessing {
         }
     }
 
-    /// What `recipe` does to the values of `train`, in words.
+    /// Describes what `recipe` does to the values of `train`.
     #[must_use]
     pub fn describe(recipe: &Recipe, train: &Images) -> &'static str {
         match (recipe.scale, train.array.element, train.shape().is_table()) {
@@ -94,16 +94,16 @@ impl Preprocessing {
         }
     }
 
-    /// What was fitted.
+    /// The fitted scaling, if any.
     #[must_use]
     pub const fn scaling(&self) -> Option<&Scaling> {
         self.scaling.as_ref()
     }
 
-    /// Training images; those of dynamic binarization are drawn later, at every step.
+    /// Preprocessed training images. Dynamic binarization is not applied here but at every step.
     ///
     /// # Errors
-    /// If they hold what the model's likelihood does not allow.
+    /// If a value is outside the support of the model's likelihood.
     pub fn training_images(&self, images: &Images) -> Result<Images, RecipeError> {
         let images = self.scaled(images)?;
         Ok(match self.binarize {
@@ -113,10 +113,10 @@ impl Preprocessing {
         })
     }
 
-    /// Images that the model is tried on.
+    /// Preprocessed images for evaluation.
     ///
     /// # Errors
-    /// If they hold what the model's likelihood does not allow.
+    /// If a value is outside the support of the model's likelihood.
     pub fn evaluation_images(&self, images: &Images) -> Result<Images, RecipeError> {
         let images = self.scaled(images)?;
         Ok(match self.binarize {
@@ -134,7 +134,7 @@ impl Preprocessing {
             Some(scaling) => scaling.apply(images)?,
             None => images.clone(),
         };
-        // Bytes are 0 to 1: no need to read all that may lie on a disk.
+        // Bytes are always 0 to 1 here: no need to read data that may be on disk.
         if images.array.element == Element::U8 {
             return Ok(images);
         }
@@ -173,7 +173,7 @@ impl Preprocessing {
         Ok(images)
     }
 
-    /// The first value that is none of the steps of the likelihood's values, with its place.
+    /// The first value that the likelihood does not allow (not a count, or not a byte), with the place of its sample.
     fn misfit(&self, images: &Images) -> Option<(usize, f32)> {
         let step = match self.likelihood {
             Likelihood::Poisson | Likelihood::NegativeBinomial(_) => 1.0,
@@ -192,7 +192,7 @@ impl Preprocessing {
         found
     }
 
-    /// The class of each image, as a conditional model knows it; none if the model sees no labels.
+    /// The class index of each image for a conditional model; empty if the model takes no labels.
     ///
     /// # Errors
     /// If an image has no label, or one that the model was not trained on.
@@ -206,7 +206,7 @@ impl Preprocessing {
             found: "none; --labels names a column, array or file of them".into(),
         };
         let classes = images.classes().ok_or_else(unlabelled)?;
-        // Of the source's classes some may be none of these images'.
+        // Some of the source's classes may not occur among these images.
         let names = images.class_names().iter();
         let places: Vec<_> = names.map(|name| self.class(name)).collect();
         let known = classes
@@ -218,10 +218,10 @@ impl Preprocessing {
         known.collect()
     }
 
-    /// The class that is called `name`.
+    /// The index of the class `name`.
     ///
     /// # Errors
-    /// If the model knows none of that name.
+    /// If the model has no such class.
     pub fn class(&self, name: &str) -> Result<u32, RecipeError> {
         let place = self.classes.iter().position(|class| class == name);
         let place = place.ok_or_else(|| RecipeError::Setting {
@@ -236,20 +236,20 @@ impl Preprocessing {
         Ok(place as u32)
     }
 
-    /// How many classes a conditional model knows; 0 if it sees no labels.
+    /// Number of classes of a conditional model; 0 if it takes no labels.
     #[must_use]
     pub const fn classes(&self) -> usize {
         self.classes.len()
     }
 
-    /// `values`, `[count, length]`, that the model gave, in units of the data (bytes that were not scaled: 0 to 1).
+    /// Converts model outputs `values`, `[count, length]`, to units of the data (bytes that were not scaled: 0 to 1).
     pub fn undo(&self, values: &mut [f32], length: usize) {
         if let Some(scaling) = &self.scaling {
             scaling.undo(values, length);
         }
     }
 
-    /// `values` of the model as brightness, 0 to 1: data that were standardized are shown from two deviations below their
+    /// Converts model outputs to brightness, 0 to 1: standardized data are shown from two standard deviations below their
     /// mean to two above.
     pub fn to_pixels(&self, values: &mut [f32]) {
         for x in values {
@@ -261,10 +261,10 @@ impl Preprocessing {
         }
     }
 
-    /// The damage that training does, if any; `images` are what the model sees.
+    /// The corruption applied in training, if any, to the preprocessed `images`.
     ///
     /// # Errors
-    /// If it does not fit the images.
+    /// If the corruption does not fit the images.
     pub fn corruption(&self, images: &Images) -> Result<Option<Corruption>, RecipeError> {
         let is_byte = images.array.element == Element::U8;
         let corrupt = self
@@ -273,10 +273,10 @@ impl Preprocessing {
         corrupt.transpose()
     }
 
-    /// The values of `images` at `places`, and as training would damage them, the same whenever they are asked for.
+    /// The values of `images` at `places`, clean and corrupted as in training; the same noise at every call.
     ///
     /// # Errors
-    /// If the damage does not fit the images.
+    /// If the corruption does not fit the images.
     pub fn corrupted(
         &self,
         images: &Images,

@@ -1,5 +1,5 @@
-//! A recipe: everything that decides a run. Flags, a config file, a preset and the defaults are patches laid over each
-//! other; what results is written to the run folder as `config.toml`, and that file is a config file again.
+//! A recipe: all settings of a run. Flags, a config file, a preset and the defaults are patches merged in this order of
+//! precedence; the result is written to the run folder as `config.toml`, which can be used as a config file again.
 
 mod build;
 mod check;
@@ -25,7 +25,7 @@ pub use names::{Binarize, LikelihoodName, ObjectiveName, OnNan, OutputBias, Sigm
 pub use preset::Preset;
 pub use text::{Capacity, FreeBitsText, PriorText};
 
-/// Declares each setting once, for the complete recipe and for the patch in which every setting may be absent.
+/// Declares each setting once, for the complete recipe and for the patch, where every setting is optional.
 macro_rules! settings {
     ($($(#[$doc:meta])* $setting:ident: $type:ty,)*) => {
         /// A complete recipe.
@@ -33,19 +33,19 @@ macro_rules! settings {
         #[serde(deny_unknown_fields)]
         pub struct Recipe { $($(#[$doc])* pub $setting: $type,)* }
 
-        /// Some settings of a [`Recipe`].
+        /// A partial [`Recipe`]: any of its settings may be unset.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct RecipePatch { $($(#[$doc])* pub $setting: Option<$type>,)* }
 
         impl RecipePatch {
-            /// These settings, and `below` where they are silent.
+            /// These settings, with those of `below` where they are unset.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
                 Self { $($setting: self.$setting.or(below.$setting),)* }
             }
 
-            /// A recipe, if no setting is silent.
+            /// The recipe, if every setting is set.
             #[must_use]
             pub fn complete(self) -> Option<Recipe> {
                 Some(Recipe { $($setting: self.$setting?,)* })
@@ -60,148 +60,148 @@ macro_rules! settings {
     };
 }
 
-/// Of the objective `capacity` if nothing is said. Burgess et al. 2018 have 1000, with which the KL term comes no nearer and
-/// the digits' reconstructions are 34 nats worse (docs/models.md).
+/// Default `beta` of the objective `capacity`. Burgess et al. 2018 use 1000, which brings the KL term only 0.1 nats nearer to
+/// the target and makes the reconstruction of the digits 34 nats worse (docs/models.md).
 const CAPACITY_BETA: f64 = 30.0;
-/// Of convolutions if nothing is said: side of the kernel, and by which a stage shrinks the image.
+/// Default kernel size and stride of convolutions.
 const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 
 settings! {
-    /// A known set or a path.
+    /// Name of a known data set, or a path.
     data: String,
-    /// Shape of the images; found in the data, and checked against them if given.
+    /// Sample shape; found in the data, and checked against them if given.
     image: Shape,
-    /// Height and width that image files are scaled to, or that flat rows are images of.
+    /// Height and width that image files are scaled to, or that flat rows are reshaped to.
     size: Option<[usize; 2]>,
-    /// Whether coloured image files become grey.
+    /// Whether colour images are converted to grayscale.
     grey: bool,
-    /// What becomes of image files of another shape.
+    /// How image files of another aspect ratio are fitted to `size`.
     fit: Option<Fit>,
-    /// Whether image files that cannot be decoded are left out.
+    /// Whether image files that cannot be decoded are skipped.
     skip_bad: bool,
-    /// Where an array's channels are.
+    /// Axis order of image arrays: channels first or last.
     layout: Option<Layout>,
-    /// A table's column of labels, an NPZ file's array of them, or a file of them.
+    /// Label column of a table, label array of an NPZ file, or a label file.
     labels: Option<String>,
-    /// Whether a table's first line names its columns.
+    /// Whether the first line of a table holds the column names.
     header: Header,
-    /// The array of an NPZ file.
+    /// Name of the array to read from an NPZ file.
     array: Option<String>,
-    /// Whether samples stay on disk until they are wanted.
+    /// Whether samples stay on disk and are read on demand.
     stream: bool,
-    /// How values are scaled.
+    /// Scaling of the values.
     scale: Scale,
-    /// The share of the training samples that is validated on instead.
+    /// Fraction of the training samples held out for validation.
     val_fraction: Option<f64>,
-    /// What is validated on, if it is another source.
+    /// Separate data source for validation.
     val_data: Option<String>,
-    /// Where it is computed.
+    /// Backend to compute on.
     backend: BackendChoice,
-    /// What computes it.
+    /// Engine that runs the training steps.
     engine: EngineChoice,
-    /// Channels after each convolution of the encoder; none in a dense network.
+    /// Output channels of each convolutional stage of the encoder; empty in a dense network.
     channels: Vec<usize>,
-    /// Side of the convolutions' kernels.
+    /// Kernel size of the convolutions.
     kernel: usize,
-    /// By which each convolution shrinks the image.
+    /// Stride of the convolutional stages.
     stride: usize,
-    /// How the decoder grows it again.
+    /// Upsampling method of the decoder.
     upsampling: Upsampling,
-    /// Groups of channels that are normalised together.
+    /// Number of groups for group normalization.
     group_norm: Option<usize>,
-    /// Residual blocks after each convolution.
+    /// Residual blocks after each convolutional stage.
     residual_blocks: usize,
     /// Widths of the encoder's dense hidden layers.
     hidden: Vec<usize>,
-    /// Widths of the decoder's, if they do not mirror the encoder's.
+    /// Widths of the decoder's dense hidden layers; mirrors the encoder if unset.
     decoder_hidden: Option<Vec<usize>>,
-    /// Latent dimensions.
+    /// Number of latent dimensions.
     latent: usize,
-    /// After every hidden layer.
+    /// Activation after every hidden layer.
     activation: Activation,
-    /// Whether encoder and decoder see the label.
+    /// Whether encoder and decoder are conditioned on the label.
     conditional: bool,
-    /// What the labels are called; found in the data.
+    /// Class names of a conditional model; found in the data.
     classes: Vec<String>,
-    /// What the decoder's output says of a pixel.
+    /// Likelihood of the data given the decoder's output.
     likelihood: LikelihoodName,
-    /// How wide the likelihood is.
+    /// Scale parameter of the likelihood: fixed or learned.
     sigma: Option<Sigma>,
-    /// What latents are expected to look like.
+    /// Prior over the latents.
     prior: PriorText,
-    /// Whether pixels are made black or white, and when.
+    /// Binarization of the pixels.
     binarize: Binarize,
-    /// What is done to the images that the encoder sees.
+    /// Corruption of the encoder's input, for denoising models.
     corrupt: Option<Corrupt>,
-    /// How weights start.
+    /// Weight initialization.
     init: Initialization,
-    /// How the output's bias starts.
+    /// Initialization of the output bias.
     output_bias: OutputBias,
-    /// What is minimised.
+    /// Training objective.
     objective: ObjectiveName,
     /// Weight of the KL term.
     beta: f64,
-    /// How that weight rises.
+    /// Annealing schedule of the KL weight.
     kl_schedule: KlSchedule,
-    /// How the KL term is computed.
+    /// Analytic or sampled KL term.
     kl: Option<KlEstimate>,
-    /// Draws of the latents for each image.
+    /// Latent samples per input.
     samples: Option<usize>,
-    /// The least that parts of the KL term count as.
+    /// Free bits: minimum of each part of the KL term, in nats.
     free_bits: Option<FreeBitsText>,
-    /// The KL term that the objective `capacity` asks for.
+    /// Target of the KL term under the objective `capacity`, in nats.
     capacity: Option<Capacity>,
-    /// Weight of the maximum mean discrepancy.
+    /// Weight of the maximum mean discrepancy (MMD).
     mmd_weight: Option<f64>,
-    /// By which it is measured.
+    /// Kernel of the MMD.
     mmd_kernel: Option<MmdKernel>,
-    /// How weights are stepped.
+    /// Optimizer.
     optimizer: Optimizer,
     /// Learning rate.
     lr: f64,
-    /// How it changes.
+    /// Learning rate schedule.
     lr_schedule: LrSchedule,
-    /// Decoupled with AdamW, else added to the gradient.
+    /// Weight decay: decoupled with AdamW, else added to the gradient.
     weight_decay: Option<f64>,
-    /// Of SGD.
+    /// Momentum of SGD.
     momentum: Option<f64>,
-    /// Added to the optimizer's root.
+    /// Epsilon in the optimizer's denominator.
     eps: Option<f64>,
-    /// The largest norm of all gradients together.
+    /// Gradient clipping by global norm.
     clip_norm: Option<f64>,
-    /// The largest magnitude of a gradient's numbers.
+    /// Gradient clipping by value.
     clip_value: Option<f64>,
-    /// Decay of the average of the weights that is evaluated and saved.
+    /// Decay of the exponential moving average of the weights, which is evaluated and saved instead of the weights.
     ema: Option<f64>,
-    /// Images whose gradients are computed together.
+    /// Samples per micro-batch.
     batch_size: usize,
-    /// How many of those make a step.
+    /// Micro-batches accumulated per optimizer step.
     accumulate: usize,
-    /// Passes over the training images.
+    /// Number of epochs.
     epochs: usize,
-    /// When to stop before that.
+    /// Early stopping, if any.
     early_stopping: Option<Stopping>,
-    /// By which number of an epoch the best weights are chosen.
+    /// Metric that selects the best weights.
     best_by: Metric,
-    /// What to do when a loss is not finite.
+    /// What to do when a loss or weight is NaN or infinite.
     on_nan: OnNan,
-    /// Steps from one checkpoint to the next within an epoch.
+    /// Steps between checkpoints within an epoch.
     checkpoint_steps: Option<u64>,
-    /// Minutes from one checkpoint to the next within an epoch.
+    /// Minutes between checkpoints within an epoch.
     checkpoint_minutes: f64,
-    /// Decides weights, order and noise.
+    /// Seed of the initial weights, the shuffling and the noise.
     seed: u64,
 }
 
-/// What a crash may cost if nothing is said.
+/// Default minutes between checkpoints: the most that a crash may cost.
 const CHECKPOINT_MINUTES: f64 = 5.0;
 
 impl RecipePatch {
-    /// The settings of a TOML file.
+    /// Reads the settings of a TOML file.
     ///
     /// # Errors
-    /// If the file cannot be read, does not parse, or names a setting that does not exist.
+    /// If the file cannot be read, does not parse, or contains an unknown setting.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = fs::read_to_string(path).map_err(|cause| RecipeError::File {
             path: path.to_owned(),
@@ -213,8 +213,8 @@ impl RecipePatch {
         })
     }
 
-    /// These settings, and `below` where they are silent, but not those that `below` gives its own optimizer, objective,
-    /// likelihood or prior if these settings name another.
+    /// These settings, with those of `below` where they are unset. If these settings choose another optimizer, objective,
+    /// likelihood or prior than `below`, the settings that belong to the one in `below` are dropped.
     #[must_use]
     pub fn overruling(&self, mut below: Self) -> Self {
         fn is_other<T: PartialEq>(own: &Option<T>, below: &Option<T>) -> bool {
@@ -246,7 +246,7 @@ impl RecipePatch {
         self.clone().over(below)
     }
 
-    /// These settings, and the defaults where they are silent.
+    /// These settings, with the defaults where they are unset.
     #[must_use]
     pub fn over_defaults(self) -> Self {
         let beta = match self.objective {
@@ -260,8 +260,8 @@ impl RecipePatch {
         self.over(own).over(Self::defaults())
     }
 
-    /// What is trained when nothing is said: the article's network on the built-in digits, with more epochs than the
-    /// article's ten because there are fewer images.
+    /// Default settings: the article's network on the built-in digits, with more epochs than the article's ten because there
+    /// are fewer images.
     #[must_use]
     fn defaults() -> Self {
         let own = Self {

@@ -1,5 +1,5 @@
-//! What changes over a run: the weight of the KL term, the learning rate, and when to stop. Numbers only: the trainer
-//! asks for them and applies them.
+//! Schedules of the KL weight and the learning rate, and early stopping. They only compute numbers; the trainer applies
+//! them.
 
 mod kl;
 mod learning_rate;
@@ -11,7 +11,7 @@ pub use learning_rate::{LrSchedule, Plateau};
 pub use span::Span;
 pub use stopping::{Stopping, StoppingState};
 
-/// What serde's `try_from` and `into` ask of a type that is written as text.
+/// Implements the conversions that serde's `try_from` and `into` need for a type written as text.
 macro_rules! written_as_text {
     ($($written:ty),+) => {$(
         impl From<$written> for String {
@@ -34,13 +34,13 @@ pub(crate) use written_as_text;
 
 written_as_text!(KlSchedule, LrSchedule, Span, Stopping);
 
-/// `text` up to its first colon, and what follows that, if there is one.
+/// `text` up to its first colon, and the rest after it, if there is a colon.
 fn split_first(text: &str) -> (&str, Option<&str>) {
     text.split_once(':')
         .map_or((text, None), |(first, rest)| (first, Some(rest)))
 }
 
-/// The finite number of more than 0 that `text` is.
+/// Parses a finite number above 0.
 fn positive(text: &str) -> Option<f64> {
     let number: f64 = text.parse().ok()?;
     (number > 0.0 && number.is_finite()).then_some(number)

@@ -1,4 +1,4 @@
-//! What engines take, made of a recipe.
+//! Builds the configuration of the engines from a recipe.
 
 use vae_spec::{
     Clip, Convolutions, EngineSetup, KlEstimate, MmdKernel, ModelConfig, Objective, ObjectiveKind,
@@ -9,7 +9,7 @@ use super::{FreeBitsText, ObjectiveName, Recipe, Sigma};
 use crate::Span;
 
 impl Recipe {
-    /// The network.
+    /// Configuration of the network.
     #[must_use]
     pub fn model(&self) -> ModelConfig {
         let mirrored = || self.hidden.iter().rev().copied().collect();
@@ -30,7 +30,7 @@ impl Recipe {
             activation: self.activation,
             likelihood: self
                 .likelihood
-                // A config without the setting means its default.
+                // A config without this setting gets the default.
                 .with(
                     self.sigma
                         .or(self.likelihood.default_sigma())
@@ -41,7 +41,7 @@ impl Recipe {
         }
     }
 
-    /// What is minimised.
+    /// The training objective.
     #[must_use]
     pub fn objective(&self) -> Objective {
         let kind = match self.objective {
@@ -63,7 +63,7 @@ impl Recipe {
         }
     }
 
-    /// How weights are stepped, but for the learning rate.
+    /// Configuration of the optimizer, without the learning rate.
     #[must_use]
     pub fn optimizer_config(&self) -> OptimizerConfig {
         let of = |setting: Option<f64>| setting.unwrap_or(0.0) as f32;
@@ -79,7 +79,7 @@ impl Recipe {
         }
     }
 
-    /// What an engine for this recipe is built from; `model` is [`Self::model`].
+    /// The setup of an engine that trains this recipe; `model` is [`Self::model`].
     #[must_use]
     pub fn setup<'a>(&self, model: &'a ModelConfig, weights: &'a Weights) -> EngineSetup<'a> {
         EngineSetup {
@@ -92,7 +92,7 @@ impl Recipe {
         }
     }
 
-    /// What an engine that only shows what was learned is built from; `model` is [`Self::model`].
+    /// The setup of an engine used for inference only; `model` is [`Self::model`].
     #[must_use]
     pub fn inference_setup<'a>(
         &self,
@@ -103,13 +103,13 @@ impl Recipe {
         EngineSetup::new(model, weights, optimizer, self.seed)
     }
 
-    /// Images of one step: those of its micro-batches together.
+    /// Effective batch size: samples per optimizer step, over all its micro-batches.
     #[must_use]
     pub const fn effective_batch_size(&self) -> usize {
         self.batch_size.saturating_mul(self.accumulate)
     }
 
-    /// How the objective's terms are weighted at `step`, counted from 0 over the whole run.
+    /// Weights of the objective's terms at `step`, counted from 0 over the whole run.
     #[must_use]
     pub fn weighting(&self, step: u64, steps_per_epoch: u64) -> Weighting {
         let anneal = self.kl_schedule.factor(step, steps_per_epoch, self.epochs);
@@ -121,7 +121,7 @@ impl Recipe {
         self.weighted(anneal, capacity)
     }
 
-    /// How they are weighted in the end: that by which epochs are compared.
+    /// Final weights of the objective's terms, under which epochs are compared.
     #[must_use]
     pub fn final_weighting(&self) -> Weighting {
         self.weighted(1.0, self.capacity.map_or(0.0, |capacity| capacity.nats))

@@ -1,4 +1,4 @@
-//! What settings may be, alone and together.
+//! Checks of the settings, alone and in combination.
 
 use vae_data::Scale;
 use vae_spec::{KlEstimate, Upsampling};
@@ -10,7 +10,7 @@ use super::{
 use crate::{Metric, RecipeError};
 
 impl Recipe {
-    /// Refuses settings that cannot be, by name.
+    /// Checks the settings; the error names the one that is invalid.
     pub(super) fn check(&self) -> Result<(), RecipeError> {
         self.check_numbers()?;
         self.check_network()?;
@@ -245,7 +245,7 @@ impl Recipe {
     }
 }
 
-/// Whether engines, which compute in single precision, see a number above 0.
+/// Whether a number is finite and above 0 in the single precision of the engines.
 const fn is_positive(value: f64) -> bool {
     let value = value as f32;
     value.is_finite() && value > 0.0

@@ -1,30 +1,30 @@
-//! Settings that are one of several names.
+//! Settings that are one of a list of names.
 
 use serde::{Deserialize, Serialize};
 use vae_spec::{Likelihood, Spread};
 
-/// A likelihood by name; its settings stand beside it.
+/// Likelihood by name; its parameters are separate settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LikelihoodName {
-    /// Each pixel is a coin.
+    /// Bernoulli distribution of each pixel.
     Bernoulli,
-    /// Each pixel is between black and white, more likely near one of them.
+    /// Continuous Bernoulli distribution of each pixel, on [0, 1].
     ContinuousBernoulli,
-    /// Each pixel is a normal of standard deviation `sigma`.
+    /// Normal distribution of each pixel with standard deviation `sigma`.
     Gaussian,
-    /// Each pixel has a Laplace distribution of scale `sigma`.
+    /// Laplace distribution of each pixel with scale `sigma`.
     Laplace,
-    /// Each pixel is one of 256 bins of a logistic distribution of scale `sigma`.
+    /// Logistic distribution of scale `sigma`, discretized into 256 bins per pixel.
     DiscretizedLogistic,
-    /// Each number is a count.
+    /// Poisson distribution of counts.
     Poisson,
-    /// Each number is a count that varies more than a Poisson's; `sigma` is its inverse dispersion.
+    /// Negative binomial distribution of overdispersed counts; `sigma` is the inverse dispersion.
     NegativeBinomial,
 }
 
 impl LikelihoodName {
-    /// With its spread.
+    /// The likelihood with this `spread`.
     #[must_use]
     pub const fn with(self, spread: Spread) -> Likelihood {
         match self {
@@ -38,17 +38,17 @@ impl LikelihoodName {
         }
     }
 
-    /// Whether its data are counts.
+    /// Whether the data must be counts.
     #[must_use]
     pub const fn is_count(self) -> bool {
         matches!(self, Self::Poisson | Self::NegativeBinomial)
     }
 
-    /// Its spread, if nothing is said; none has none.
+    /// Default of `sigma`; `None` if the likelihood has no such parameter.
     #[must_use]
     pub const fn default_sigma(self) -> Option<Sigma> {
         match self {
-            // A tenth of the range of a pixel.
+            // A tenth of a pixel's range.
             Self::Gaussian | Self::Laplace => Some(Sigma::Fixed(0.1)),
             Self::DiscretizedLogistic => Some(Sigma::Named(SigmaName::Learned)),
             Self::NegativeBinomial => Some(Sigma::Named(SigmaName::PerDimension)),
@@ -57,28 +57,28 @@ impl LikelihoodName {
     }
 }
 
-/// How wide a likelihood is: a number, `learned` or `per-dimension`.
+/// Scale parameter of a likelihood: a number, `learned` or `per-dimension`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Sigma {
-    /// This wide.
+    /// Fixed value.
     Fixed(f64),
-    /// As it is learned.
+    /// Learned, in this way.
     Named(SigmaName),
 }
 
-/// What is learned of a spread.
+/// How a scale parameter is learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SigmaName {
-    /// One number for all dimensions.
+    /// One parameter shared by all dimensions.
     Learned,
-    /// A number for each dimension.
+    /// One parameter per dimension.
     PerDimension,
 }
 
 impl Sigma {
-    /// As the model takes it.
+    /// The value for the model config.
     #[must_use]
     pub const fn spread(self) -> Spread {
         match self {
@@ -103,54 +103,54 @@ impl std::str::FromStr for Sigma {
     }
 }
 
-/// Whether grey pixels are drawn as black or white, their brightness the probability of white.
+/// Binarization of grayscale pixels; where drawn, the brightness is the probability of white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Binarize {
-    /// They stay grey.
+    /// No binarization.
     None,
-    /// White is what is brighter than one half.
+    /// White if brighter than one half.
     Threshold,
-    /// Drawn once.
+    /// Drawn once, before training.
     Static,
-    /// Training images are drawn anew at every step, test images once.
+    /// Drawn anew at every step for training images, once for test images.
     Dynamic,
 }
 
-/// How the output's bias starts.
+/// Initialization of the output bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputBias {
-    /// As every bias does.
+    /// The same initialization as all other biases.
     Init,
-    /// Such that the decoder starts at the mean of the training images.
+    /// The mean of the training data, so that the decoder's initial output matches it.
     Data,
 }
 
-/// What is minimised; docs/models.md has the formulas.
+/// Training objective; docs/models.md has the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectiveName {
     /// The negative ELBO.
     Elbo,
-    /// With a KL term that is drawn to a capacity.
+    /// Capacity-controlled beta-VAE: the KL term is held near a target.
     Capacity,
-    /// With its KL term taken apart.
+    /// beta-TCVAE: the KL term decomposed into three weighted parts.
     BetaTcvae,
-    /// With a maximum mean discrepancy; at beta 0 that of WAE-MMD.
+    /// InfoVAE: the ELBO with a maximum mean discrepancy added; at beta 0 the objective of WAE-MMD.
     InfoVae,
-    /// The importance-weighted bound.
+    /// The importance-weighted bound (IWAE).
     Iwae,
-    /// The same with the doubly reparameterized gradient.
+    /// The importance-weighted bound with the doubly reparameterized gradient (DReG).
     Dreg,
 }
 
-/// What to do when a loss is not finite.
+/// What to do when a loss or weight is NaN or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
-    /// The run ends with an error.
+    /// Stop the run with an error.
     Stop,
-    /// The run goes on from its last checkpoint at half the learning rate, a few times.
+    /// Resume from the last checkpoint at half the learning rate, a few times at most.
     Rollback,
 }

@@ -16,13 +16,13 @@ pub enum Preset {
     Pytorch,
     /// Convolutions of 32 and 64 channels, dense 16, 2 latents, Adam, batch 128, 30 epochs: Keras's example.
     Conv,
-    /// 784-200-200-50, 50 importance samples, pixels drawn anew at every step, batch 20, 3280 epochs in eight stages: the
+    /// 784-200-200-50, 50 importance samples, dynamic binarization, batch 20, 3280 epochs in eight stages: the
     /// paper "Importance Weighted Autoencoders" (Burda, Grosse and Salakhutdinov 2016) on one stochastic layer.
     IwaeK50,
 }
 
 impl Preset {
-    /// The settings that the preset names.
+    /// The settings of the preset.
     #[must_use]
     pub fn patch(self) -> RecipePatch {
         let common = RecipePatch {

@@ -6,7 +6,7 @@ use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 use super::{Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
 use crate::RecipeError;
 
-/// `setting: expected .., found ..`
+/// The error `setting: expected .., found ..`.
 pub(super) fn wrong(
     setting: &'static str,
     expected: impl Into<String>,
@@ -19,19 +19,19 @@ pub(super) fn wrong(
     }
 }
 
-/// Refuses what does not hold.
+/// Returns the error unless the condition `holds`.
 pub(super) fn ensure(holds: bool, error: impl FnOnce() -> RecipeError) -> Result<(), RecipeError> {
     if holds { Ok(()) } else { Err(error()) }
 }
 
-/// A value as a config file has it, without quotes.
+/// A value as written in a config file, without quotes.
 pub(super) fn written(value: &impl serde::Serialize) -> String {
     let value = toml::Value::try_from(value);
     let text = value.map_or_else(|error| error.to_string(), |value| value.to_string());
     text.trim_matches('"').to_owned()
 }
 
-/// Gives a setting its default where it belongs, and refuses it elsewhere.
+/// Fills in the default of a setting where it applies, and refuses the setting where it does not.
 fn belongs<T: Clone + serde::Serialize>(
     setting: &'static str,
     value: &mut Option<T>,
@@ -49,11 +49,11 @@ fn belongs<T: Clone + serde::Serialize>(
     Ok(())
 }
 
-/// Weight of the maximum mean discrepancy if nothing is said.
+/// Default weight of the maximum mean discrepancy.
 const MMD_WEIGHT: f64 = 100.0;
-/// Of the objective `capacity` if nothing is said: nats that Burgess et al. 2018 end at.
+/// Default target of the objective `capacity`, nats: the final value of Burgess et al. 2018.
 const CAPACITY: f64 = 25.0;
-/// Draws of importance-weighted objectives if nothing is said: the fewest of Burda et al. 2016 that are not one.
+/// Default number of importance samples: the smallest above one in Burda et al. 2016.
 const IMPORTANCE_SAMPLES: usize = 5;
 
 impl Recipe {
@@ -84,7 +84,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The classes that a conditional model knows.
+    /// Sets the class names of a conditional model.
     fn resolve_labels(&mut self, dataset: &Dataset) -> Result<(), RecipeError> {
         if !self.conditional {
             self.classes.clear();
@@ -107,7 +107,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Defaults that depend on other settings.
+    /// Fills in the defaults that depend on other settings.
     fn resolve_defaults(&mut self) -> Result<(), RecipeError> {
         let sigma = self.likelihood.default_sigma();
         belongs(
@@ -181,7 +181,7 @@ impl Recipe {
     }
 }
 
-/// A constant of single precision as one writes it: 0.9, not 0.8999999761581421.
+/// A single-precision constant as it is usually written: 0.9, not 0.8999999761581421.
 fn short(value: f32) -> f64 {
     value
         .to_string()

@@ -9,20 +9,20 @@ use vae_spec::{FreeBits, FreeBitsPer, Prior};
 use crate::Span;
 use crate::schedule::written_as_text;
 
-/// `normal`, `mixture:COMPONENTS` or `vamp:INPUTS`.
+/// Prior as text: `normal`, `mixture:COMPONENTS` or `vamp:INPUTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PriorText {
-    /// The standard normal.
+    /// Standard normal prior.
     Normal,
-    /// A learned mixture of so many normals.
+    /// Learned mixture of this many normals.
     Mixture(usize),
-    /// A VampPrior of so many learned images.
+    /// VampPrior with this many learned pseudo-inputs.
     Vamp(usize),
 }
 
 impl PriorText {
-    /// As the model takes it.
+    /// The prior for the model config.
     #[must_use]
     pub const fn prior(self) -> Prior {
         match self {
@@ -65,8 +65,8 @@ impl FromStr for PriorText {
     }
 }
 
-/// The least that parts of the KL term count as, `nats[:part[:when]]`: a part is a `dimension` (the default), `group-4` for
-/// four dimensions each, or the `total`; it counts so as the mean of a `batch` (the default), or as that of each `image`.
+/// Free bits, `nats[:part[:when]]`: the minimum of each part of the KL term. A part is a `dimension` (the default), `group-4`
+/// for groups of four dimensions, or the `total`; the minimum applies to the mean over a `batch` (the default) or per `image`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FreeBitsText(pub FreeBits);
@@ -121,14 +121,14 @@ impl FromStr for FreeBitsText {
     }
 }
 
-/// The KL term that the objective `capacity` asks for, in the end: `nats[:span]`, reached after a span (half the run, if
-/// nothing is said) in a straight line from 0.
+/// Target of the KL term under the objective `capacity`: `nats[:span]`, rising linearly from 0 over a span (by default half
+/// the run).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Capacity {
-    /// In the end.
+    /// Final target, nats.
     pub nats: f64,
-    /// When that is.
+    /// Span of the linear rise.
     pub span: Option<Span>,
 }
 

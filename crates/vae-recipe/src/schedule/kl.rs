@@ -1,4 +1,4 @@
-//! How the weight of the KL term rises over training, against posterior collapse.
+//! KL annealing: schedules of the KL weight, against posterior collapse.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::span::progress;
 use super::{Span, split_first};
 
-/// The weight of the KL term over training: a factor in [0, 1] that multiplies beta. A rise without a span takes half
-/// of the run. `t` is the share of the span that lies behind, 0 at the first step.
+/// Schedule of the KL weight: a factor in [0, 1] that multiplies beta. A rise without a span takes half of the run. `t` is
+/// the completed fraction of the span, 0 at the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum KlSchedule {
@@ -29,15 +29,15 @@ pub enum KlSchedule {
     Cyclical {
         /// M, at least 1.
         cycles: u32,
-        /// Of all cycles together; 1 afterwards. The whole run, if nothing is said.
+        /// Length of all cycles together, by default the whole run; the factor is 1 afterwards.
         span: Option<Span>,
     },
 }
 
 impl KlSchedule {
-    /// Cycles if nothing is said: M of Fu et al. 2019.
+    /// Default number of cycles: M of Fu et al. 2019.
     pub const CYCLES: u32 = 4;
-    /// Logistic units that the sigmoid passes through.
+    /// Width of the sigmoid's input range.
     const SIGMOID_WIDTH: f64 = 12.0;
 
     /// The factor at `step`, counted from 0 over the whole run.
@@ -56,7 +56,7 @@ impl KlSchedule {
             }
             Self::Cyclical { cycles, .. } => {
                 let cycles = f64::from(cycles);
-                // Multiplied before it is divided, so that the first step of a cycle is exactly at 0 of it.
+                // Multiplied before dividing, so that the first step of a cycle is exactly at 0.
                 let passed = if t < 1.0 {
                     step * cycles / length
                 } else {
@@ -70,7 +70,7 @@ impl KlSchedule {
         factor as f32
     }
 
-    /// Epochs, rounded up, until the factor is 1 for good; more than `epochs` if the run ends before that.
+    /// Warm-up epochs, rounded up, until the factor stays at 1; more than `epochs` if the run ends earlier.
     #[must_use]
     pub fn ramp_epochs(&self, steps_per_epoch: u64, epochs: usize) -> usize {
         let length = self.length(steps_per_epoch, epochs);
@@ -85,7 +85,7 @@ impl KlSchedule {
         (ramp / steps_per_epoch as f64).ceil() as usize
     }
 
-    /// Steps of the span.
+    /// Length of the span in steps.
     fn length(&self, steps_per_epoch: u64, epochs: usize) -> f64 {
         let run = Span::Epochs(epochs as f64);
         let half = Span::Epochs(epochs as f64 / 2.0);

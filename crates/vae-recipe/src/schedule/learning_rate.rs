@@ -1,4 +1,4 @@
-//! How the learning rate changes over training.
+//! Learning rate schedules.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -9,38 +9,38 @@ use serde::{Deserialize, Serialize};
 use super::span::progress;
 use super::{Span, positive, split_first};
 
-/// The factor of the learning rate over training.
+/// Learning rate schedule: a factor that multiplies the base rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum LrSchedule {
     /// 1 throughout.
     Constant,
-    /// Multiplied at the start of some epochs, as PyTorch's `MultiStepLR` does it.
+    /// Multiplied at given epochs, as by PyTorch's `MultiStepLR`.
     Steps {
-        /// Finished epochs before each change: from 1, increasing.
+        /// Number of finished epochs before each change: at least 1, increasing.
         epochs: Vec<u64>,
-        /// Of each change, more than 0.
+        /// Factor of each change, more than 0.
         factor: f64,
     },
-    /// Multiplied by this, more than 0, after every epoch, as PyTorch's `ExponentialLR` does it.
+    /// Multiplied by this, more than 0, after every epoch, as by PyTorch's `ExponentialLR`.
     Exponential(f64),
-    /// Half a cosine down to 0 at the end of the run (Loshchilov and Hutter 2017, one cycle), after a linear rise over
-    /// the span, if there is one.
+    /// Cosine decay to 0 at the end of the run (Loshchilov and Hutter 2017, one cycle), after a linear warm-up over the span,
+    /// if there is one.
     Cosine(Option<Span>),
-    /// Multiplied whenever the watched metric no longer falls, as PyTorch's `ReduceLROnPlateau` does it with its
-    /// defaults, but with no least learning rate.
+    /// Multiplied whenever the watched metric stops improving, as by PyTorch's `ReduceLROnPlateau` with its defaults, but
+    /// without a minimum learning rate.
     Plateau {
-        /// Of each change, between 0 and 1.
+        /// Factor of each change, between 0 and 1.
         factor: f64,
-        /// Epochs in a row that may pass without a better metric: the next such epoch changes the rate.
+        /// Epochs in a row without improvement that are tolerated: the next such epoch changes the rate.
         patience: usize,
     },
 }
 
 impl LrSchedule {
-    /// Of [`Self::Plateau`] if nothing is said, as in PyTorch.
+    /// Default factor of [`Self::Plateau`], as in PyTorch.
     pub const PLATEAU_FACTOR: f64 = 0.1;
-    /// Of [`Self::Plateau`] if nothing is said, as in PyTorch.
+    /// Default patience of [`Self::Plateau`], as in PyTorch.
     pub const PLATEAU_PATIENCE: usize = 10;
 
     /// The factor at `step`, counted from 0 over the whole run; [`Self::Plateau`] takes it from `plateau`.
@@ -58,7 +58,7 @@ impl LrSchedule {
                 let step = step as f64;
                 let warmup = warmup.map_or(0.0, |span| span.steps(steps_per_epoch));
                 if step < warmup {
-                    // Of the steps with this one, for a rate of 0 would waste the first.
+                    // This step counts as done, because a rate of 0 would waste the first step.
                     progress(step + 1.0, warmup)
                 } else {
                     let run = Span::Epochs(epochs as f64).steps(steps_per_epoch);
@@ -70,7 +70,7 @@ impl LrSchedule {
         factor as f32
     }
 
-    /// [`Self::Steps`] of what follows `steps:`.
+    /// Parses what follows `steps:` as [`Self::Steps`].
     fn read_steps(text: &str) -> Option<Self> {
         let (epochs, factor) = text.split_once(':')?;
         let epochs: Vec<u64> = epochs
@@ -82,7 +82,7 @@ impl LrSchedule {
         increasing.then_some(Self::Steps { epochs, factor })
     }
 
-    /// [`Self::Plateau`] of what follows `plateau`.
+    /// Parses what follows `plateau` as [`Self::Plateau`].
     fn read_plateau(text: Option<&str>) -> Option<Self> {
         let (factor, patience) = text.map_or((None, None), |text| {
             let (factor, patience) = split_first(text);
@@ -94,14 +94,14 @@ impl LrSchedule {
     }
 }
 
-/// What [`LrSchedule::Plateau`] remembers from epoch to epoch, saved in checkpoints.
+/// State of [`LrSchedule::Plateau`], saved in checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    /// The lowest metric so far that counted as better.
+    /// Best (lowest) metric so far.
     pub best: Option<f64>,
-    /// Epochs since then or since the last change of the rate.
+    /// Epochs since the best metric or the last change of the rate.
     pub bad_epochs: usize,
-    /// Of the learning rate now.
+    /// Current factor of the learning rate.
     pub factor: f64,
 }
 
@@ -116,15 +116,14 @@ impl Default for Plateau {
 }
 
 impl Plateau {
-    /// The share of the best by which a metric must be lower to count as better, PyTorch's default.
+    /// Relative improvement below which a metric does not count as better, PyTorch's default.
     const THRESHOLD: f64 = 1e-4;
 
-    /// Takes in the metric of a finished epoch, of which lower is better; nothing happens with other schedules.
-    /// While the weight of the KL term rises, so does the loss: leave out the first
-    /// [`KlSchedule::ramp_epochs`](super::KlSchedule::ramp_epochs).
+    /// Updates the state with the metric of a finished epoch, lower is better; does nothing with other schedules. While the KL
+    /// weight rises, so does the loss: leave out the first [`KlSchedule::ramp_epochs`](super::KlSchedule::ramp_epochs).
     ///
-    /// PyTorch's `best (1 - threshold)` lies above a negative best, as densities have, and takes what is worse for
-    /// better; here the threshold lies below the best whatever its sign. What is not finite is never better.
+    /// PyTorch's `best (1 - threshold)` lies above a negative best, which densities can have, and counts worse values as
+    /// better; here the threshold lies below the best whatever its sign. NaN and infinity are never better.
     pub fn end_epoch(&mut self, schedule: &LrSchedule, metric: f64) {
         let LrSchedule::Plateau { factor, patience } = schedule else {
             return;

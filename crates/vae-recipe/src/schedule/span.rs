@@ -18,7 +18,7 @@ pub enum Span {
 }
 
 impl Span {
-    /// Its length in steps; of a fraction of an epoch, not rounded.
+    /// Length in steps; a fraction of an epoch is not rounded.
     #[must_use]
     pub fn steps(self, steps_per_epoch: u64) -> f64 {
         match self {
@@ -51,7 +51,7 @@ impl FromStr for Span {
     }
 }
 
-/// The share of `length` steps that lies behind after `steps` of them, from 0 to 1; 1 if there are none to pass.
+/// The completed fraction of `length` steps after `steps`, from 0 to 1; 1 if `length` is 0.
 pub(super) fn progress(steps: f64, length: f64) -> f64 {
     if steps < length { steps / length } else { 1.0 }
 }

@@ -1,4 +1,4 @@
-//! Early stopping: when the watched metric no longer gets better.
+//! Early stopping, when the watched metric no longer improves.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use super::split_first;
 
-/// When to stop, written `patience[:min_delta[:warmup]]`, such as `10:0.5:20`.
+/// Early stopping rule, written `patience[:min_delta[:warmup]]`, such as `10:0.5:20`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Stopping {
-    /// Epochs in a row without a better metric after which to stop, at least 1.
+    /// Epochs in a row without improvement after which to stop, at least 1.
     pub patience: usize,
-    /// An epoch is better if its metric is lower than the best by more than this, in the metric's unit.
+    /// Minimum improvement: an epoch is better if its metric is lower than the best by more than this.
     pub min_delta: f64,
-    /// The first epochs, which do not take part: while the weight of the KL term rises, so does the loss
+    /// Number of first epochs to ignore: while the KL weight rises, so does the loss
     /// ([`KlSchedule::ramp_epochs`](super::KlSchedule::ramp_epochs)).
     pub warmup: usize,
 }
 
-/// What early stopping remembers from epoch to epoch, saved in checkpoints.
+/// State of early stopping, saved in checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StoppingState {
-    /// The lowest metric so far that counted as better.
+    /// Best (lowest) metric so far.
     pub best: Option<f64>,
-    /// Epochs since then.
+    /// Epochs since the best metric.
     pub since: usize,
 }
 
 impl Stopping {
-    /// Takes in the metric of `epoch`, counted from 1, of which lower is better. What is not finite is never better.
+    /// Updates the state with the metric of `epoch`, counted from 1, lower is better. NaN and infinity are never better.
     pub fn end_epoch(&self, state: &mut StoppingState, epoch: usize, metric: f64) {
         if epoch <= self.warmup {
             return;

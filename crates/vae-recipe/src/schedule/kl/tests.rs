@@ -4,14 +4,14 @@ use std::f64::consts::PI;
 
 use super::KlSchedule;
 
-/// Results are rounded to f32, by 2^-25 below 1; what is before that, in f64, is a million times smaller.
+/// Results are rounded to f32, by 2^-25 below 1; the f64 error before that is a million times smaller.
 const TOLERANCE: f64 = 1.0 / (1 << 24) as f64;
 
 fn schedule(text: &str) -> KlSchedule {
     text.parse().expect("well written")
 }
 
-/// The largest distance of the factor from `formula` of the step, in a run of 20 epochs of 100 steps.
+/// The largest difference between the factor and `formula` of the step, in a run of 20 epochs of 100 steps.
 fn distance(text: &str, formula: impl Fn(f64) -> f64) -> f64 {
     let schedule = schedule(text);
     let distance =
@@ -25,7 +25,7 @@ fn fu(step: f64, cycles: f64, total: f64, ratio: f64) -> f64 {
     if tau <= ratio { tau / ratio } else { 1.0 }
 }
 
-/// The share of a rise over half of the run.
+/// The completed fraction of a rise over half of the run.
 fn t(step: f64) -> f64 {
     (step / 1000.0).min(1.0)
 }
@@ -55,9 +55,9 @@ fn each_schedule_is_that_of_its_formula() {
 
 #[test]
 fn a_neighbouring_formula_is_told_apart() {
-    // Counted from 1, which differs by a thousandth of the span.
+    // Steps counted from 1 differ by a thousandth of the span.
     assert!(distance("linear", |step| t(step + 1.0)) > 0.9e-3);
-    // Not scaled: logistic(-6) = 0.0025 off at both ends.
+    // The unscaled sigmoid is off by logistic(-6) = 0.0025 at both ends.
     let unscaled = |step| 1.0 / (1.0 + (6.0 - 12.0 * t(step)).exp());
     assert!(distance("sigmoid", unscaled) > 2e-3);
     assert!(distance("cosine", t) > 0.1);

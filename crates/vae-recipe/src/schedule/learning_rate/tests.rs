@@ -1,17 +1,17 @@
-//! Learning-rate schedules against PyTorch's rules and the papers' formulas.
+//! Learning rate schedules against PyTorch's rules and the papers' formulas.
 
 use std::f64::consts::PI;
 
 use super::{LrSchedule, Plateau};
 
-/// Results are rounded to f32, by 2^-24 of them at most; what is before that, in f64, is a million times smaller.
+/// Results are rounded to f32, by a relative 2^-24 at most; the f64 error before that is a million times smaller.
 const TOLERANCE: f64 = 1.0 / (1 << 23) as f64;
 
 fn schedule(text: &str) -> LrSchedule {
     text.parse().expect("well written")
 }
 
-/// The largest distance of the factor from `formula` of the step, in a run of `epochs` of 10 steps, as a share of it.
+/// The largest relative difference between the factor and `formula` of the step, in a run of `epochs` of 10 steps.
 fn distance(text: &str, epochs: usize, mut formula: impl FnMut(u64) -> f64) -> f64 {
     let schedule = schedule(text);
     let mut distance = 0f64;
@@ -94,7 +94,7 @@ fn cosine_falls_to_0_at_the_end_of_the_run_as_loshchilov_and_hutter_have_it() {
         let distance = (at("cosine", step) - expected).abs();
         assert!(distance < TOLERANCE, "{step}");
     }
-    // The last step still moves: sin^2 of pi / 400.
+    // The last step still has a positive rate: sin^2 of pi / 400.
     assert!((at("cosine", 199) - (PI / 400.0).sin().powi(2)).abs() < TOLERANCE);
     assert!((1..200).all(|step| at("cosine", step) < at("cosine", step - 1)));
 }
@@ -107,7 +107,7 @@ fn a_warm_up_rises_from_its_first_step_to_the_top_of_the_cosine() {
             step => (PI * (step - 40.0) / 160.0 / 2.0).cos().powi(2),
         }
     };
-    // The smallest factor is sin^2(pi / 320) = 1e-4, of which the f64 rounding of 1 + cos is a share of 1e-12.
+    // The smallest factor is sin^2(pi / 320) = 1e-4; relative to it the f64 rounding of 1 + cos is 1e-12.
     for text in ["cosine:4", "cosine:40steps"] {
         assert!(distance(text, 20, formula(1.0)) < TOLERANCE, "{text}");
         assert!(distance(text, 20, formula(2.0)) > 0.4, "{text}");
@@ -123,7 +123,7 @@ fn a_warm_up_rises_from_its_first_step_to_the_top_of_the_cosine() {
 
 #[test]
 fn a_plateau_lowers_the_rate_in_the_epoch_after_its_patience_as_pytorch_does() {
-    // `num_bad_epochs > patience`: of the bad epochs 3 to 7, the third lowers it, and counting starts anew.
+    // `num_bad_epochs > patience`: of the bad epochs 3 to 7, the third lowers the rate and resets the count.
     let found = plateau(
         "plateau:0.5:2",
         &[3.0, 2.0, 2.0, 2.5, 2.0, 2.0, 2.0, 2.0, 1.0],
