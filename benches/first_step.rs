@@ -1,6 +1,6 @@
-//! How long a program takes from its start to its first training step, by phases, on the CPU and on the best adapter: once
-//! in this process, for everything after it is warm. Drivers keep compiled shaders on disk: for a cold start empty their
-//! cache, as `benches/gpu_tour.sh` does.
+//! Time from program start to the first training step, by phases, on the CPU and on the best adapter: measured only once per
+//! process, because everything is warm afterwards. Drivers cache compiled shaders on disk: for a cold start clear their cache,
+//! as `benches/gpu_tour.sh` does.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod workload;

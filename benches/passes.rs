@@ -1,4 +1,4 @@
-//! Where a fused training step's time goes: what a launch costs on a hardware GPU, and the median of each kernel over many
+//! Profile of a fused training step: the cost of a launch on a hardware GPU, and the median time of each kernel over many
 //! steps, on the CPU and on the GPU with timestamps, as tables.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -15,7 +15,7 @@ use vae_spec::{
 
 use workload::{digits, network, training_images};
 
-/// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
+/// (hidden, latent, batch): the article's network, that of pytorch/examples, and the latter with large batches.
 const NETWORKS: [(usize, usize, usize); 4] = [
     (256, 2, 100),
     (400, 20, 128),
@@ -26,7 +26,7 @@ const WARM_UP: usize = 1_000;
 const STEPS: usize = 200;
 
 fn main() {
-    // As the other benchmarks take a name to look for.
+    // A filter argument, as in the other benchmarks.
     if !std::env::args().any(|argument| argument == "wgpu") {
         println!("on the CPU");
         for network in &NETWORKS[..3] {
@@ -51,7 +51,7 @@ fn main() {
     }
 }
 
-/// A chain of dispatches that do next to nothing, each waiting for the one before.
+/// Times a chain of nearly empty dispatches, each waiting for the one before.
 fn launches(gpu: &Gpu) {
     const LAUNCHES: u32 = 1_000;
     let (device, queue) = gpu.device_and_queue();
@@ -185,7 +185,7 @@ fn table(
     );
 }
 
-/// Seconds a step where many follow each other, as in training: the least of five runs.
+/// Seconds per step for many queued steps, as in training: the minimum of five runs.
 fn queued(engine: &mut FusedEngine, batch: usize) -> f64 {
     let rows: Vec<u32> = (0..batch as u32).collect();
     let run = |_| {

@@ -1,6 +1,6 @@
 //! `sample_kl` forward and backward: the fused kernel against plain tensor operations, by batch and latent size.
 //!
-//! On a machine without a GPU the wgpu rows are left out: a software adapter says nothing about speed.
+//! On a machine without a GPU the wgpu rows are skipped: a software adapter says nothing about speed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::hint::black_box;
@@ -39,7 +39,7 @@ fn plain<B: SampleKl>(
     )
 }
 
-/// One forward and backward pass; gives the loss, so that the device has to finish.
+/// One forward and backward pass; returns the loss, so that the device has to finish.
 fn pass<B: AutodiffBackend>(op: Op<B>, inputs: &[Tensor<B, 2>; 2], step: u64) -> f32 {
     let [mu, log_var] = inputs.clone();
     let noise = Noise {

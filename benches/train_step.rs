@@ -1,7 +1,7 @@
-//! Training steps of the presets' networks on each engine and device, on the built-in digits: images per second.
+//! Training throughput of the presets' networks on each engine and device, on the built-in digits, in images per second.
 //!
-//! Each engine first learns for a few steps and must lower its loss. On a machine without a GPU the wgpu rows are left
-//! out: a software adapter says nothing about speed.
+//! Each engine first trains for a few steps and must lower its loss. On a machine without a GPU the wgpu rows are skipped: a
+//! software adapter says nothing about speed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod workload;
@@ -13,14 +13,14 @@ use vae_spec::{Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weig
 
 use workload::{digits, network, training_images};
 
-/// (hidden, latent, batch): the article's, that of pytorch/examples, and the latter in large batches.
+/// (hidden, latent, batch): the article's network, that of pytorch/examples, and the latter with large batches.
 const NETWORKS: [(usize, usize, usize); 4] = [
     (256, 2, 100),
     (400, 20, 128),
     (400, 20, 1024),
     (400, 20, 8192),
 ];
-/// Steps per timed call: losses are read back, and the device waited for, once a call, as the trainer does.
+/// Steps per timed call: losses are read back, and the device synchronized, once per call, as the trainer does.
 const STEPS: u64 = 32;
 
 fn backend(c: &mut Criterion, name: &str, engine: impl Fn(&EngineSetup<'_>) -> Box<dyn Engine>) {

@@ -4,7 +4,7 @@
 
 const TWO_TO_MINUS_24 = 5.9604645e-8;
 
-// A uniform number in [0, 1), of the word's high 24 bits.
+// A uniform number in [0, 1), from the word's high 24 bits.
 fn uniform_of(word: u32) -> f32 {
     return f32(word >> 8u) * TWO_TO_MINUS_24;
 }

@@ -1,4 +1,4 @@
-//! The passes around the latents, which share dispatches on a GPU where few rows are trained, against their twins on the CPU.
+//! The passes around the latents, which share dispatches on a GPU for small batches, against their CPU implementations.
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Executor, Run};
@@ -10,7 +10,7 @@ use vae_spec::Activation;
 use crate::common::{distance, gpu};
 use crate::passes::run;
 
-/// (batch, inputs, latent, outputs, whether slopes are kept): odd ones, whole vec4s, and more rows than share a dispatch.
+/// (batch, inputs, latent, outputs, whether slopes are kept): odd sizes, multiples of 4, and more rows than share a dispatch.
 const SIZES: [(usize, usize, usize, usize, bool); 5] = [
     (1, 1, 1, 1, true),
     (5, 7, 3, 9, false),
@@ -19,7 +19,7 @@ const SIZES: [(usize, usize, usize, usize, bool); 5] = [
     (600, 64, 64, 64, false),
 ];
 
-/// Six passes forward and back, and all that they read and write.
+/// Six forward and backward passes, and everything that they read and write.
 struct Case {
     program: Program,
     inputs: Vec<(MatrixId, Vec<f32>)>,
@@ -95,7 +95,7 @@ impl Case {
                 .chain(slope)
                 .collect(),
             batch,
-            // So small that no variance is wild.
+            // So small that no variance is extreme.
             parameters: normals(9, 1, decoder.block(0).end)
                 .iter()
                 .map(|x| 0.1 * x)
@@ -116,8 +116,8 @@ impl Case {
     }
 }
 
-/// The largest distance of what a GPU gives from `expected`, in tolerances. Sums of up to 400 products below 4 grow like a random
-/// walk and round to 2^-24 of themselves at each step, well below 1e-4 in all.
+/// The largest error of GPU results against `expected`, in tolerances. Sums of up to 400 products below 4 grow like a random
+/// walk and have a relative rounding error of 2^-24 at each step, well below 1e-4 in all.
 fn worst(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
     let each = found.iter().zip(expected).map(|(found, expected)| {
         distance(found, expected, |index| 1e-4 + 1e-5 * expected[index].abs())
@@ -141,7 +141,7 @@ fn passes_that_share_a_dispatch_are_their_twins() {
         assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0);
         let mut wrong = run();
         wrong.weighting.beta *= 1.5;
-        // Its part of a gradient is divided by the batch: of 600 rows it is below the tolerance.
+        // The KL part of a gradient is divided by the batch size: with 600 rows it is below the tolerance.
         assert!(worst(&found, &case.on(&mut cpu, wrong)) > 5.0 || case.batch > 100);
     }
 }

@@ -1,4 +1,4 @@
-//! `vae-gpu train` as its users run it.
+//! `vae-gpu train` as users run it.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn a_run_leaves_pictures_weights_and_metrics_that_later_commands_use() {
         )
         .stdout(contains("run"));
 
-    // 15 x 15 digits of 28 pixels, drawn twice as large.
+    // 15 x 15 digits of 28 pixels, enlarged twofold.
     assert_eq!(picture(&run.join("manifold.png")), (840, 840));
     assert_eq!(picture(&run.join("latent.png")), (900, 800));
     assert_eq!(picture(&run.join("loss.png")), (900, 600));
@@ -41,7 +41,7 @@ fn a_run_leaves_pictures_weights_and_metrics_that_later_commands_use() {
         serde_json::from_str(metrics.lines().last().expect("a line")).expect("JSON");
     let loss = last["validation"]["recon"].as_f64().expect("a number")
         + last["validation"]["kl"].as_f64().expect("a number");
-    // An untrained decoder says one half everywhere: 784 ln 2 = 543 nats.
+    // An untrained decoder outputs one half everywhere: 784 ln 2 = 543 nats.
     assert!((100.0..500.0).contains(&loss), "{loss}");
 
     let run = run.to_str().expect("UTF-8");
@@ -178,7 +178,7 @@ fn ctrl_c_saves_what_was_learned_and_exits_with_130() {
     assert_eq!(child.wait().expect("its end").code(), Some(130));
     assert!(
         rest.iter()
-            .any(|line| line.contains("what was learned is saved")),
+            .any(|line| line.contains("a checkpoint is saved")),
         "{rest:?}"
     );
     let grid = parent.path().join("grid.png");

@@ -1,4 +1,4 @@
-//! Data of every format through the real binary: written, read again, trained on, refused where they are wrong.
+//! Data in every format through the real binary: written, read back, trained on, and refused where invalid.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use predicates::str::contains;
 
 use crate::common::program::{folder, vae_gpu};
 
-/// What `data info` says.
+/// Output of `data info`.
 fn info(path: &Path, options: &[&str]) -> String {
     let output = vae_gpu(&["data", "info"]).arg(path).args(options).output();
     let output = output.expect("started");
@@ -62,7 +62,7 @@ fn the_digits_are_the_same_data_in_every_format_that_holds_bytes() {
         &["--labels", &labels("digits.labels.idx")],
     );
     assert_eq!([sum(&npy), sum(&idx)], [sum(&npz); 2]);
-    // A table has floats of 0 to 255; the pictures are in the order of their classes.
+    // A table has floats from 0 to 255; the images are sorted by class.
     let csv = info(&at("digits.csv"), &["--labels", "label", "--size", "28x28"]);
     assert!(
         csv.contains("9000 of 28 x 28 in 10 classes, values from 0 to 255"),
@@ -82,7 +82,7 @@ fn the_digits_are_the_same_data_in_every_format_that_holds_bytes() {
     assert_eq!(sum(&info(&at("back.npz"), &[])), sum(&pictures));
 }
 
-/// The losses of the one epoch of a run, or what it said.
+/// The losses of a run's single epoch, or its error message.
 fn trained(run: &Path, options: &[&str]) -> Result<serde_json::Value, String> {
     let mut command = vae_gpu(&[
         "train",
@@ -285,7 +285,7 @@ fn tables_are_scaled_by_their_training_part_and_come_back_in_their_own_units() {
     let off: f64 = (0..300)
         .map(|row| (rows[row][0] - (1000 + row % 7 * 100) as f64).abs())
         .sum();
-    // The masses are spread by 200: a model that had learned nothing would be off by 171.
+    // The masses have a standard deviation of 200: an untrained model would have a mean absolute error of 171.
     assert!(off / 300.0 < 80.0, "{}", off / 300.0);
 
     fs::write(&table, text.replacen("1100,", ",", 1)).expect("writable");
@@ -348,7 +348,7 @@ fn a_mirror_with_other_files_is_refused_and_nothing_stays() {
                 .take_while(|line| !line.is_empty())
                 .count();
             assert!(asked > 0);
-            // The client may have hung up; then there is nobody to tell.
+            // The client may have hung up.
             let _ = stream.write_all(
                 b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhtml",
             );

@@ -1,4 +1,4 @@
-//! Which device and which engine a run is computed by.
+//! Choice of the device and the engine of a run.
 
 use std::fs;
 
@@ -78,7 +78,7 @@ fn devices_lists_the_cpu_and_what_auto_takes() {
         .stdout(contains("--backend cpu").and(contains("auto takes: ")));
 }
 
-/// The Vulkan loader finds no driver where this variable names no file.
+/// The Vulkan loader finds no driver if these variables name no existing file.
 #[cfg(target_os = "linux")]
 #[test]
 fn without_an_adapter_wgpu_fails_and_auto_takes_the_cpu_and_says_so() {

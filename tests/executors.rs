@@ -1,4 +1,4 @@
-//! Training on the two executors of step programs: updates, gathering, streaming and what they refuse, CPU against GPU.
+//! Training on the two executors of step programs, CPU against GPU: updates, gathering, streaming and refusals.
 
 mod update;
 
@@ -15,7 +15,7 @@ use vae_spec::{Clip, Corruption, Element, Likelihood};
 use crate::common::{distance, gpu, stripes};
 use crate::passes::run;
 
-/// What a batch is made of, and what is done to it.
+/// Data of a batch, and their binarization and corruption.
 #[derive(Clone, Copy, Debug)]
 struct Gathering {
     pixels: usize,
@@ -34,7 +34,7 @@ impl Gathering {
         }
     }
 
-    /// Forty images, and the length of one.
+    /// Forty images, and the length of one in bytes.
     fn images(&self) -> (Bytes, usize) {
         let bytes = stripes(40, self.pixels);
         let bytes = match self.element {
@@ -48,7 +48,7 @@ impl Gathering {
     }
 }
 
-/// A program of one layer whose batches come out of the data set, and the number of its parameters.
+/// A program of one layer whose batches are gathered from the data set, and the number of its parameters.
 fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
     let Gathering {
         pixels,
@@ -147,7 +147,7 @@ fn step(
     }
 }
 
-/// What 80 steps leave: losses, parameters and moments.
+/// Results of 80 steps: losses, parameters and moments.
 fn trained(
     executor: &mut dyn Executor,
     program: &Arc<TrainingProgram>,
@@ -176,13 +176,13 @@ fn trained(
     ]
 }
 
-/// Small parameters, so that no step is wild.
+/// Small initial parameters, so that no step is extreme.
 fn start(length: usize) -> Vec<f32> {
     let normals = Generator::new(1, Stream::Init).normals(0, 0, 1, length);
     normals.iter().map(|x| 0.1 * x).collect()
 }
 
-/// Every rule, alone and clipped by norm or by value, decayed and averaged.
+/// Every update rule, plain, clipped by norm or by value, with weight decay and with an average.
 fn rules() -> Vec<Update> {
     let adam = |is_amsgrad| Rule::Adam {
         step_size: 1e-3,
@@ -223,7 +223,7 @@ fn rules() -> Vec<Update> {
     rules.into_iter().flat_map(variants).collect()
 }
 
-/// Bytes and floats, grey and drawn, whole and damaged.
+/// Bytes and floats, with and without binarization and corruption.
 fn gatherings() -> Vec<Gathering> {
     let gaussian = |clamp| Corruption::Gaussian { sigma: 0.3, clamp };
     let square = Corruption::Mask {
@@ -260,7 +260,7 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
     for gathering in gatherings() {
         let (program, parameters) = training(gathering);
         let (images, row_bytes) = gathering.images();
-        // Of what is not plain, one rule is enough.
+        // For floats and corruption, one rule is enough.
         let is_plain = gathering.element == Element::U8 && gathering.corruption.is_none();
         for update in rules()
             .into_iter()
@@ -277,7 +277,7 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
             let expected = trained(&mut cpu, &program, update);
             let found = trained(&mut on_gpu, &program, update);
             for (found, expected) in found.iter().zip(&expected) {
-                // 80 steps of 1e-3 whose gradients, sums of 64 products, agree to 1e-6 of themselves.
+                // 80 steps of 1e-3 whose gradients, sums of 64 products, agree to a relative 1e-6.
                 let worst = distance(found, expected, |index| 2e-5 + 1e-4 * expected[index].abs());
                 assert!(worst <= 1.0, "{update:?}: {worst} tolerances");
             }
@@ -286,7 +286,7 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
     }
     let mut same = 0;
     for (index, one) in all.iter().enumerate() {
-        // Grey floats are grey bytes; everything else differs.
+        // Floats and bytes agree if neither binarized nor corrupted; everything else differs.
         for other in all[..index]
             .iter()
             .filter(|other| other[1].len() == one[1].len())
@@ -351,7 +351,7 @@ fn a_batch_of_more_rows_than_a_submission_holds_is_trained_whole() {
         .expect("a working device");
     let expected = losses(&mut cpu);
     for executor in [&mut resident, &mut streamed] {
-        // Means of 65,537 sums of 33 terms, added in f32 by one workgroup, 514 by each thread.
+        // Means of 65,537 sums of 33 terms, added in f32 by one workgroup, 514 per thread.
         let worst = distance(&losses(executor), &expected, |index| {
             1e-4 * expected[index].abs()
         });
@@ -359,19 +359,19 @@ fn a_batch_of_more_rows_than_a_submission_holds_is_trained_whole() {
     }
 }
 
-/// An executor with one moment.
+/// A GPU executor with one moment.
 fn on_gpu(gpu: &Gpu, parameters: &[f32]) -> GpuExecutor {
     let moments = [vec![0.0; parameters.len()]];
     GpuExecutor::new(gpu, parameters, &moments).expect("a working device")
 }
 
-/// The same on the CPU.
+/// A CPU executor with one moment.
 fn on_cpu(parameters: Vec<f32>) -> Cpu {
     let moments = vec![vec![0.0; parameters.len()]];
     Cpu::new(parameters, moments)
 }
 
-/// One step on a row that does not exist.
+/// Trains one step on a row that does not exist.
 fn train_beyond(mut executor: impl Executor) {
     let gathering = Gathering::bytes(33, false);
     let (program, _) = training(gathering);

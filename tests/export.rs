@@ -1,4 +1,4 @@
-//! Models of every architecture as ONNX files: ONNX Runtime computes with them what we compute.
+//! Models of every architecture as ONNX files: ONNX Runtime computes the same results as we do.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::common::stripes;
 use crate::verbs::python;
 
 const IMAGES: usize = 60;
-/// Height and width of the images, which no stage of stride 2 halves evenly all the way.
+/// Height and width of the images, which stages of stride 2 cannot all halve evenly.
 const SIZE: [usize; 2] = [12, 10];
 const CLASSES: usize = 3;
-/// The class of the latents that are no image's: its name, which is its place, too.
+/// Class of the latents that belong to no image: its name, which is also its index.
 const CLASS: &str = "1";
 const LATENT: usize = 3;
 
-/// What is trained; `--likelihood` says which data.
+/// Models to train; `--likelihood` determines the data.
 const MODELS: [(&str, &[&str]); 7] = [
     ("transposed", &["--channels", "4,6"]),
     (
@@ -90,7 +90,7 @@ const MODELS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// A folder with `data.npz`, `counts.npz`, their images alone as `.npy`, and latents that go further out than data do.
+/// Writes `data.npz`, `counts.npz`, their images alone as `.npy`, and latents that are further out than those of data.
 fn write_data(parent: &Path) {
     let bytes = stripes(IMAGES, SIZE[0] * SIZE[1]);
     let labels: Vec<i64> = (0..IMAGES).map(|place| (place % CLASSES) as i64).collect();
@@ -113,7 +113,7 @@ fn write_data(parent: &Path) {
         "counts",
         bytes.iter().map(|&byte| f32::from(byte / 32)).collect(),
     );
-    // Row `n` lies within `n / 4`: decoders' outputs come near 0 and far from it.
+    // Row `n` lies within `n / 4`: the decoder's outputs are near 0 and far from it.
     let z = stripes(IMAGES, LATENT).into_iter().enumerate();
     let z = z.map(|(place, byte)| (f32::from(byte) / 127.5 - 1.0) * (place / LATENT) as f32 / 4.0);
     let mut file = File::create(parent.join("z.npy")).expect("a file");
@@ -129,7 +129,7 @@ fn verb(name: &str, run: &Path, rest: &[&str], out: &Path) {
     command.assert().success();
 }
 
-/// Trains a model, exports it, and has it encode its data and decode `z.npy`; gives its data's name.
+/// Trains a model, exports it, encodes its data and decodes `z.npy` with it; returns the name of its data.
 fn make(parent: &Path, name: &str, options: &[&str]) -> &'static str {
     let is_count = options
         .iter()
@@ -163,7 +163,7 @@ fn make(parent: &Path, name: &str, options: &[&str]) -> &'static str {
     data
 }
 
-/// Compares the files in `run` with the numbers that we computed there, the decoded images with those in `decoder`.
+/// Compares the ONNX files in `run` with the results that we computed there, the decoded images with those in `decoder`.
 fn check(python: &Path, run: &Path, data: &str, decoder: &Path) -> Output {
     let parent = run.parent().expect("a folder");
     Command::new(python)
@@ -195,7 +195,7 @@ fn onnx_runtime_computes_what_we_do_with_every_architecture() {
         eprintln!("{name}\n{}", said[0]);
         assert!(output.status.success(), "{name}: {said:?}");
     }
-    // Another model's images are told apart.
+    // The images of another model are detected as different.
     let output = check(&python, &run("transposed"), "data", &run("continuous"));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(

@@ -21,7 +21,7 @@ fn config(hidden: &[usize]) -> ModelConfig {
     }
 }
 
-/// Every activation with either output, one and three hidden layers deep.
+/// Every activation with either likelihood, with one and three hidden layers.
 fn variants() -> Vec<ModelConfig> {
     let activations = [
         Activation::Relu,
@@ -50,7 +50,7 @@ fn variants() -> Vec<ModelConfig> {
     variants
 }
 
-/// One, two and three hidden layers of odd widths, and none.
+/// Two, one, three and no hidden layers, of various widths.
 const DEPTHS: [&[usize]; 4] = [&[6, 5], &[9], &[6, 5, 11], &[]];
 
 /// Initial weights, with the first latent's `log_var` pushed below the clamp, where its gradient must vanish.
@@ -78,7 +78,7 @@ fn images(config: &ModelConfig) -> Vec<f32> {
     Generator::new(SEED, Stream::Shuffle).uniforms(0, 0, BATCH, config.pixels())
 }
 
-/// For each parameter the central difference of the plain loss.
+/// The central difference of the plain loss for each parameter.
 fn finite_differences(config: &ModelConfig, formula: Formula) -> Vec<NamedTensor> {
     let eps = Generator::new(SEED, Stream::Noise).normals(STEP, 0, BATCH, config.latent);
     let weights = weights(config).tensors().to_vec();
@@ -87,7 +87,7 @@ fn finite_differences(config: &ModelConfig, formula: Formula) -> Vec<NamedTensor
     let mut gradients = weights.clone();
     for (t, tensor) in gradients.iter_mut().enumerate() {
         for (i, gradient) in tensor.values.iter_mut().enumerate() {
-            // The weights are f32: the difference is divided by the step that was really taken.
+            // The weights are f32: the difference is divided by the step actually taken.
             let mut moved = weights.clone();
             let center = weights[t].values[i];
             let (up, down) = (center + 1e-4, center - 1e-4);
@@ -100,10 +100,10 @@ fn finite_differences(config: &ModelConfig, formula: Formula) -> Vec<NamedTensor
     gradients
 }
 
-/// The largest distance of a route's gradients from finite differences of `formula`, in tolerances.
+/// The largest error of a route's gradients against finite differences of `formula`, in tolerances.
 ///
-/// A central difference with h = 1e-4 is off by h^2 / 6 of the third derivative, at most 1e-5 here, where all weights are
-/// below 1; a gradient in f32 by about 50 roundings of 2^-24 of terms of at most 10, 3e-5.
+/// A central difference with h = 1e-4 has an error of h^2 / 6 times the third derivative, at most 1e-5 here, where all
+/// weights are below 1; a gradient in f32 one of about 50 roundings of 2^-24 of terms of at most 10, 3e-5.
 fn worst(route: Route, config: &ModelConfig, formula: Formula) -> f32 {
     let weights = weights(config);
     let found = engine(route, config, &weights)

@@ -1,4 +1,4 @@
-//! Whole-product tests, in one binary so that burn is linked once. Each module is one subject.
+//! End-to-end tests, in one binary so that burn is linked once. Each module is one subject.
 #![expect(
     clippy::expect_used,
     clippy::print_stderr,

@@ -1,4 +1,4 @@
-//! The full MNIST, where `VAE_GPU_MNIST` names its folder.
+//! Tests on the full MNIST, if `VAE_GPU_MNIST` names its folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -29,12 +29,12 @@ fn the_full_mnist_is_read_whole() {
     assert_eq!((train.count(), test.count()), (60_000, 10_000));
     let classes = test.classes().expect("labels");
     let count = |digit| classes.iter().filter(|&&class| class == digit).count();
-    // As everyone counts them.
+    // The known class counts of the test set.
     assert_eq!([0, 1, 5, 9].map(count), [980, 1135, 892, 1009]);
 }
 
-/// The crate `mnist` reads plain files of MNIST's own counts and panics at anything else: an independent reader for what
-/// our own has accepted.
+/// The crate `mnist` reads plain files with exactly MNIST's counts and panics otherwise: an independent reader for files that
+/// ours has accepted.
 #[test]
 fn the_mnist_crate_reads_the_same_images() {
     let Some(folder) = folder() else { return };

@@ -1,5 +1,5 @@
-//! Networks, priors, likelihoods and objectives that burn alone computes: the same numbers on ndarray and on wgpu, and
-//! the same from a batch in pieces. That they are the right numbers is proved in vae-model, in f64.
+//! Networks, priors, likelihoods and objectives that only burn computes: the same results on ndarray and on wgpu, and with
+//! micro-batches. That the results are correct is tested in vae-model, in f64.
 
 use vae_data::Dataset;
 use vae_spec::{
@@ -14,7 +14,7 @@ const SEED: u64 = 6;
 const IMAGES: usize = 12;
 const CLASSES: usize = 3;
 
-/// What is trained and towards what; small, odd and uneven, so that a swapped side shows.
+/// Name, model and objective; sizes are small, odd and uneven, so that a swapped dimension is detected.
 type Variant = (&'static str, ModelConfig, Objective);
 
 fn dense() -> ModelConfig {
@@ -142,7 +142,7 @@ fn variants() -> Vec<Variant> {
     ]
 }
 
-/// Bytes 0 to 255, or for counts small ones.
+/// Images as bytes 0 to 255, or small counts for count likelihoods.
 fn bytes(model: &ModelConfig) -> Vec<u8> {
     let bytes = stripes(IMAGES, model.pixels());
     if model.likelihood.is_count() {
@@ -153,7 +153,7 @@ fn bytes(model: &ModelConfig) -> Vec<u8> {
     }
 }
 
-/// Labels of `IMAGES` images, if the model sees them.
+/// Labels of `IMAGES` images, if the model is conditional.
 fn labels(model: &ModelConfig) -> Vec<u32> {
     let images = 0..IMAGES as u32;
     if model.classes > 0 {
@@ -197,7 +197,7 @@ fn step(number: u64, micro_batch: usize) -> Step {
     }
 }
 
-/// The losses of five steps in micro-batches, then those of an evaluation.
+/// The losses of five steps with micro-batches, then those of an evaluation.
 fn trained(route: Route, (_, model, objective): &Variant, micro_batch: usize) -> Vec<f32> {
     let mut engine = engine(route, model, *objective);
     let rows: Vec<u32> = (0..IMAGES as u32).collect();
@@ -231,7 +231,7 @@ fn trained(route: Route, (_, model, objective): &Variant, micro_batch: usize) ->
         .collect()
 }
 
-/// Losses of sums of at most 126 terms rounded to 2^-24, after at most five updates of 1e-2.
+/// The largest error in tolerances: losses are sums of at most 126 terms rounded to 2^-24, after at most five updates of 1e-2.
 fn worst(found: &[f32], expected: &[f32]) -> f32 {
     distance(found, expected, |index| 1e-4 * expected[index].abs() + 1e-4)
 }
@@ -258,7 +258,7 @@ fn another_network_prior_likelihood_or_objective_is_told_apart() {
         .collect();
     for (index, curve) in curves.iter().enumerate() {
         for (other, name) in curves[..index].iter().zip(&variants) {
-            // The bound of IWAE and of DReG is the same until the gradients have moved the weights.
+            // The bounds of IWAE and DReG are the same until their gradients have changed the weights.
             if curve.len() == other.len() {
                 let worst = worst(curve, other);
                 assert!(
@@ -274,8 +274,8 @@ fn another_network_prior_likelihood_or_objective_is_told_apart() {
 
 #[test]
 fn a_batch_in_pieces_takes_the_step_of_the_whole() {
-    // What couples the images of a batch is another number in pieces: the minibatch's aggregate posterior, a discrepancy
-    // of two sets, what counts as a mean over the batch.
+    // Terms that couple the images of a batch differ with micro-batches: the aggregate posterior of the batch, the MMD of two
+    // sets, a function of the batch mean.
     let couples = |objective: &Objective| {
         matches!(
             objective.kind,
@@ -312,7 +312,7 @@ fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
             residual_blocks: 0,
         }),
         decoder_hidden: Vec::new(),
-        // No kinks: where a picture is black, all units of a channel pass theirs at once.
+        // Smooth activation: with kinks, all units of a channel would cross theirs at once in black parts of an image.
         activation: Activation::Gelu,
         ..ModelConfig::dense(784, &[16], 2)
     };
@@ -333,7 +333,7 @@ fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
         engine.train_on(images).expect("a working device");
         engine
     };
-    // At the start some gradients are too small to be seen in a loss of f32.
+    // Initially some gradients are too small to be visible in an f32 loss.
     let mut trained = engine(&Weights::initial(&model, SEED));
     for number in 0..80 {
         let step = Step::plain(number, 3e-3);
@@ -343,7 +343,7 @@ fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
     let step = Step::plain(40, 0.0);
     let gradients = engine(&weights).gradients(&Batch::of(&images), &step);
     let gradients = gradients.expect("a working device");
-    // The loss of a step is that before its update, with the noise of the gradients.
+    // The loss of a step is computed before its update, with the same noise as the gradients.
     let loss = |weights: &Weights| {
         let mut engine = engine(weights);
         engine.train_step(&rows, &step).expect("a working device");
@@ -358,7 +358,7 @@ fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
             "{}: {norm} is too small to be seen",
             gradient.name
         );
-        // Along the gradient, a distance of 0.005.
+        // A step along the gradient of signed length `way`, here 0.005 either way.
         let moved = |way: f64| {
             let mut tensors = weights.tensors().to_vec();
             let pairs = tensors[index].values.iter_mut().zip(&gradient.values);
@@ -366,7 +366,7 @@ fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
             loss(&Weights::from_tensors(&model, tensors).expect("the same tensors"))
         };
         let slope = (moved(0.005) - moved(-0.005)) / 0.01;
-        // Losses of some hundred nats are known to 3e-5, their slopes to 3e-3; curvature cancels but for its change.
+        // Losses of a few hundred nats are accurate to 3e-5, their slopes to 3e-3; curvature cancels except for its change.
         let error = (slope - norm).abs();
         assert!(
             error < 0.01 * norm + 5e-3,

@@ -1,5 +1,5 @@
-//! Every pass of a step program: the CPU twin against plain f64 loops, the shader against the CPU twin. Gathering is tested in
-//! `executors.rs`.
+//! Every pass of a step program: the CPU implementation against plain f64 loops, the shader against the CPU implementation.
+//! Gathering is tested in `executors.rs`.
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
@@ -38,7 +38,7 @@ struct Case {
 }
 
 impl Case {
-    /// `reads` and `writes` are columns; `pass` gets their buffers in that order.
+    /// `reads` and `writes` are numbers of columns; `pass` receives their buffers in that order.
     fn new(
         batch: usize,
         layer: Layer,
@@ -72,7 +72,7 @@ impl Case {
         }
     }
 
-    /// The outputs, and the gradients last.
+    /// The outputs of the pass, then the gradients.
     fn on(&self, executor: &mut dyn Executor) -> Vec<Vec<f32>> {
         let inputs: Vec<(MatrixId, &[f32])> = self
             .inputs
@@ -86,7 +86,7 @@ impl Case {
         outputs
     }
 
-    /// Of an optimizer that is never asked.
+    /// Moments of an optimizer that is never used.
     fn moments(&self) -> Vec<Vec<f32>> {
         vec![vec![0.0; self.parameters.len()]]
     }
@@ -100,7 +100,7 @@ impl Case {
         self.on(&mut executor.expect("a working device"))
     }
 
-    /// The same in f64 loops; a `wrong` one makes a mistake that somebody might make.
+    /// The results of plain f64 loops; with `wrong`, of a plausible mistake.
     fn plain(&self, wrong: bool) -> Vec<Vec<f32>> {
         let mut matrices: Vec<Vec<f64>> = self
             .program
@@ -129,7 +129,7 @@ impl Case {
     }
 }
 
-/// The place in the arena of the weight from `input` (the bias if it is one more) to `output`.
+/// Arena index of the weight from `input` to `output`; of the bias if `input` is the number of inputs.
 fn weight(layer: Layer, input: usize, output: usize) -> usize {
     layer.block(output / layer.outputs).start + input * layer.outputs + output % layer.outputs
 }
@@ -163,7 +163,7 @@ fn plain(
                     let at = row * layer.width() + o;
                     matrices[output.0][at] = activate(activation, x);
                     if let Some(slope) = slope {
-                        // One-sided where a step would cross the kink of a ReLU at 0.
+                        // The step is small enough not to cross the kink of a ReLU at 0.
                         let h = 1e-6_f64.min(x.abs() / 2.0).max(1e-12);
                         let (up, down) = (activate(activation, x + h), activate(activation, x - h));
                         matrices[slope.0][at] = (up - down) / (2.0 * h);
@@ -296,7 +296,7 @@ fn activate(activation: Option<Activation>, x: f64) -> f64 {
     }
 }
 
-/// (batch, inputs, outputs, blocks): odd ones, ones at a tile's edge, and ones for each tile of a GPU with one core.
+/// (batch, inputs, outputs, blocks): odd sizes, sizes at the edge of a tile, and sizes for each tile of a GPU with one core.
 const SIZES: [(usize, usize, usize, usize); 16] = [
     (1, 1, 1, 1),
     (3, 5, 2, 2),
@@ -320,14 +320,14 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, (batch, inputs, outputs, blocks)) in SIZES.into_iter().enumerate() {
         let layer = Layer {
-            // Rows of whole vec4s begin at a whole vec4.
+            // Rows of whole vec4s are vec4-aligned.
             offset: if (inputs | outputs) % 4 == 0 { 8 } else { 7 },
             inputs,
             outputs,
             blocks,
         };
         let width = layer.width();
-        // None first.
+        // No activation first.
         let place = index % (1 + Activation::ALL.len());
         let activation = place.checked_sub(1).map(|place| Activation::ALL[place]);
         for slope in [false, true] {
@@ -396,11 +396,11 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The largest distance of a case's outputs from the expected ones, in tolerances.
+/// The largest error of a case's outputs, in tolerances.
 ///
-/// Sums of up to 1,000 products of standard normals are below 200 and are built in any order: n roundings of 2^-24 of sums
-/// that grow like a random walk stay below 1e-5 * sqrt(n) in practice; functions add a few 2^-22 of their value, and
-/// WGSL's exp an error of (3 + 2 |x|) 2^-24 of its own.
+/// Sums of up to 1,000 products of standard normals are below 200 and are computed in any order: n relative roundings of 2^-24
+/// of sums that grow like a random walk stay below 1e-5 * sqrt(n) in practice; functions add a relative error of a few 2^-22,
+/// and WGSL's exp one of (3 + 2 |x|) 2^-24.
 fn worst(found: &[Vec<f32>], expected: &[Vec<f32>], terms: usize) -> f32 {
     assert_eq!(found.len(), expected.len());
     let absolute = 2e-5 * (1.0 + (terms as f32).sqrt());
@@ -412,7 +412,7 @@ fn worst(found: &[Vec<f32>], expected: &[Vec<f32>], terms: usize) -> f32 {
     each.fold(0.0, f32::max)
 }
 
-/// Terms of the longest sum.
+/// Number of terms of the longest sum.
 fn terms(case: &Case) -> usize {
     match case.program.passes[0] {
         Pass::DenseForward { layer, .. } | Pass::DenseNll { layer, .. } => layer.inputs,
@@ -431,7 +431,7 @@ fn every_twin_is_the_plain_formula_and_not_a_neighbour_of_it() {
         let (pass, batch) = (case.program.passes[0], case.batch);
         let right = worst_of(false);
         assert!(right <= 1.0, "{pass:?} at {batch}: {right} tolerances");
-        // With a batch or an output of one the mistakes are none.
+        // With a batch of one, some mistakes change nothing.
         let is_set = worst_of(true) > 5.0;
         assert!(is_set || batch == 1, "{pass:?} at {batch}");
     }
@@ -439,7 +439,7 @@ fn every_twin_is_the_plain_formula_and_not_a_neighbour_of_it() {
 
 #[test]
 fn every_shader_is_its_twin() {
-    // A GPU with one core takes large tiles for what is as small as here.
+    // A GPU with one core uses large tiles even for sizes as small as here.
     for gpu in [gpu(), gpu_with_one_core()] {
         let Some(gpu) = gpu else { return };
         for case in cases() {

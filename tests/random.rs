@@ -1,4 +1,4 @@
-//! `shaders/random.wgsl` against `vae-rng`: bit-identical integers, normals that agree to rounding.
+//! `shaders/random.wgsl` against `vae-rng`: bit-identical integers, normals equal up to rounding.
 
 use vae_kernels::gpu::Gpu;
 use vae_rng::{Generator, Stream, normals_of_block, philox4x32_10};
@@ -7,7 +7,7 @@ use crate::common::{distance, gpu};
 
 const BLOCKS: usize = 4096;
 
-/// One thread writes one block and its four normals.
+/// Entry point: each thread writes one block and its four normals.
 const ENTRY: &str = "
 struct Counter { key: vec2<u32>, step: vec2<u32> }
 @group(0) @binding(0) var<storage, read_write> counter: Counter;
@@ -90,7 +90,7 @@ fn on_gpu(gpu: &Gpu, key: [u32; 2], step: u64) -> (Vec<u32>, Vec<f32>) {
     )
 }
 
-/// The same on the CPU.
+/// The same words and normals computed on the CPU.
 fn on_cpu(generator: Generator, step: u64) -> (Vec<u32>, Vec<f32>) {
     let blocks = (0..BLOCKS as u32).map(|id| generator.block(step, id / 64, id % 64));
     (

@@ -1,4 +1,4 @@
-//! What the program says when it is handed nonsense.
+//! Error messages for invalid input.
 
 use std::fs;
 use std::path::Path;

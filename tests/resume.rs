@@ -1,4 +1,4 @@
-//! Runs that are interrupted, at any moment and in any way, and go on.
+//! Runs that are interrupted at any moment and in any way, and resumed.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use vae_rng::{Generator, Stream};
 
 use crate::common::program::{folder, vae_gpu};
 
-/// A run of about a second, with all that could be forgotten: shuffling, noise, damage, drawn pixels, moments, clipping, an
-/// average of the weights, a schedule that goes by the losses, a split of the data.
+/// A run of about a second with every kind of state: shuffling, noise, corruption, binarization, moments, clipping, an average
+/// of the weights, a schedule that depends on the losses, a split of the data.
 const SETTINGS: [&str; 33] = [
     "--backend",
     "cpu",
@@ -62,7 +62,7 @@ fn resume(run: &Path) -> Command {
     command
 }
 
-/// What a finished run must agree on: each epoch's number and losses, and the weights.
+/// Results that must be equal between finished runs: each epoch's number and losses, and the weights.
 fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
     let lines = metrics
@@ -111,7 +111,7 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
         let run = parent.path().join(format!("run-{runs}"));
         let mut is_finished = false;
         while !is_finished {
-            // A folder without a config is not yet a run, and can be started in once more.
+            // A folder without a config is not yet a run, and a run can be started in it again.
             let is_run = run.join("config.toml").exists();
             let mut command = if is_run { resume(&run) } else { train(&run) };
             if kills == 20 {
@@ -124,7 +124,7 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("started");
-            // The one place where a test has to wait for the clock: a random moment is one.
+            // The only test that has to wait for the clock, because it kills at a random moment.
             thread::sleep(Duration::from_secs_f64(
                 takes.as_secs_f64() * f64::from(moment),
             ));
@@ -190,7 +190,7 @@ fn an_interrupt_inside_an_epoch_saves_the_very_step() {
     let output = resume(&run).output().expect("started");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.success() && said.contains("resume: in epoch"),
+        output.status.success() && said.contains("resume: at epoch"),
         "{said}"
     );
     assert!(outcome(&run) == outcome(&whole));
@@ -205,11 +205,11 @@ fn more_epochs_are_those_of_a_run_that_was_meant_to_be_longer() {
     let settings = SETTINGS.map(|setting| if setting == "4" { "1" } else { setting });
     command.arg("train").args(settings).arg("--out").arg(&short);
     finish(command);
-    // Nothing is left to do, and it says how to do more.
+    // Nothing is left to do, and the message says how to train more.
     let output = resume(&short).output().expect("started");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.success() && said.contains("--epochs MORE"),
+        output.status.success() && said.contains("--epochs N"),
         "{said}"
     );
     for more in ["1", "2"] {
@@ -218,7 +218,7 @@ fn more_epochs_are_those_of_a_run_that_was_meant_to_be_longer() {
         finish(command);
     }
     assert!(outcome(&short) == outcome(&long));
-    // The longer run is one that repeats, too.
+    // The extended run also has the config of the long one.
     let configs =
         [&short, &long].map(|run| fs::read_to_string(run.join("config.toml")).expect("written"));
     assert_eq!(configs[0], configs[1]);
@@ -274,7 +274,7 @@ fn what_a_run_depends_on_may_not_change_under_it() {
     resumed()
         .code(1)
         .stderr(contains("the data have changed").and(contains("fingerprint")));
-    // The same data under another name are the same.
+    // The same data under another name are accepted.
     vae_gpu(&["train", "--epochs", "1", "--resume"])
         .arg(&run)
         .arg("--data")

@@ -10,7 +10,7 @@ use vae_rng::{Generator, Noise, Stream};
 use crate::common::{distance, gpu};
 
 const SIZES: [[usize; 2]; 6] = [[1, 1], [3, 2], [100, 2], [128, 20], [257, 33], [5, 1030]];
-/// At, beyond and around both ends of the clamp, and the middle.
+/// Values at, beyond and around both ends of the clamp, and in the middle.
 const LOG_VARS: [f32; 9] = [-200.0, -30.001, -30.0, -29.0, 0.0, 19.0, 20.0, 20.001, 95.0];
 const CPU: NdArrayDevice = NdArrayDevice::Cpu;
 
@@ -31,7 +31,7 @@ struct Case {
 }
 
 impl Case {
-    /// Posteriors as a network gives them.
+    /// Posteriors with values typical of a network.
     fn usual([batch, latent]: [usize; 2]) -> Self {
         let normals =
             |step, columns| Generator::new(1, Stream::Init).normals(step, 0, batch, columns);
@@ -43,7 +43,7 @@ impl Case {
         }
     }
 
-    /// The same with extreme `log_var`.
+    /// The same with extreme values of `log_var`.
     fn extreme(size: [usize; 2]) -> Self {
         let mut case = Self::usual(size);
         case.log_var = LOG_VARS
@@ -69,7 +69,7 @@ impl Case {
         )
     }
 
-    /// `z | kl` as the op gives it on a backend.
+    /// `z | kl` from the op on a backend.
     fn forward<B: SampleKl>(&self, device: &B::Device) -> Vec<f32> {
         let (z, kl) = sample_kl(
             self.tensor::<B>(&self.mu, device),
@@ -80,7 +80,7 @@ impl Case {
         values(Tensor::cat(vec![z, kl.unsqueeze_dim(1)], 1))
     }
 
-    /// `d_mu, d_log_var` as the op under autodiff gives them.
+    /// `d_mu, d_log_var` from the op under autodiff.
     fn backward<B: SampleKl>(&self, device: &B::Device) -> [Vec<f32>; 2] {
         self.gradients::<B>(device, |mu, log_var| {
             let (z, kl) = sample_kl(mu, log_var, noise());
@@ -138,7 +138,7 @@ impl Case {
         })
     }
 
-    /// `d_mu`: three roundings. `d_log_var`: `z - mu` is off by what `z` is, and by `exp(v)` as above.
+    /// `d_mu`: three roundings. `d_log_var`: `z - mu` has the error of `z`, plus that of `exp(v)` as above.
     fn backward_distance(&self, found: &[Vec<f32>; 2], expected: &[Vec<f32>; 2]) -> f32 {
         let latent = self.size[1];
         let d_z = |index: usize| self.d_z_kl[index + index / latent].abs();
@@ -270,7 +270,7 @@ fn wrong_backward_formulas_are_told_apart() {
     );
 }
 
-/// One row more than 65,535 workgroups of 256 rows: the grid is folded, and the last row is the last workgroup's only one.
+/// One row more than 65,535 workgroups of 256 rows: the grid is folded, and the last workgroup has only one row.
 #[test]
 fn a_batch_beyond_the_limit_of_workgroups_is_whole() {
     let Some(device) = gpu().map(vae_burn::device) else {

@@ -1,5 +1,5 @@
 //! Objectives, likelihoods, priors, labels and schedules through the real binary on the built-in digits: that they train,
-//! that the numbers in metrics.jsonl are those of the formulas, and that later commands use what was trained.
+//! that the numbers in metrics.jsonl agree with the formulas, and that later commands use the trained model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use vae_data::Dataset;
 
 use crate::common::program::{folder, vae_gpu};
 
-/// A run of a second or two.
+/// Options for a run of a second or two.
 const SMALL: [&str; 11] = [
     "--backend",
     "cpu",
@@ -49,7 +49,7 @@ impl Run {
         }
     }
 
-    /// The epochs' lines of metrics.jsonl.
+    /// The lines of metrics.jsonl that report epochs.
     fn epochs(&self) -> Vec<Value> {
         let metrics = fs::read_to_string(self.path.join("metrics.jsonl")).expect("written");
         let lines = metrics
@@ -60,7 +60,7 @@ impl Run {
             .collect()
     }
 
-    /// A number of an epoch by its path, as in `validation.kl`.
+    /// A metric of an epoch by its path, as in `validation.kl`.
     fn number(epoch: &Value, path: &str) -> f64 {
         let value = path.split('.').fold(epoch, |value, name| &value[name]);
         value
@@ -68,7 +68,7 @@ impl Run {
             .unwrap_or_else(|| panic!("no {path} in {epoch}"))
     }
 
-    /// The number in each epoch.
+    /// The metric in each epoch.
     fn all(&self, path: &str) -> Vec<f64> {
         let epochs = self.epochs();
         epochs
@@ -81,7 +81,7 @@ impl Run {
         *self.all(path).last().expect("an epoch")
     }
 
-    /// The flat images that `sample` makes.
+    /// The flattened images written by `sample`.
     fn sample(&self, arguments: &str) -> Vec<f32> {
         let out = self.path.join("sample.npy");
         vae_gpu(&["sample", "--backend", "cpu"])
@@ -97,7 +97,7 @@ impl Run {
     }
 }
 
-/// The numbers of a NPY file of little-endian floats.
+/// The values of an NPY file of little-endian floats.
 fn floats(npy: &[u8]) -> Vec<f32> {
     let header = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
     assert!(String::from_utf8_lossy(&npy[..header]).contains("<f4"));
@@ -117,7 +117,7 @@ fn assert_near(found: f64, expected: f64, what: &str) {
 
 #[test]
 fn every_objective_learns_and_its_loss_is_its_formula() {
-    /// Of `recon`, `kl` and the epoch's other numbers; single precision sums 100 to 700 nats.
+    /// The loss as a function of `recon`, `kl` and the epoch's other metrics, sums of 100 to 700 nats in single precision.
     type Formula = fn(f64, f64, &dyn Fn(&str) -> f64) -> f64;
     let elbo: Formula = |recon, kl, _| recon + kl;
     let exact: [(&str, Formula); 8] = [
@@ -155,7 +155,7 @@ fn every_objective_learns_and_its_loss_is_its_formula() {
         let losses = run.all("validation.loss");
         assert!(losses[3] < losses[0] - 5.0, "{arguments}: {losses:?}");
         let slack = run.last("validation.recon") + run.last("validation.kl") - losses[3];
-        // The bound of four draws is tighter than their mean, by less than ln 4 for each nat that they differ.
+        // The bound with four draws is tighter than the mean over them, by less than ln 4 for each nat that they differ.
         assert!((0.1..20.0).contains(&slack), "{arguments}: {slack}");
     }
     let tc = Run::train("--objective beta-tcvae --epochs 1");
@@ -190,8 +190,8 @@ fn every_likelihood_learns_and_draws_pixels_of_its_range() {
         assert_eq!((means.len(), drawn.len()), (9 * 784, 9 * 784));
         assert_ne!(means, drawn);
         assert!(drawn.iter().all(|&x| is_of_range(x)), "{arguments}");
-        // Draws scatter around their means, counts by up to three times their size: the mean of 7,056 by 3 / 84 of it.
-        // Three deviations.
+        // Draws scatter around their means, counts by up to three times their size: the mean of 7,056 by 3 / 84 of it. The
+        // bound is about three standard deviations.
         let mean = |xs: &[f32]| xs.iter().sum::<f32>() / xs.len() as f32;
         let (of_means, of_drawn) = (mean(&means), mean(&drawn));
         assert!(
@@ -234,11 +234,11 @@ fn a_conditional_model_decodes_the_digit_that_it_is_set() {
                 .iter()
                 .filter(|image| nearest(image) == Some(class))
                 .count();
-            // By chance 3, and 12 once in 10,000 times; the class means name four of five digits right.
+            // By chance 3, and 12 once in 10,000 times; the nearest class mean is right for four of five digits.
             assert!(hits >= 12, "{network}: {hits} of 30 are a {class}");
             assert_ne!(images[0], images[1]);
         }
-        // Without a label the classes take turns.
+        // Without a label, classes are used in turn.
         let images = run.sample("--count 10");
         let found = images.chunks_exact(784).enumerate();
         let hits = found.filter(|(class, image)| nearest(image) == Some(*class));
@@ -269,7 +269,7 @@ fn samples_come_from_the_prior_that_was_trained_or_from_a_mixture_of_the_latents
         assert_ne!(images, fitted);
         let [images, narrow, fitted] = [images, narrow, fitted].map(|images| spread(&images));
         assert!(fitted > 0.5 * images, "{prior}: {images}, {fitted}");
-        // At temperature 0 the draws of a mixture still differ by their components.
+        // Near temperature 0 the draws of a mixture still differ by component.
         let ratio = narrow / images;
         assert!(ratio < 0.95, "{prior}: {ratio}");
         assert_eq!(ratio > 0.1, prior != "normal", "{prior}: {ratio}");
@@ -279,7 +279,7 @@ fn samples_come_from_the_prior_that_was_trained_or_from_a_mixture_of_the_latents
 #[test]
 fn the_weight_of_the_kl_rises_as_its_schedule_says() {
     let run = Run::train("--kl-schedule linear:2 --beta 4 --epochs 4");
-    // 90 steps an epoch; the weight of the last is reported: steps 89 and 179 of 180.
+    // 90 steps per epoch; the weight at the last one is reported: steps 89 and 179 of 180.
     let expected = [4.0 * 89.0 / 180.0, 4.0 * 179.0 / 180.0, 4.0, 4.0];
     for (found, expected) in run.all("beta").into_iter().zip(expected) {
         assert_near(found, expected, "beta");
@@ -287,7 +287,7 @@ fn the_weight_of_the_kl_rises_as_its_schedule_says() {
     let steps = Run::train("--kl-schedule cyclical:2:60steps --epochs 1");
     assert_near(steps.last("beta"), 1.0, "after the cycles");
     let epochs = run.epochs();
-    // Validation is at the final weight from the first epoch on.
+    // Validation uses the final weight from the first epoch on.
     let [recon, kl, loss] =
         ["recon", "kl", "loss"].map(|name| Run::number(&epochs[0], &format!("validation.{name}")));
     assert_near(loss, recon + 4.0 * kl, "validation");
@@ -310,7 +310,7 @@ fn learning_rates_follow_their_schedule_and_stages() {
         rates("--lr-schedule exponential:0.5 --epochs 3"),
         &[2e-3, 1e-3, 5e-4],
     );
-    // Nothing is better than a number that does not move: the rate falls after each epoch but the first.
+    // A constant metric never improves: the rate falls after each epoch but the first.
     near(
         rates("--lr-schedule plateau:0.5:0 --best-by active_units --epochs 4"),
         &[2e-3, 2e-3, 1e-3, 5e-4],
@@ -332,7 +332,7 @@ fn training_stops_early_and_keeps_what_is_best_by_the_metric_that_was_named() {
     assert_eq!(warm.epochs().len(), 5);
     let ramp = Run::train("--early-stopping 1:1000 --kl-schedule linear:2 --epochs 9");
     assert_eq!(ramp.epochs().len(), 4);
-    // Under a strong KL weight the first epochs carry most.
+    // By the KL term, an epoch is the best if its KL is the lowest so far.
     let by = |metric: &str| {
         let run = Run::train(&format!("--best-by {metric} --epochs 3"));
         let best = run
@@ -401,7 +401,7 @@ fn a_run_that_collapses_says_so_and_what_helps() {
         let each = run.epochs();
         let each = each[1]["kl_per_dimension"].as_array().expect("numbers");
         let sum: f64 = each.iter().map(|kl| kl.as_f64().expect("a number")).sum();
-        // Of the same posteriors, in closed form, but summed in another order.
+        // From the same posteriors, in closed form, but summed in another order.
         let kl = run.last("validation.kl");
         assert!((sum - kl).abs() < 1e-4 * kl.max(0.1), "{sum}, {kl}");
         assert!(run.path.join("kl.png").exists());
@@ -505,7 +505,7 @@ fn a_flag_takes_with_it_what_belongs_to_what_it_overrules() {
     let other = shows("--preset iwae-k50 --optimizer sgd --objective elbo");
     assert!(!other.contains("\neps") && other.contains("momentum = 0.9"));
     assert!(other.contains("samples = 1\n") && other.contains("kl = \"analytic\""));
-    // What belongs to nothing else stays.
+    // Settings that depend on no other are kept.
     assert!(other.contains("batch_size = 20") && other.contains("activation = \"tanh\""));
 
     let capacity = shows("--objective capacity");

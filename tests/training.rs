@@ -1,4 +1,4 @@
-//! Training: the same curve on every backend, the same bits for the same seed.
+//! Training: the same loss curve on every backend, the same bits for the same seed.
 
 use vae_rng::{Generator, Stream};
 use vae_spec::Corruption;
@@ -36,7 +36,7 @@ fn bytes() -> Vec<u8> {
     stripes(IMAGES, config().pixels())
 }
 
-/// A batch of the training images as an engine evaluates them.
+/// A batch of the training images, as engines take it for evaluation.
 fn batch(step: u64) -> Vec<f32> {
     let bytes = bytes();
     let pixels = config().pixels();
@@ -47,7 +47,7 @@ fn batch(step: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Every fifth batch is smaller, as the last one of an epoch.
+/// Rows of a batch; every fifth batch is smaller, like the last one of an epoch.
 fn rows(step: u64) -> Vec<u32> {
     let rows = Generator::new(0, Stream::Shuffle).permutation(step, IMAGES as u32);
     rows[..if step % 5 == 4 { BATCH - 4 } else { BATCH }].to_vec()
@@ -92,8 +92,8 @@ fn curve(losses: &[Losses]) -> Vec<f32> {
         .collect()
 }
 
-/// Losses near 35 and 0.1 to 5, each a sum of at most 50 terms rounded to 2^-24, after at most 50 updates of 1e-2 whose
-/// relative error of about 1e-5 moves the loss by less than 1e-4 of itself.
+/// The largest error in tolerances: losses near 35 and 0.1 to 5, each a sum of at most 50 terms rounded to 2^-24, after at
+/// most 50 updates of 1e-2 whose relative error of about 1e-5 changes the loss by less than a relative 1e-4.
 fn curve_distance(found: &[Losses], expected: &[Losses]) -> f32 {
     let expected = curve(expected);
     distance(&curve(found), &expected, |index| {
@@ -101,7 +101,8 @@ fn curve_distance(found: &[Losses], expected: &[Losses]) -> f32 {
     })
 }
 
-/// Each optimizer (AMSGrad decayed and clipped: over so few steps it is Adam), clipped gradients, decayed weights, a Gaussian output and binarized images, over both depths of output.
+/// Each optimizer (AMSGrad decayed and clipped: over so few steps it is Adam), clipped gradients, weight decay, a Gaussian
+/// likelihood and binarized images, over both depths of output.
 fn recipes() -> Vec<(ModelConfig, OptimizerConfig, bool)> {
     let plain = |which| (config(), optimizer(which), false);
     let clipped = OptimizerConfig {
@@ -173,7 +174,7 @@ fn another_optimizer_seed_or_setting_is_told_apart_from_the_curve() {
 
 #[test]
 fn a_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others() {
-    // burn's kernels on a GPU promise no order of their sums.
+    // burn's GPU kernels do not guarantee the order of their sums.
     for route in Route::all()
         .into_iter()
         .filter(|&route| route != Route::Wgpu)
@@ -190,7 +191,7 @@ fn a_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
-    // Wide enough that matrix products and loops are shared among threads, and odd enough that the last shares are small.
+    // Wide enough that matrix products and loops are split among threads, and odd so that the last parts are small.
     let model = ModelConfig::dense(785, &[600, 301], 5);
     let rows: Vec<u32> = (0..201).collect();
     let trained = |threads| {
@@ -221,7 +222,7 @@ fn the_number_of_threads_changes_no_bit_of_the_fused_engine() {
     let one = trained(1);
     assert_ne!(one.weights, Weights::initial(&model, 1));
     for threads in [2, 3, 8] {
-        // Not assert_eq, which would print a million numbers.
+        // Not assert_eq, which would print a million values.
         assert!(trained(threads) == one, "{threads} threads");
     }
 }
@@ -272,7 +273,7 @@ fn a_snapshot_names_every_weight_and_moment_and_carries_the_model_to_every_route
                 .encode(&Batch::of(&images))
                 .expect("a working device")
         });
-        // 50 and 17 products, each rounded to 2^-24 of sums of at most 5.
+        // 50 and 17 products, each with a rounding error of 2^-24 of sums of at most 5.
         assert!(distance(&posteriors[0].mu, &posteriors[1].mu, |_| 2e-5) <= 1.0);
         assert!(distance(&posteriors[0].log_var, &posteriors[1].log_var, |_| 2e-5) <= 1.0);
     }
@@ -285,7 +286,7 @@ fn zero_latents_decode_to_zero_logits_or_means_and_large_ones_to_large_outputs()
         let outputs = engine.decode(&[1e6, 0.0, 0.0, 0.0, 0.0, 0.0], &[]);
         let outputs = outputs.expect("a working device");
         assert_eq!(outputs.len(), 2 * config().pixels());
-        // Zero latents and zero biases make an output of zero.
+        // Zero latents and zero biases give zero outputs.
         assert!(outputs[..50].iter().any(|&output| output > 1.0));
         assert!(outputs[50..].iter().all(|&output| output == 0.0));
     }
@@ -321,7 +322,7 @@ fn a_snapshot_goes_on_as_if_training_had_never_stopped() {
                 snapshot = engine.snapshot().expect("a working device");
             }
             if route == Route::Wgpu {
-                // burn's kernels on a GPU promise no order of their sums.
+                // burn's GPU kernels do not guarantee the order of their sums.
                 assert!(curve_distance(&losses, &whole.0) <= 1.0);
             } else {
                 assert_eq!((losses, snapshot), whole, "{route:?}, {which:?}");
@@ -451,7 +452,7 @@ fn everything_but_training_sees_the_average_of_the_weights_on_every_route() {
         let evaluated = [evaluated.expect("a working device")];
         let posterior = engine.encode(&Batch::of(&images));
         let mu = posterior.expect("a working device").mu;
-        // Looking at the average leaves the weights that are trained where they were.
+        // Evaluating the average does not change the trained weights.
         let step = engine.train_step(&rows(10), &Step::plain(10, LR));
         step.expect("a working device");
         let next = engine.take_losses(Wait::ForAll).expect("a working device");

@@ -1,4 +1,4 @@
-//! What a trained model is used for: each command's output is opened and checked.
+//! Commands that use a trained model: the output of each is opened and checked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use vae_data::npy::{self, NpyArray, NpyValues};
 
 use crate::common::program::{folder, vae_gpu};
 
-/// A small model of the digits that has learned something, trained to undo noise, with three latent dimensions.
+/// A small trained denoising model of the digits with three latent dimensions.
 fn model() -> (TempDir, PathBuf) {
     let parent = folder();
     let run = parent.path().join("run");
@@ -69,7 +69,7 @@ fn every_verb_does_what_it_says() {
     let (parent, run) = model();
     let at = |name: &str| parent.path().join(name);
 
-    // encode: a table with ids and labels, the same numbers as arrays.
+    // encode: a table with ids and labels, and the same values as arrays.
     verb("encode", &run, &at("z.csv"), &["--with-z"]).success();
     let rows = table(&fs::read_to_string(at("z.csv")).expect("written"));
     assert_eq!(
@@ -98,7 +98,7 @@ fn every_verb_does_what_it_says() {
         1001
     );
 
-    // decode: means of what was encoded are the reconstructions, in one array, one table, or a file each.
+    // decode: decoded posterior means are the reconstructions, as one array, one table, or one file each.
     let latents = |name: &str| at(name).display().to_string();
     verb("decode", &run, &at("d.npy"), &[&latents("mu.npz")]).success();
     verb("reconstruct", &run, &at("r.npy"), &[]).success();
@@ -113,7 +113,7 @@ fn every_verb_does_what_it_says() {
         .into_luma8();
     assert_eq!(one.dimensions(), (28, 28));
 
-    // sample: a seed is a picture, a low temperature is near the middle of the prior.
+    // sample: the seed determines the picture, a low temperature stays near the middle of the prior.
     verb(
         "sample",
         &run,
@@ -138,7 +138,7 @@ fn every_verb_does_what_it_says() {
         .code(1)
         .stderr(contains("temperature: expected"));
 
-    // interpolate: the ends are the reconstructions of its two images.
+    // interpolate: the ends are the reconstructions of the two images.
     verb(
         "interpolate",
         &run,
@@ -180,7 +180,7 @@ fn every_verb_does_what_it_says() {
         .code(1)
         .stderr(contains("below 1000, found 1000"));
 
-    // traverse, manifold, latent: pictures of the sizes asked for.
+    // traverse, manifold, latent: pictures of the requested sizes.
     let size = |name: &str| {
         image::open(at(name))
             .expect("a picture")
@@ -215,7 +215,7 @@ fn every_verb_does_what_it_says() {
         .stderr(contains("principal component 1"));
     assert_eq!((size("l.png"), size("p.png")), ((900, 800), (900, 800)));
 
-    // denoise: what comes out is nearer to the image than what went in.
+    // denoise: the output is nearer to the clean image than the input.
     let output = verb(
         "denoise",
         &run,
@@ -236,10 +236,10 @@ fn every_verb_does_what_it_says() {
         .filter_map(|word| word.parse().ok())
         .collect();
     assert!(numbers[2] > numbers[1] + 2.0, "{line}");
-    // Three lines of ten images in four blocks.
+    // Four blocks of three lines of ten images.
     assert_eq!(size("n.png"), ((10 * 30 - 2) * 2, (12 * 30 - 2) * 2));
 
-    // score: ELBO and importance-sampled likelihood agree in order and sign; strange images rank first.
+    // score: ELBO and its terms agree; the least likely image ranks first.
     verb("score", &run, &at("score.csv"), &[])
         .success()
         .stderr(contains("mean ELBO"));
@@ -287,7 +287,7 @@ fn importance_samples_tighten_the_bound() {
     };
     let (bound, one) = mean("1");
     let (_, many) = mean("2000");
-    // One sample is another draw of the bound; two thousand are below both.
+    // With one sample the NLL is another draw of the bound; with two thousand it is below both.
     assert!((bound - one).abs() < 0.05 * bound, "{bound} and {one}");
     assert!(
         many < bound - 0.2 && many > 0.8 * bound,

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::de::value::{Error, StrDeserializer};
-use serde::{Deserialize, de::IntoDeserializer};
+use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
 use vae_data::fetch::FetchOptions;
 use vae_data::folder::Fit;
 use vae_data::table::Header;
@@ -22,10 +23,10 @@ use crate::report;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct FetchArguments {
-    /// Where named data sets are, or are put [default: the system's cache folder].
+    /// Folder to find and store downloaded datasets in [default: the system's cache folder].
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// Download nothing.
+    /// Never download; fail if a dataset is missing [default: false].
     #[arg(long)]
     offline: bool,
 }
@@ -43,31 +44,32 @@ impl FetchArguments {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct ReadArguments {
-    /// Height and width that image files are scaled to, or that flat rows are images of.
+    /// Height and width in pixels, such as 64x64: resizes image files, shapes flat rows into images [default: as found].
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
-    /// Make coloured image files grey.
+    /// Convert coloured image files to greyscale [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     grey: Option<bool>,
-    /// What becomes of image files whose shape is not that of --size.
-    #[arg(long, value_parser = one_of::<Fit>(FITS))]
+    /// How image files of another aspect ratio are fitted to --size: crop the centre, pad with black, or stretch
+    /// [default: stop with an error].
+    #[arg(long, value_parser = one_of::<Fit>())]
     fit: Option<Fit>,
-    /// Leave out image files that cannot be decoded, naming them.
+    /// Skip image files that cannot be decoded and list them, instead of stopping [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     skip_bad: Option<bool>,
-    /// Where the channels of an array of images are [default: where there are one or three].
-    #[arg(long, value_parser = one_of::<Layout>(LAYOUTS))]
+    /// Position of the channel axis in a 4-dimensional array [default: the axis of size 1 or 3].
+    #[arg(long, value_parser = one_of::<Layout>())]
     layout: Option<Layout>,
-    /// A table's column of labels, an NPZ file's array of them, or an NPY or IDX file of them.
+    /// Where labels are: a column of a table, an array of an NPZ file, or an NPY or IDX file [default: as the source says].
     #[arg(long, value_name = "COLUMN|ARRAY|FILE")]
     labels: Option<String>,
-    /// Whether a table's first line names its columns [default: auto].
-    #[arg(long, value_parser = one_of::<Header>(HEADERS))]
+    /// Whether the first line of a table holds the column names [default: auto].
+    #[arg(long, value_parser = one_of::<Header>())]
     header: Option<Header>,
-    /// The array of an NPZ file [default: x, images or data].
+    /// Array of an NPZ file that holds the samples [default: x, images or data].
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
-    /// Leave samples on disk until they are wanted: for data larger than memory.
+    /// Read NPY, IDX and image files from disk as needed, for data larger than memory [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     stream: Option<bool>,
     #[command(flatten)]
@@ -95,13 +97,13 @@ impl ReadArguments {
 /// A trained model and where it works.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ModelArguments {
-    /// A run folder, or a .safetensors file with its config.toml beside it.
+    /// Trained model: a run folder, or a .safetensors file of weights.
     pub(crate) run: PathBuf,
-    /// The config of a .safetensors file.
-    #[arg(long, value_name = "FILE")]
+    /// TOML file with the settings of the model [default: the config.toml beside the weights].
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     config: Option<PathBuf>,
-    /// Where to compute.
-    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(BACKENDS))]
+    /// Device to compute on; auto takes a hardware GPU if there is one, else the CPU.
+    #[arg(long, default_value = "auto", value_parser = one_of::<BackendChoice>(), help_heading = "Model")]
     backend: BackendChoice,
 }
 
@@ -120,8 +122,8 @@ impl ModelArguments {
 /// The label of latents that are no image's.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LabelArguments {
-    /// The label that a conditional model is told, as its data call it.
-    #[arg(long, value_name = "NAME")]
+    /// Label to decode with, required by models trained with --conditional (`sample` takes all labels in turn without it).
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
     label: Option<String>,
 }
 
@@ -141,7 +143,7 @@ impl LabelArguments {
         let is_set = self.set_on(inference)?;
         ensure!(
             is_set || inference.preprocessing().classes() == 0,
-            "--label: the model was trained with --conditional: expected one of its labels, found none"
+            "--label is missing: the model was trained with --conditional and needs one of its labels"
         );
         Ok(())
     }
@@ -150,11 +152,11 @@ impl LabelArguments {
 /// Which images of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Those trained on.
+    /// The training samples.
     Train,
-    /// Those validated on.
+    /// The validation samples.
     Validation,
-    /// Those kept from training and validation.
+    /// The test samples, used for neither training nor validation.
     Test,
 }
 
@@ -162,10 +164,12 @@ pub(crate) enum Part {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct InputArguments {
-    /// A data set, file or folder as `train --data` takes it [default: what the run was validated on].
+    /// Dataset name, file or folder, as in `train --data` [default: the data of the run].
+    ///
+    /// The options below, which say how to read it, default to the settings of the run.
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
-    /// Which part of it [default: of the run's data those validated on; of other data the test part, else all].
+    /// Part of the data to use [default: validation; of other --data the test samples, or all if there are none].
     #[arg(long)]
     part: Option<Part>,
     #[command(flatten)]
@@ -195,7 +199,7 @@ impl InputArguments {
                     None | Some(Part::Validation) => dataset.validation,
                     Some(Part::Test) => dataset.test.ok_or_else(|| {
                         anyhow::anyhow!(
-                            "{name}: no part is left for a test beside training and validation"
+                            "{name}: no test samples are left beside the training and validation samples"
                         )
                     })?,
                 };
@@ -204,7 +208,7 @@ impl InputArguments {
         };
         ensure!(
             images.shape() == run.recipe.image,
-            "{name}: expected samples of {}, as the model was trained on, found {}; image files can be scaled with --size",
+            "{name}: expected samples of {}, as the model was trained on, found {}; --size resizes image files",
             run.recipe.image,
             images.shape()
         );
@@ -249,16 +253,44 @@ pub(crate) fn positive() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
-pub(crate) const BACKENDS: &[&str] = &["auto", "wgpu", "vulkan", "metal", "dx12", "cpu", "ndarray"];
-const FITS: &[&str] = &["crop", "pad", "stretch"];
-const LAYOUTS: &[&str] = &["channels-first", "channels-last"];
-const HEADERS: &[&str] = &["auto", "yes", "no"];
+/// One of the names that a config file has for the values of `T`.
+pub(crate) fn one_of<T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static>()
+-> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names::<T>()).try_map(|name| by_name(&name))
+}
 
-/// One of `names`, each of which a config file would call the same.
-pub(crate) fn one_of<T: for<'de> Deserialize<'de> + Clone + Send + Sync + 'static>(
-    names: &'static [&'static str],
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(names).try_map(|name| by_name(&name))
+/// What a config file calls the variants of the enum `T`.
+pub(crate) fn names<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+    let mut names: &[&str] = &[];
+    // Always an error, for there is no value; the names came before it.
+    let _ = T::deserialize(Names(&mut names));
+    names
+}
+
+/// Keeps the names of the enum that is deserialized from it.
+struct Names<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = Error;
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &str,
+        names: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        *self.0 = names;
+        Err(Error::custom("no value"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(Error::custom("not an enum"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
 }
 
 /// The value that a config file would call `name`.
@@ -267,25 +299,20 @@ pub(crate) fn by_name<T: for<'de> Deserialize<'de>>(name: &str) -> Result<T, Err
     T::deserialize(name)
 }
 
-/// Checks that a config file knows all `names`.
-#[cfg(test)]
-pub(crate) fn check_names<T: for<'de> Deserialize<'de>>(names: &[&str]) {
-    assert!(
-        names.iter().all(|name| by_name::<T>(name).is_ok()),
-        "{names:?}"
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_name_on_the_command_line_is_one_of_the_config_file() {
-        check_names::<BackendChoice>(BACKENDS);
-        check_names::<Fit>(FITS);
-        check_names::<Layout>(LAYOUTS);
-        check_names::<Header>(HEADERS);
+    fn names_are_those_of_the_config_file() {
+        assert_eq!(names::<Fit>(), ["crop", "pad", "stretch"]);
+        assert_eq!(names::<Layout>(), ["channels-first", "channels-last"]);
+        assert!(names::<usize>().is_empty());
+        assert!(
+            names::<BackendChoice>()
+                .iter()
+                .all(|name| by_name::<BackendChoice>(name).is_ok())
+        );
     }
 
     #[test]

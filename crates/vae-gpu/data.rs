@@ -13,19 +13,27 @@ use crate::report;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Say what data are: format, shape, count, values, labels, fingerprint.
+    /// Print the format, shape, number of samples, range of values, labels and SHA-256 of data.
+    ///
+    /// Example: vae-gpu data info table.csv --labels species
     Info(InfoArguments),
-    /// Download named data sets.
+    /// Download datasets and print the folder of each.
+    ///
+    /// Example: vae-gpu data fetch mnist kmnist
     Fetch(FetchSetArguments),
-    /// Part data in two by chance, as many of each label.
+    /// Split data at random into training and validation samples, stratified by label.
+    ///
+    /// Example: vae-gpu data split photos/ --size 64x64 --fraction 0.2 --out parts
     Split(SplitArguments),
-    /// Write data in another format.
+    /// Convert data to another format.
+    ///
+    /// Example: vae-gpu data convert photos/ --size 64x64 --out photos.npy
     Convert(ConvertArguments),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArguments {
-    /// As `train --data` takes it.
+    /// Dataset name, file or folder, as in `train --data`.
     data: String,
     #[command(flatten)]
     read: ReadArguments,
@@ -33,8 +41,8 @@ pub(crate) struct InfoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchSetArguments {
-    /// mnist, fashion-mnist or kmnist.
-    #[arg(required = true)]
+    /// Datasets to download: mnist, fashion-mnist or kmnist.
+    #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
     fetch: FetchArguments,
@@ -42,19 +50,24 @@ pub(crate) struct FetchSetArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct SplitArguments {
-    /// As `train --data` takes it.
+    /// Dataset name, file or folder, as in `train --data`.
     data: String,
-    /// The share of the second part.
-    #[arg(long, default_value = "0.1", value_name = "SHARE")]
+    /// Fraction of the samples that become validation samples, above 0 and below 1.
+    #[arg(
+        long,
+        default_value = "0.1",
+        value_name = "FRACTION",
+        help_heading = "Split"
+    )]
     fraction: f64,
-    /// Decides the choice: that of `train --val-fraction`.
-    #[arg(long, default_value = "0")]
+    /// Random seed of the split; `train --val-fraction` makes the same split from the same seed.
+    #[arg(long, default_value = "0", help_heading = "Split")]
     seed: u64,
-    /// The format of both parts.
-    #[arg(long, default_value = "npz", value_parser = one_of::<Format>(FORMATS))]
+    /// Format of both parts.
+    #[arg(long, default_value = "npz", value_parser = one_of::<Format>(), help_heading = "Output")]
     format: Format,
-    /// The folder to write `train` and `validation` into.
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder to write the parts `train` and `validation` into.
+    #[arg(long, value_name = "FOLDER", help_heading = "Output")]
     out: PathBuf,
     #[command(flatten)]
     read: ReadArguments,
@@ -62,20 +75,17 @@ pub(crate) struct SplitArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArguments {
-    /// As `train --data` takes it.
+    /// Dataset name, file or folder, as in `train --data`.
     data: String,
-    /// Where to: the end of its name says which format; a folder takes PNG files. Test samples, if there are such, go beside it
-    /// with `-test` in their name.
-    #[arg(long, value_name = "FILE|FOLDER")]
+    /// File to write, or folder for PNG files; test samples are written beside it, with `-test` in the name.
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
     out: PathBuf,
-    /// The format, if the name does not say.
-    #[arg(long, value_parser = one_of::<Format>(FORMATS))]
+    /// Output format [default: that of the extension of --out; png without an extension].
+    #[arg(long, value_parser = one_of::<Format>(), help_heading = "Output")]
     format: Option<Format>,
     #[command(flatten)]
     read: ReadArguments,
 }
-
-const FORMATS: &[&str] = &["npy", "npz", "csv", "tsv", "png", "idx"];
 
 pub(crate) fn run(command: &DataCommand) -> Result<ExitCode> {
     match command {
@@ -91,7 +101,7 @@ fn open(name: &str, read: &ReadArguments) -> Result<Source> {
     let options = read.patch().read_options(read.fetch.options());
     let source = Source::open(name, &options, &report::on_progress())?;
     for text in &source.notes {
-        report::note(&format!("left out: {text}"));
+        report::note(&format!("skipped: {text}"));
     }
     Ok(source)
 }
@@ -191,11 +201,11 @@ fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::by_name;
+    use crate::arguments::{by_name, names};
 
     #[test]
     fn every_format_has_the_end_of_name_that_stands_for_it() {
-        for name in FORMATS {
+        for name in names::<Format>() {
             let format: Format = by_name(name).expect("a format");
             let path = PathBuf::from("x").with_extension(format.extension());
             assert_eq!(Format::of(&path), Some(format));

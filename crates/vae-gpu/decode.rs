@@ -17,11 +17,16 @@ pub(crate) struct DecodeArguments {
     model: ModelArguments,
     #[command(flatten)]
     label: LabelArguments,
-    /// Latent vectors: a .npy of [count, latent], or what `encode` writes, of which z is taken if it is there, else mu.
+    /// Latent vectors: a file that `encode` wrote, of which z is decoded if present, else mu; or a [count, latent] .npy array.
     #[arg(value_name = "LATENTS")]
     latents: PathBuf,
-    /// A grid (.png), an array (.npy), a table (.csv), or a folder for a PNG file each.
-    #[arg(long, default_value = "decoded.png", value_name = "FILE|FOLDER")]
+    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout.
+    #[arg(
+        long,
+        default_value = "decoded.png",
+        value_name = "FILE|FOLDER",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

@@ -17,28 +17,39 @@ pub(crate) struct DenoiseArguments {
     model: ModelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// How to damage the images first: gaussian:SIGMA, salt-pepper:SHARE or mask:SIDE [default: as in training].
-    #[arg(long, value_name = "KIND:AMOUNT", conflicts_with = "damaged")]
+    /// Corruption to apply first: gaussian:SIGMA, salt-pepper:PROBABILITY or mask:SIDE, as in `train --corrupt` [default: that
+    /// of the run].
+    #[arg(
+        long,
+        value_name = "KIND:AMOUNT",
+        conflicts_with = "corrupted",
+        help_heading = "Corruption"
+    )]
     corrupt: Option<Corrupt>,
-    /// The images are damaged already: clean them.
-    #[arg(long)]
-    damaged: bool,
-    /// Number of images [default: 40 in a picture, else all].
-    #[arg(long, value_parser = positive())]
+    /// The samples are corrupted already: only denoise them [default: false].
+    #[arg(long, alias = "damaged", help_heading = "Corruption")]
+    corrupted: bool,
+    /// Number of samples, from the first on [default: 40 for a .png file, else all].
+    #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Output")]
     count: Option<usize>,
-    /// A picture with the image, what was damaged and what was made of it, one below the other (.png), or what was made alone:
-    /// an array (.npy), a table (.csv), or a folder for a PNG file each.
-    #[arg(long, default_value = "denoised.png", value_name = "FILE|FOLDER")]
+    /// File to write: a .png with the original, corrupted and denoised samples below each other; or the denoised samples
+    /// alone as .npy or .csv, or in a folder as PNG files; - for stdout.
+    #[arg(
+        long,
+        default_value = "denoised.png",
+        value_name = "FILE|FOLDER",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 
 pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     let corrupt = arguments.corrupt.or(run.recipe.corrupt);
-    if corrupt.is_none() && !arguments.damaged {
+    if corrupt.is_none() && !arguments.corrupted {
         bail!(
-            "the run was not trained with --corrupt: choose --corrupt KIND:AMOUNT, for example gaussian:0.3, or --damaged for \
-             images that are damaged already"
+            "the run was not trained with --corrupt: choose --corrupt KIND:AMOUNT, for example gaussian:0.3, or --corrupted \
+             for samples that are corrupted already"
         );
     }
     let is_picture = output::is_picture(&arguments.out, run.recipe.image);
@@ -46,32 +57,32 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     let images = arguments.input.first(&run, count)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
     let recipe = vae_recipe::Recipe {
-        corrupt: corrupt.filter(|_| !arguments.damaged),
+        corrupt: corrupt.filter(|_| !arguments.corrupted),
         ..run.recipe.clone()
     };
     let preprocessing = Preprocessing::saved(&recipe, run.preprocessing.scaling().cloned());
-    let (values, damaged) = preprocessing.corrupted(&images, &places)?;
+    let (values, corrupted) = preprocessing.corrupted(&images, &places)?;
 
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;
-    let seen = damaged.as_ref().unwrap_or(&values);
-    let cleaned = inference.reconstruct(&images.with_values(seen.clone()))?;
-    if let Some(damaged) = &damaged {
+    let seen = corrupted.as_ref().unwrap_or(&values);
+    let denoised = inference.reconstruct(&images.with_values(seen.clone()))?;
+    if let Some(corrupted) = &corrupted {
         let length = run.recipe.image.length();
-        let before = psnr(damaged, &values, length).context("no images")?;
-        let after = psnr(&cleaned, &values, length).context("no images")?;
+        let before = psnr(corrupted, &values, length).context("no samples")?;
+        let after = psnr(&denoised, &values, length).context("no samples")?;
         report::note(&format!(
-            "PSNR, mean of {} samples: damaged {before:.2} dB, cleaned {after:.2} dB",
+            "PSNR, mean of {} samples: corrupted {before:.2} dB, denoised {after:.2} dB",
             places.len()
         ));
     }
     if is_picture {
-        let kinds = [Some(&values[..]), damaged.as_deref(), Some(&cleaned)];
+        let kinds = [Some(&values[..]), corrupted.as_deref(), Some(&denoised)];
         let kinds: Vec<&[f32]> = kinds.into_iter().flatten().collect();
         output::write(&arguments.out, &stacked(&inference, &kinds).png()?)?;
     } else {
-        output::images(&inference, cleaned, 1, &arguments.out)?;
+        output::images(&inference, denoised, 1, &arguments.out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

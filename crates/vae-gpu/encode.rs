@@ -16,12 +16,17 @@ pub(crate) struct EncodeArguments {
     model: ModelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// Write a draw z of each posterior, too; the same whenever it is asked for.
-    #[arg(long)]
+    /// Also write a vector z drawn from each posterior, the same at every call [default: false].
+    #[arg(long, help_heading = "Output")]
     with_z: bool,
-    /// A .csv with ids and labels, a .npz with an array of each kind, or a .npy with mu, log_var and z side by side; - is a
-    /// table to the standard output.
-    #[arg(long, default_value = "latents.csv", value_name = "FILE")]
+    /// File to write: a .csv table with ids and labels, a .npz file with one array each of mu, log_var and z, or a .npy array
+    /// with them side by side; - for a table on stdout.
+    #[arg(
+        long,
+        default_value = "latents.csv",
+        value_name = "FILE",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

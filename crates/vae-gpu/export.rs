@@ -11,16 +11,21 @@ use crate::report;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArguments {
-    /// A run folder, or a .safetensors file with its config.toml beside it.
+    /// Trained model: a run folder, or a .safetensors file of weights.
     run: PathBuf,
-    /// The config of a .safetensors file.
-    #[arg(long, value_name = "FILE")]
+    /// TOML file with the settings of the model [default: the config.toml beside the weights].
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     config: Option<PathBuf>,
-    /// encoder.onnx and decoder.onnx, or pytorch.safetensors.
-    #[arg(long)]
+    /// Format: onnx writes encoder.onnx and decoder.onnx, pytorch writes pytorch.safetensors.
+    #[arg(long, help_heading = "Output")]
     format: FormatName,
-    /// The folder to write into.
-    #[arg(long, default_value = "exported", value_name = "FOLDER")]
+    /// Folder to write into.
+    #[arg(
+        long,
+        default_value = "exported",
+        value_name = "FOLDER",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

@@ -12,17 +12,17 @@ use crate::report;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// A PyTorch state dict of linear and convolutional layers, saved with safetensors.torch.save_file.
+    /// PyTorch state dict of linear and convolutional layers, saved with safetensors.torch.save_file.
     weights: PathBuf,
-    /// The network: a config.toml with at least image, hidden, latent and activation.
-    #[arg(long, value_name = "FILE")]
+    /// Description of the network: a TOML file like a run's config.toml, with at least `image`, such as image = [28, 28].
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     config: PathBuf,
-    /// Which of our layers (encoder.0, .., mu, log_var, decoder.0, .., output) one of theirs is; may be given again
-    /// [default: the same name].
-    #[arg(long, value_name = "THEIRS=OURS", value_parser = pair)]
+    /// Rename a layer of the state dict to one of encoder.0, .., mu, log_var, decoder.0, .., output, for example
+    /// fc1=encoder.0; may be repeated [default: names are kept].
+    #[arg(long, value_name = "THEIRS=OURS", value_parser = pair, help_heading = "Model")]
     map: Vec<(String, String)>,
-    /// The folder to make: every command but `train --resume` takes it.
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder to create; every command except `train --resume` takes it as a run folder.
+    #[arg(long, value_name = "FOLDER", help_heading = "Output")]
     out: PathBuf,
 }
 

@@ -18,23 +18,39 @@ pub(crate) struct InterpolateArguments {
     label: LabelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// The image to start from, counted from 0.
-    #[arg(long, default_value = "0", value_name = "PLACE")]
+    /// Index of the first sample, counted from 0.
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "INDEX",
+        help_heading = "Interpolation"
+    )]
     from: usize,
-    /// The image to end with.
-    #[arg(long, default_value = "1", value_name = "PLACE")]
+    /// Index of the last sample, counted from 0.
+    #[arg(
+        long,
+        default_value = "1",
+        value_name = "INDEX",
+        help_heading = "Interpolation"
+    )]
     to: usize,
-    /// Start and end are vectors of this file, as `decode` takes it, not images.
-    #[arg(long, value_name = "FILE")]
+    /// Take the two latent vectors from the rows of this file, as for `decode`, instead of encoding samples [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Interpolation")]
     latents: Option<PathBuf>,
-    /// Images on the way, both ends included.
-    #[arg(long, default_value = "10", value_parser = positive())]
+    /// Number of points, both ends included.
+    #[arg(long, default_value = "10", value_parser = positive(), value_name = "N", help_heading = "Interpolation")]
     steps: usize,
-    /// Straight, or round the middle, where high-dimensional draws of the prior lie.
-    #[arg(long, default_value = "linear")]
+    /// Path: a straight line, or a great circle, which stays about as far from the origin as draws of the prior.
+    #[arg(long, default_value = "linear", help_heading = "Interpolation")]
     walk: WalkName,
-    /// A strip (.png), an animation there and back (.gif), an array (.npy), or a folder for a PNG file each.
-    #[arg(long, default_value = "interpolation.png", value_name = "FILE|FOLDER")]
+    /// File to write: a strip of images (.png), an animation there and back (.gif), an array (.npy) or a table (.csv); a folder
+    /// for single PNG files; - for stdout.
+    #[arg(
+        long,
+        default_value = "interpolation.png",
+        value_name = "FILE|FOLDER",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 
@@ -58,7 +74,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
             let count = all.len() / latent;
             ensure!(
                 largest < count,
-                "--from and --to: expected places below {count}, found {largest}"
+                "--from and --to: expected indices below {count}, found {largest}"
             );
             ends.map(|place| all[place * latent..][..latent].to_vec())
         }
@@ -67,7 +83,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
             let count = images.count();
             ensure!(
                 largest < count,
-                "--from and --to: expected places below {count}, found {largest}"
+                "--from and --to: expected indices below {count}, found {largest}"
             );
             let mu = inference
                 .encode(&images.subset(&ends.map(|place| place as u32)))?
@@ -85,7 +101,7 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
     if output::extension(&arguments.out, "png") == "gif" {
         if run.recipe.image.is_table() {
             bail!(
-                "{}: the model is of tables, of which no picture can be drawn",
+                "{}: the model was trained on a table, so there are no images to draw; choose .csv or .npy",
                 arguments.out.display()
             );
         }

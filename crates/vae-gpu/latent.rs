@@ -18,14 +18,26 @@ pub(crate) struct LatentArguments {
     model: ModelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// The latent dimensions to the right and upwards, counted from 1 [default: the two in which mu varies most].
-    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM,DIM", conflicts_with = "pca")]
+    /// Latent dimensions of the x and y axes, counted from 1 [default: the two in which mu varies most].
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = positive(),
+        value_name = "DIM,DIM",
+        conflicts_with = "pca",
+        help_heading = "Plane"
+    )]
     dims: Option<Vec<usize>>,
-    /// The plane of the first two principal components of mu.
-    #[arg(long)]
+    /// Project mu onto its first two principal components instead [default: false].
+    #[arg(long, help_heading = "Plane")]
     pca: bool,
-    /// The picture.
-    #[arg(long, default_value = "latent.png", value_name = "FILE.png")]
+    /// Image file to write; - for stdout.
+    #[arg(
+        long,
+        default_value = "latent.png",
+        value_name = "FILE.png",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

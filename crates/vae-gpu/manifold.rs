@@ -17,14 +17,26 @@ pub(crate) struct ManifoldArguments {
     model: ModelArguments,
     #[command(flatten)]
     label: LabelArguments,
-    /// Images in a row and in a column.
-    #[arg(long, default_value = "15", value_parser = positive())]
+    /// Grid points along each axis: quantiles of the standard normal from 0.05 to 0.95.
+    #[arg(long, default_value = "15", value_parser = positive(), value_name = "N", help_heading = "Grid")]
     side: usize,
-    /// The latent dimensions to the right and upwards, counted from 1; all others are 0.
-    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM,DIM", default_value = "1,2")]
+    /// Latent dimensions of the x and y axes, counted from 1; all others are set to 0.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = positive(),
+        value_name = "DIM,DIM",
+        default_value = "1,2",
+        help_heading = "Grid"
+    )]
     dims: Vec<usize>,
-    /// The picture.
-    #[arg(long, default_value = "manifold.png", value_name = "FILE.png")]
+    /// Image file to write; - for stdout.
+    #[arg(
+        long,
+        default_value = "manifold.png",
+        value_name = "FILE.png",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 
@@ -32,7 +44,7 @@ pub(crate) fn run(arguments: &ManifoldArguments) -> Result<ExitCode> {
     let run = arguments.model.open()?;
     ensure!(
         !run.recipe.image.is_table(),
-        "the model is of tables, of which no picture can be drawn; `decode` writes tables"
+        "the model was trained on a table, so there are no images to draw; `decode` writes tables"
     );
     let dimensions = dimensions_of(&arguments.dims, run.recipe.latent)?;
     let [right, up] = dimensions[..] else {

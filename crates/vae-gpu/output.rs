@@ -71,7 +71,7 @@ pub(crate) fn images(
     let kind = extension(out, if shape.is_table() { "csv" } else { "png" });
     if shape.is_table() && (kind == "png" || kind.is_empty()) {
         bail!(
-            "{}: the model is of tables, of which no picture can be drawn; choose .csv or .npy",
+            "{}: the model was trained on a table, so there are no images to draw; choose .csv or .npy",
             out.display()
         );
     }
@@ -102,7 +102,7 @@ pub(crate) fn images(
             write(out, &bytes)
         }
         _ => bail!(
-            "{}: expected a name that ends in .png (a grid), .npy or .csv, or a folder for single images",
+            "{}: expected a name that ends in .png (an image grid), .npy or .csv, or a folder for single PNG files",
             out.display()
         ),
     }

@@ -16,15 +16,16 @@ pub(crate) struct ReconstructArguments {
     model: ModelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// Number of images [default: 40 in a picture, else all].
-    #[arg(long, value_parser = positive())]
+    /// Number of samples, from the first on [default: 40 for a .png file, else all].
+    #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Output")]
     count: Option<usize>,
-    /// A picture with each image above what the model makes of it (.png), or what it makes of them alone: an array (.npy), a
-    /// table (.csv), or a folder for a PNG file each.
+    /// File to write: a .png with each sample above its reconstruction; or the reconstructions alone as .npy or .csv, or in a
+    /// folder as PNG files; - for stdout.
     #[arg(
         long,
         default_value = "reconstructions.png",
-        value_name = "FILE|FOLDER"
+        value_name = "FILE|FOLDER",
+        help_heading = "Output"
     )]
     out: PathBuf,
 }

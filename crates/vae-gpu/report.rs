@@ -69,7 +69,7 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
         &dataset.fingerprint[..16]
     ));
     for text in &dataset.notes {
-        note(&format!("left out: {text}"));
+        note(&format!("skipped: {text}"));
     }
 }
 
@@ -97,18 +97,18 @@ pub(crate) fn resumed(interrupted: &Interrupted, recipe: &Recipe) {
     let (epoch, step) = interrupted.position();
     if epoch > recipe.epochs {
         note(&format!(
-            "resume: all {} epochs are done; --epochs MORE trains on",
+            "resume: all {} epochs are done; --epochs N trains for N more",
             recipe.epochs
         ));
     } else {
         note(&format!(
-            "resume: in epoch {epoch} of {}, after {step} steps of it",
+            "resume: at epoch {epoch} of {}, after {step} of its steps",
             recipe.epochs
         ));
     }
     if let Some(version) = interrupted.other_version() {
         note(&format!(
-            "resume: the checkpoint is of vae-gpu {version}; this version may compute other last bits"
+            "resume: the checkpoint was written by vae-gpu {version}; results may differ in the last bits"
         ));
     }
 }
@@ -233,13 +233,13 @@ impl TrainingReport {
         } = manifest;
         if outcome == Outcome::Interrupted {
             note(&format!(
-                "interrupted after {epochs} whole epochs; what was learned is saved, and --resume {} goes on",
+                "interrupted after {epochs} complete epochs; a checkpoint is saved, continue with train --resume {}",
                 folder.display()
             ));
         }
         if let Some(loss) = manifest.best_validation_loss {
             note(&format!(
-                "best epoch {best_epoch} of {epochs}: validation loss {loss:.2} nats per image; {seconds:.1} s of training"
+                "best epoch {best_epoch} of {epochs}: validation loss {loss:.2} nats per sample; {seconds:.1} s of training"
             ));
         }
         result(&folder.display().to_string());

@@ -19,29 +19,34 @@ pub(crate) struct SampleArguments {
     model: ModelArguments,
     #[command(flatten)]
     label: LabelArguments,
-    /// Number of images.
-    #[arg(long, default_value = "100", value_parser = positive())]
+    /// Number of samples to generate.
+    #[arg(long, default_value = "100", value_parser = positive(), value_name = "N", help_heading = "Sampling")]
     count: usize,
-    /// Decides the draws.
-    #[arg(long, default_value = "0")]
+    /// Random seed of the draws.
+    #[arg(long, default_value = "0", help_heading = "Sampling")]
     seed: u64,
-    /// Standard deviation of the draws: below 1 the images are more usual, above 1 more varied.
-    #[arg(long, default_value = "1")]
+    /// Factor of the draws' standard deviation: below 1 for more typical samples, above 1 for more varied ones.
+    #[arg(long, default_value = "1", help_heading = "Sampling")]
     temperature: f64,
-    /// Draw no coordinate of a standard normal further from 0 than this, before it is multiplied by the temperature
-    /// [default: no limit].
-    #[arg(long, value_name = "LIMIT")]
+    /// Truncate the normal distribution of each latent to LIMIT standard deviations, before the temperature is applied
+    /// [default: no truncation].
+    #[arg(long, value_name = "LIMIT", help_heading = "Sampling")]
     truncation: Option<f64>,
-    /// Draw latents from a mixture of K normals that is fitted to those of the training images, not from the prior.
-    #[arg(long, value_name = "K", value_parser = positive())]
+    /// Draw from a mixture of K Gaussians fitted to the encoded training samples instead of the prior [default: the prior].
+    #[arg(long, value_name = "K", value_parser = positive(), help_heading = "Sampling")]
     fit_mixture: Option<usize>,
-    /// Draw each pixel from its distribution instead of showing its mean.
-    #[arg(long)]
+    /// Draw each value from the likelihood instead of taking its mean [default: false].
+    #[arg(long, help_heading = "Sampling")]
     draw_pixels: bool,
     #[command(flatten)]
     input: InputArguments,
-    /// A grid (.png), an array (.npy), a table (.csv), or a folder for a PNG file each.
-    #[arg(long, default_value = "samples.png", value_name = "FILE|FOLDER")]
+    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout.
+    #[arg(
+        long,
+        default_value = "samples.png",
+        value_name = "FILE|FOLDER",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

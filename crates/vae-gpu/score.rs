@@ -16,12 +16,18 @@ pub(crate) struct ScoreArguments {
     model: ModelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// Estimate each log-likelihood with so many importance samples, too.
-    #[arg(long, value_name = "K", value_parser = positive())]
+    /// Also estimate each log-likelihood with K importance samples, and rank by it [default: the ELBO alone].
+    #[arg(long, value_name = "K", value_parser = positive(), help_heading = "Score")]
     importance_samples: Option<usize>,
-    /// A table: id, label, recon, kl, elbo, nll if it was estimated (nats), and rank, 1 for the least likely; - is the standard
-    /// output.
-    #[arg(long, default_value = "scores.csv", value_name = "FILE.csv")]
+    /// Table to write, with the columns id, label, recon, kl, elbo, nll (if estimated) and rank; - for stdout.
+    ///
+    /// recon, kl, elbo and nll are in nats; rank 1 is the least likely sample.
+    #[arg(
+        long,
+        default_value = "scores.csv",
+        value_name = "FILE.csv",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 

@@ -18,17 +18,28 @@ pub(crate) struct TraverseArguments {
     label: LabelArguments,
     #[command(flatten)]
     input: InputArguments,
-    /// Start from the posterior mean of this image, counted from 0 [default: from 0].
-    #[arg(long, value_name = "PLACE")]
+    /// Index, counted from 0, of the sample whose posterior mean is varied [default: the origin is varied].
+    #[arg(long, value_name = "INDEX", help_heading = "Traversal")]
     image: Option<usize>,
-    /// The latent dimensions, counted from 1, a row each [default: all].
-    #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "DIM[,DIM..]")]
+    /// Latent dimensions to vary, counted from 1, such as 3,1: a row each [default: all].
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = positive(),
+        value_name = "DIM[,DIM..]",
+        help_heading = "Traversal"
+    )]
     dims: Option<Vec<usize>>,
-    /// Quantiles of the standard normal from 0.05 to 0.95, a column each.
-    #[arg(long, default_value = "11", value_parser = positive())]
+    /// Values per dimension, a column each: quantiles of the standard normal from 0.05 to 0.95.
+    #[arg(long, default_value = "11", value_parser = positive(), value_name = "N", help_heading = "Traversal")]
     steps: usize,
-    /// A picture (.png), or an animation there and back (.gif).
-    #[arg(long, default_value = "traversal.png", value_name = "FILE")]
+    /// File to write: an image grid (.png) or an animation there and back (.gif); - for stdout.
+    #[arg(
+        long,
+        default_value = "traversal.png",
+        value_name = "FILE",
+        help_heading = "Output"
+    )]
     out: PathBuf,
 }
 
@@ -43,7 +54,7 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
     );
     ensure!(
         !run.recipe.image.is_table(),
-        "the model is of tables, of which no picture can be drawn; `decode` writes tables"
+        "the model was trained on a table, so there are no images to draw; `decode` writes tables"
     );
     let dimensions = arguments
         .dims
@@ -60,7 +71,7 @@ pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
             let count = images.count();
             ensure!(
                 place < count,
-                "--image: expected a place below {count}, found {place}"
+                "--image: expected an index below {count}, found {place}"
             );
             inference.encode(&images.subset(&[place as u32]))?.mu
         }

@@ -5,7 +5,7 @@ fn identity(x: f32) -> vec2<f32> {
 }
 
 fn relu(x: f32) -> vec2<f32> {
-    return select(vec2<f32>(x, 1.0), vec2<f32>(0.0), x <= 0.0); // not max, which hides what is no number
+    return select(vec2<f32>(x, 1.0), vec2<f32>(0.0), x <= 0.0); // not max, which hides NaN
 }
 
 fn hyperbolic_tangent(x: f32) -> vec2<f32> {

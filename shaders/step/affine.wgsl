@@ -23,7 +23,7 @@ fn weight(k: u32, n: u32) -> f32 { //? narrow
     return parameters[parameter(k, min(n, WIDTH - 1u))]; // columns beyond the last one are not stored //? narrow
 } //? narrow
 
-// Row k of [W; b].
+// Four columns of row k of [W; b], from n on.
 fn parameter4(k: u32, n: u32) -> vec4<f32> {
     if n >= WIDTH {
         return vec4<f32>();

@@ -1,5 +1,5 @@
-// The two layers around the latents: two heads of INPUTS to LATENT each, and one of LATENT to OUTPUTS; a library, put before a
-// kernel's text. No entry point. The kernel binds parameters; `wide`: LATENT and OUTPUTS are whole vec4s.
+// The two layers around the latents: two heads of INPUTS to LATENT each, and the decoder's first of LATENT to OUTPUTS; a library,
+// put before a kernel's text. No entry point. The kernel binds parameters; `wide`: LATENT and OUTPUTS are whole vec4s.
 
 struct Sizes {
     batch: u32,
@@ -8,8 +8,8 @@ struct Sizes {
 const INPUTS = {{inputs}}u;
 const LATENT = {{latent}}u;
 const OUTPUTS = {{outputs}}u;
-const HEADS = {{heads}}u;     // where the heads' [W; b] begin, (INPUTS + 1) x LATENT each
-const DECODER = {{decoder}}u; // where that of the layer behind begins, (LATENT + 1) x OUTPUTS
+const HEADS = {{heads}}u;     // offset of the heads' [W; b], (INPUTS + 1) x LATENT each
+const DECODER = {{decoder}}u; // offset of the [W; b] of the decoder's first layer, (LATENT + 1) x OUTPUTS
 
 fn head(k: u32, column: u32) -> u32 {
     return HEADS + (column / LATENT * (INPUTS + 1u) + k) * LATENT + column % LATENT;
@@ -25,7 +25,7 @@ fn head4(k: u32, column: u32) -> vec4<f32> {
     return row; //? narrow
 }
 
-// Four columns of row k of the layer behind, zero outside.
+// Four columns of row k of the decoder's first layer, zero outside.
 fn decoder4(k: u32, column: u32) -> vec4<f32> {
     return parameters[(DECODER + k * OUTPUTS + column) / 4u]; //? wide
     var row = vec4<f32>(); //? narrow

@@ -1,5 +1,5 @@
-// dense_backward_input, sample_kl_backward and dense_backward_input in one: from the gradient of what the layer behind the
-// latents puts out to that of what the heads read (sample_kl.wgsl).
+// dense_backward_input, sample_kl_backward and dense_backward_input in one: from the gradient of the output of the decoder's
+// first layer to that of the heads' input (sample_kl.wgsl).
 // One workgroup = one row.
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -13,9 +13,9 @@
 @group(0) @binding(7) var<storage, read_write> d_input: array<f32>;      // [batch, INPUTS]
 @group(0) @binding(8) var<storage, read> slope: array<f32>;              // [batch, INPUTS] //? slope
 
-const QUADS = (2u * LATENT + 3u) / 4u; // of columns of the posterior
+const QUADS = (2u * LATENT + 3u) / 4u; // vec4s of a row of the posterior
 const OUTPUT_QUADS = (OUTPUTS + 3u) / 4u;
-const GROUPS = WORKGROUP / LATENT;     // of threads, each with its share of the outputs
+const GROUPS = WORKGROUP / LATENT;     // groups of threads, each with its share of the outputs
 
 var<workgroup> d_output_row: array<vec4<f32>, OUTPUT_QUADS>;
 var<workgroup> sums: array<f32, WORKGROUP>; // [GROUPS, LATENT]

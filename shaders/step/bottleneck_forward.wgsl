@@ -1,5 +1,5 @@
 // dense_forward, sample_kl_forward and dense_forward in one: the heads, a draw from the posterior with its KL divergence
-// (sample_kl.wgsl), and the layer behind.
+// (sample_kl.wgsl), and the decoder's first layer.
 // One workgroup = one row.
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -12,8 +12,8 @@
 @group(0) @binding(6) var<storage, read_write> output: array<f32>;     // [batch, OUTPUTS]
 @group(0) @binding(7) var<storage, read_write> slope: array<f32>;      // [batch, OUTPUTS] //? slope
 
-const QUADS = (2u * LATENT + 3u) / 4u; // of columns of the posterior
-const GROUPS = WORKGROUP / QUADS;      // of threads, each with its share of the inputs
+const QUADS = (2u * LATENT + 3u) / 4u; // vec4s of a row of the posterior
+const GROUPS = WORKGROUP / QUADS;      // groups of threads, each with its share of the inputs
 const LATENT_QUADS = (LATENT + 3u) / 4u;
 
 var<workgroup> features: array<f32, INPUTS>;

@@ -1,4 +1,4 @@
-// The gradient of a dense layer's input: d_input = d_output W^T, times the slope of what made the input.
+// The gradient of a dense layer's input: d_input = d_output W^T, times the slope of the activation that made the input.
 // One workgroup = a tile of d_input (matmul.wgsl).
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;

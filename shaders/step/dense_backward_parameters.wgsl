@@ -11,15 +11,15 @@ struct Sizes {
 @group(0) @binding(1) var<storage, read_write> gradients: array<{{element}}>; // [PARTS, STRIDE], as parameters
 {{bindings}}
 
-const TILES = {{tiles}}u;   // of all layers
-const STRIDE = {{stride}}u; // from part to part
+const TILES = {{tiles}}u;   // tiles of all layers
+const STRIDE = {{stride}}u; // distance from part to part
 const A_ALONG_K = false;
 const B_ALONG_K = false;
 
-// This workgroup's layer, as layer.wgsl has it, and its number.
+// This workgroup's layer, with the names of layer.wgsl, and its index.
 var<private> layer: u32;
 var<private> inputs: u32;
-var<private> outputs: u32; // of a block
+var<private> outputs: u32; // columns of a block's output
 var<private> width: u32;
 var<private> offset: u32;
 

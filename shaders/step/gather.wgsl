@@ -1,5 +1,5 @@
-// A batch of images by their rows in the data set, bytes scaled to [0, 1] or floats as they are, or drawn as 0 or 1 with that
-// probability of 1.
+// A batch of images, gathered by their rows in the dataset: bytes scaled to [0, 1] or floats as they are, or drawn as 0 or 1 with
+// that probability of 1.
 // One thread = four columns of one row: one block of random numbers.
 
 struct Sizes {
@@ -9,7 +9,7 @@ struct Sizes {
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> elements: array<u32>;      // [count, columns], four bytes or one float to a word
-@group(0) @binding(2) var<storage, read> rows: array<u32>;          // of several batches
+@group(0) @binding(2) var<storage, read> rows: array<u32>;          // row indices of several batches
 @group(0) @binding(3) var<storage, read_write> images: array<f32>;  // [batch, columns] //? narrow
 @group(0) @binding(3) var<storage, read_write> images: array<vec4<f32>>; //? wide
 

@@ -1,5 +1,5 @@
-// A dense layer's sizes and where its parameters lie; a library, put before a kernel's text. No entry point.
-// A layer is BLOCKS matrices [W; b], (INPUTS + 1) x OUTPUTS each, one behind the other; their outputs lie side by side.
+// The sizes of a dense layer and the places of its parameters; a library, put before a kernel's text. No entry point.
+// A layer is BLOCKS matrices [W; b], (INPUTS + 1) x OUTPUTS each, one after the other; their outputs lie side by side.
 // `wide`: rows of every matrix that the kernel binds are whole vec4s.
 
 struct Sizes {
@@ -8,9 +8,9 @@ struct Sizes {
 
 const BLOCKS = {{blocks}}u;
 const INPUTS = {{inputs}}u;
-const OUTPUTS = {{outputs}}u; // of a block
+const OUTPUTS = {{outputs}}u; // columns of a block's output
 const WIDTH = BLOCKS * OUTPUTS;
-const OFFSET = {{offset}}u;   // of the first weight
+const OFFSET = {{offset}}u;   // offset of the first weight
 
 // The place of the weight from input `row` (the bias if row = INPUTS) to output `column`.
 fn parameter(row: u32, column: u32) -> u32 {

@@ -1,5 +1,5 @@
-// The sums of a batch's recon and kl, in LOSS_PARTS parts, into the step's slot; a library, put before a kernel's text, of whose
-// workgroups so many take part. No entry point.
+// Sums a batch's recon and kl, in LOSS_PARTS partial sums, into the step's slot; a library, put before a kernel's text,
+// LOSS_PARTS of whose workgroups take part. No entry point.
 
 const LOSS_PARTS = {{loss_parts}}u;
 const RECON_COLUMNS = {{recon_columns}}u;
@@ -10,7 +10,7 @@ const RECON_COLUMNS = {{recon_columns}}u;
 
 var<workgroup> loss_sums: array<vec2<f32>, WORKGROUP>;
 
-// One part's. One thread = every so many-th number.
+// One partial sum. One thread = every (LOSS_PARTS * WORKGROUP)-th number.
 fn sum_losses(loss_part: u32, thread: u32) {
     let first = loss_part * WORKGROUP + thread;
     var sum = vec2<f32>();

@@ -2,16 +2,16 @@
 // The kernel gives size_k(); a4(m, k), A at k in four rows from m on, and b4(k, n), B at k in four columns from n on, both zero
 // outside; A_ALONG_K and B_ALONG_K, whether neighbours along k, not along the other index, are neighbours in memory;
 // place(workgroup), the first m and n of its tile; and store4(m, n, values), which ignores what lies outside.
-// One thread = THREAD_M x THREAD_N elements, over one group's share of k. While a slice of k is multiplied, the next one is on
-// its way into registers.
+// One thread = THREAD_M x THREAD_N elements, over one group's share of k. While a slice of k is multiplied, the next one is being
+// loaded into registers.
 
 const TILE_M = {{tile_m}}u;
 const TILE_N = {{tile_n}}u;
 const THREAD_M = {{thread_m}}u;
 const THREAD_N = {{thread_n}}u;
 const GROUPS = {{groups}}u;
-const DEPTH = {{depth}}u; // of k, for each group at a time
-const PARTS = {{parts}}u; // of k, each of another workgroup
+const DEPTH = {{depth}}u; // length of k that each group takes at a time
+const PARTS = {{parts}}u; // parts of k, each for another workgroup
 const SLICE = DEPTH * GROUPS;
 const LANES_M = TILE_M / THREAD_M;
 const LANES_N = TILE_N / THREAD_N;
@@ -23,10 +23,10 @@ const B_ROW = TILE_N / 4u + 1u;
 const B_TILE = SLICE * A_ROW;
 const SLICE_TILE = SLICE * (A_ROW + B_ROW);
 
-// Two slices, of A, [k][m], then of B, [k][n]; at the end, sums of groups.
+// Two slices, of A, [k][m], then of B, [k][n]; at the end, the groups' sums.
 var<workgroup> tile: array<vec4<f32>, {{tile_length}}u>;
 var<private> part: u32;
-var<private> column_sums: vec4<f32>; // of what this thread fetched of B //? column_sums
+var<private> column_sums: vec4<f32>; // sums of the columns of B that this thread fetched //? column_sums
 
 fn fetch_a(first_m: u32, first_k: u32, i: u32) -> vec4<f32> {
     let k = select(i / (TILE_M / 4u), i % SLICE, A_ALONG_K);

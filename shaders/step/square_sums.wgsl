@@ -1,11 +1,11 @@
-// The sum of squares of the gradients, in as many numbers as there are workgroups; update.wgsl adds them up.
-// One thread = every so many-th gradient.
+// The sum of squares of the gradients, one partial sum per workgroup; update.wgsl adds them up.
+// One thread = every so many-th gradient, by the number of all threads.
 
 struct Sizes {
     length: u32,
     average: u32, // as in update.wgsl
-    parts: u32,   // of every gradient
-    stride: u32,  // from part to part
+    parts: u32,   // partial sums of every gradient
+    stride: u32,  // distance from part to part
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;

@@ -1,13 +1,13 @@
-// What differs from step to step; a library, put before a kernel's text. No entry point.
+// The constants of a step; a library, put before a kernel's text. No entry point.
 
 struct Step {
     noise_key: vec2<u32>,
     binarization_key: vec2<u32>,
     corruption_key: vec2<u32>,
     step: vec2<u32>,          // low and high half
-    first_row: u32,           // of the noise
-    rows: u32,                // where the batch begins in the list of rows
-    slot: u32,                // of the losses
+    first_row: u32,           // first row of the noise
+    rows: u32,                // start of the batch in the list of rows
+    slot: u32,                // slot of the losses
     beta: f32,
     clip: f32,
     weight_decay: f32,

@@ -1,18 +1,18 @@
 // One optimizer update of the whole arena. One thread = one parameter: the parts of its gradient are added up, clipped, then
-// decayed; its rule gives the new parameter, which the average takes in. The rules are those of vae_kernels::program::Rule; their constants come
-// with the step.
+// weight decay is added; its rule gives the new parameter, which the average takes in. The rules are those of
+// vae_kernels::program::Rule; their constants come with the step.
 
 struct Sizes {
     length: u32,
     average: u32, // where the average begins among the moments
-    parts: u32,   // of every gradient
-    stride: u32,  // from part to part
+    parts: u32,   // partial sums of every gradient
+    stride: u32,  // distance from part to part
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> gradients: array<f32>;         // [parts, stride]
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
-@group(0) @binding(3) var<storage, read_write> moments: array<f32>;   // one arena behind the other
+@group(0) @binding(3) var<storage, read_write> moments: array<f32>;   // one arena after the other
 @group(0) @binding(4) var<storage, read> square_sums: array<f32>; //? clip_norm
 
 const SQUARE_SUMS = {{square_sums}}u; //? clip_norm
@@ -89,7 +89,7 @@ fn main(
         g += gradients[part * sizes.stride + i];
     }
     g *= min(1.0, step.clip / (sqrt(sums[0]) + 1e-6)); //? clip_norm
-    // A comparison, for clamp() may make a number of what is none, and hide that training failed.
+    // A comparison, for clamp() may turn NaN into a number and hide that training failed.
     g = select(g, sign(g) * step.clip, abs(g) > step.clip); //? clip_value
     g += step.weight_decay * before; //? weight_decay
     let w = {{rule}}(i, before, g);

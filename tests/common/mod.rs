@@ -1,4 +1,4 @@
-//! What several subjects share: the GPU or a visible skip, the measure of closeness, and the loss in plain loops.
+//! Shared by several test modules: the GPU or a visible skip, the distance between results, and the loss in plain loops.
 
 pub(crate) mod plain_loss;
 pub(crate) mod program;
@@ -17,7 +17,7 @@ pub(crate) fn gpu() -> Option<&'static Gpu> {
     GPU.get_or_init(open).as_ref()
 }
 
-/// The same as if it had a single core.
+/// The same, treated as a GPU with a single core.
 pub(crate) fn gpu_with_one_core() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
     GPU.get_or_init(|| open().map(Gpu::with_one_core)).as_ref()
@@ -36,7 +36,7 @@ fn open() -> Option<Gpu> {
     }
 }
 
-/// Who executes a model.
+/// Engine and backend that run a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// burn on ndarray.
@@ -50,7 +50,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Every route that this machine has but burn on ndarray, the reference.
+    /// Every route available on this machine except burn on ndarray, the reference.
     pub(crate) fn others() -> Vec<Self> {
         let mut routes = vec![Self::Cpu];
         if gpu().is_some() {
@@ -59,7 +59,7 @@ impl Route {
         routes
     }
 
-    /// The same, and the reference.
+    /// Every available route, including the reference.
     pub(crate) fn all() -> Vec<Self> {
         [vec![Self::Ndarray], Self::others()].concat()
     }
@@ -75,7 +75,7 @@ impl Route {
     }
 }
 
-/// Bytes as [`Engine::train_on`] takes them: noisy stripes, every fifth column bright, the next ones ever darker.
+/// Bytes as [`Engine::train_on`] takes them: noisy stripes, every fifth column bright, the following ones increasingly darker.
 pub(crate) fn stripes(count: usize, pixels: usize) -> Vec<u8> {
     let uniforms = Generator::new(0, Stream::Shuffle).uniforms(0, 0, count, pixels);
     let pixels = uniforms.iter().enumerate();
@@ -84,8 +84,8 @@ pub(crate) fn stripes(count: usize, pixels: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The largest distance between `found` and `expected` in units of the tolerance of each element: at most 1 is equal.
-/// Panics where there is nothing to compare or something not finite.
+/// The largest distance between `found` and `expected` in units of the tolerance of each element: at most 1 counts as equal.
+/// Panics if there is nothing to compare or a value is NaN or infinite.
 pub(crate) fn distance(found: &[f32], expected: &[f32], tolerance: impl Fn(usize) -> f32) -> f32 {
     assert!(!expected.is_empty(), "nothing was compared");
     assert_eq!(found.len(), expected.len());

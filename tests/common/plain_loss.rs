@@ -1,16 +1,16 @@
-//! The loss of `vae_spec`'s documentation in plain f64 loops, without tensors or autodiff: the root of the oracle chain.
+//! The loss from `vae_spec`'s documentation in plain f64 loops, without tensors or autodiff: the root of all reference values.
 
 use vae_spec::{Activation, Likelihood, ModelConfig, NamedTensor, Spread};
 
-/// What a wrong implementation might do instead.
+/// The correct formula, or mistakes of a wrong implementation.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Formula {
     Right,
-    /// `+ log_var` for `- log_var`.
+    /// `+ log_var` instead of `- log_var`.
     FlippedKlSign,
-    /// 1 for 0.5 in front of the KL term.
+    /// A factor of 1 instead of 0.5 in the KL term.
     DoubledKl,
-    /// Mean over the pixels for their sum.
+    /// Mean over the pixels instead of their sum.
     MeanOverPixels,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn loss(
                 let sigma = f64::from(sigma);
                 0.5 * ((x - y) / sigma).powi(2) + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
             }
-            // The others are held against SciPy in vae-model.
+            // The others are tested against SciPy in vae-model.
             _ => f64::NAN,
         };
         let mut recon: f64 = output.iter().zip(&x).map(nll).sum();

@@ -1,4 +1,4 @@
-//! The real binary, and small runs of it.
+//! The real binary, and options for small runs.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// Options that make a run of a second.
+/// Options for a run of about a second.
 pub(crate) const TINY: [&str; 8] = [
     "--backend",
     "ndarray",
@@ -33,7 +33,7 @@ pub(crate) fn train_tiny(run: &Path) -> Command {
     command
 }
 
-/// Width and height of a picture that is not all one colour.
+/// Width and height of a picture; asserts that it is not all one colour.
 pub(crate) fn picture(path: &Path) -> (u32, u32) {
     let image = image::open(path).expect("a picture").into_luma8();
     let first = image.get_pixel(0, 0);

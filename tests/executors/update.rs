@@ -1,5 +1,5 @@
-//! Every rule with every clip, weight decay and average: what the executors leave, against the formulas of PyTorch and
-//! Keras in f64, fed with the executors' own gradients.
+//! Every update rule with every clip, weight decay and average: the executors' results against the formulas of PyTorch and
+//! Keras in f64, applied to the executors' own gradients.
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor};
@@ -12,14 +12,15 @@ use crate::common::{distance, gpu};
 
 const LR: f32 = 1e-2;
 const STEPS: i32 = 20;
-/// As large as small gradients, so that its place in a formula shows, and so that where a gradient and its decay cancel,
-/// their rounding is not blown up to a whole step.
+/// As large as small gradients, so that its place in a formula matters, and so that where a gradient and its decay cancel,
+/// their rounding error is not amplified to a whole step.
 const EPS: f32 = 1e-3;
 const BETA1: f32 = 0.9;
-/// So small that a mean of squares falls again within a few steps.
+/// So small that a mean of squares decreases again within a few steps.
 const BETA2: f32 = 0.5;
 
-/// Pixels whose 235 and 21,011 parameters are no whole number of vectors, workgroups or tasks, the latter more than one.
+/// Pixels that give 235 and 21,011 parameters: not a multiple of the vector, workgroup or task size; the latter exceeds one
+/// of each.
 const PIXELS: [usize; 2] = [33, 3_001];
 
 /// Adam's constants at update `t`, counted from 1; `decay` is AdamW's.
@@ -82,7 +83,7 @@ fn updates(t: i32) -> Vec<Update> {
         .collect()
 }
 
-/// What somebody might write instead.
+/// Plausible mistakes in an implementation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mistake {
     AdamForAmsgrad,
@@ -94,7 +95,7 @@ enum Mistake {
 }
 
 impl Mistake {
-    /// Those that change what `update` does.
+    /// The mistakes that change the result of `update`.
     fn of(update: &Update) -> Vec<Self> {
         let is_amsgrad = matches!(
             update.rule,
@@ -121,7 +122,7 @@ impl Mistake {
     }
 }
 
-/// Parameters, then every arena that an update keeps, in f64.
+/// Parameters, then every arena of the optimizer state, in f64.
 type State = Vec<Vec<f64>>;
 
 /// The gradient that the rule sees.
@@ -153,7 +154,7 @@ fn seen(update: &Update, w: &[f64], gradients: &[f32], mistake: Option<Mistake>)
     g
 }
 
-/// One update, the `t`-th, as the sources write it.
+/// The `t`-th update, by the formulas of the sources.
 fn advance(
     update: &Update,
     t: i32,
@@ -217,13 +218,13 @@ fn advance(
     }
 }
 
-/// The largest distance of `found` from the formulas, in tolerances.
+/// The largest error of `found` against the formulas, in tolerances.
 ///
-/// A gradient that is clipped by a norm is off by 1e-6 of itself, for the norm is a sum of 21,011 squares in f32. What is
-/// left of it after clipping is below 0.05 where its decay can cancel it, so that a quotient by at least `EPS` is off by
-/// 5e-8 / 1e-3 = 5e-5 and twenty steps by 1e-3 lr; rounding the parameters, which are below 2, adds 20 2^-24 = 1.2e-6,
-/// 1.2e-4 lr. Moments add up the same errors: those of SGD, ten gradients, 5e-7, the others less, beside roundings of
-/// their own, a few 2^-24 of them a step.
+/// A gradient clipped by norm has a relative error of 1e-6, because the norm is a sum of 21,011 squares in f32. After
+/// clipping it is below 0.05 where its decay can cancel it, so that a quotient by at least `EPS` has an error of 5e-8 / 1e-3 =
+/// 5e-5 and twenty steps 1e-3 lr; rounding the parameters, which are below 2, adds 20 2^-24 = 1.2e-6, or 1.2e-4 lr. Moments
+/// accumulate the same errors: those of SGD, ten gradients, 5e-7, the others less, plus their own rounding errors, a relative
+/// few 2^-24 per step.
 fn worst(found: &[Vec<f32>], expected: &State) -> f32 {
     assert_eq!(found.len(), expected.len());
     let arenas = found
@@ -241,14 +242,14 @@ fn worst(found: &[Vec<f32>], expected: &State) -> f32 {
     arenas.fold(0.0, f32::max)
 }
 
-/// Trains with each update on executors made by `make` of parameters and moments, and compares what they leave.
+/// Trains with each update on executors that `make` builds from parameters and moments, and compares the results.
 fn compare(make: impl Fn(Vec<f32>, Vec<Vec<f32>>) -> Box<dyn Executor>) {
     for pixels in PIXELS {
         let gathering = Gathering::bytes(pixels, false);
         let (program, length) = training(gathering);
         let (images, row_bytes) = gathering.images();
         for (index, first) in updates(1).iter().enumerate() {
-            // Its steps are as long as the gradients, which are hundreds with many pixels: training would fail.
+            // Unclipped SGD steps are as long as the gradients, hundreds with many pixels: training would diverge.
             let is_wild = matches!(first.rule, Rule::Sgd { .. }) && first.clip.is_none();
             if is_wild && pixels != PIXELS[0] {
                 continue;

@@ -41,10 +41,10 @@ fn transpose_options(geometry: Geometry) -> ConvTransposeOptions<2> {
 /// The operations, on the primitive tensors of a backend: `image` is `[batch, in, height, width]`, `map` `[batch, out,
 /// height, width]`, `weight` `[out, in, kernel, kernel]`. Call [`conv2d`] and [`conv_transpose2d`] instead.
 pub trait Convolve: Backend {
-    /// Whether the bodies are not the default ones. If they are, autodiff takes burn's own gradients, too.
+    /// Whether the backend overrides the bodies. If not, autodiff takes burn's own gradients, too.
     const OVERRIDDEN: bool = false;
 
-    /// The map of an image; `bias` is `[out]`.
+    /// Convolves an image to a map; `bias` is `[out]`.
     fn convolve(
         image: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -54,7 +54,7 @@ pub trait Convolve: Backend {
         Self::conv2d(image, weight, bias, options(geometry))
     }
 
-    /// The image of a map, by the adjoint of [`Self::convolve`]; `bias` is `[in]`.
+    /// Convolves a map, transposed, to an image: the adjoint of [`Self::convolve`]; `bias` is `[in]`.
     fn convolve_transposed(
         map: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -64,7 +64,7 @@ pub trait Convolve: Backend {
         Self::conv_transpose2d(map, weight, bias, transpose_options(geometry))
     }
 
-    /// The gradient of `weight`, as long as it, from one side and the gradient of the other.
+    /// The gradient of `weight`, of the same shape, from the values of one side and the gradient of the other.
     fn convolve_weight_gradient(
         image: FloatTensor<Self>,
         map: FloatTensor<Self>,
@@ -128,7 +128,7 @@ pub(crate) fn conv2d<B: Convolve>(
 /// `[out]`: `[batch, out, (height - 1) stride + kernel + padding_out - 2 padding, ..]`.
 ///
 /// # Panics
-/// If the shapes do not fit, or nothing is left of the image within its padding.
+/// If the shapes do not fit, or padding leaves nothing of the image.
 pub(crate) fn conv_transpose2d<B: Convolve>(
     x: Tensor<B, 4>,
     weight: Tensor<B, 4>,
@@ -166,7 +166,7 @@ pub(crate) fn conv_transpose2d<B: Convolve>(
     ))
 }
 
-/// A layer by the convolutions of `vae_kernels`, fast on ndarray.
+/// A convolutional layer by [`Convolve`], fast on ndarray.
 pub(crate) fn convolve<B: Convolve>(
     layer: &Convolution,
     x: Tensor<B, 4>,

@@ -19,7 +19,7 @@ use crate::optimizer::Stepper;
 use crate::sample_kl::SampleKl;
 use loss::all;
 
-/// Steps whose losses are read back together when nobody waits for them.
+/// Number of steps whose losses are read back together when nobody waits for them.
 const READ_AT_ONCE: usize = 16;
 
 /// A model on a burn backend.
@@ -31,7 +31,7 @@ pub struct BurnEngine<B: AutodiffBackend> {
     stepper: Stepper<B::InnerBackend>,
     images: TrainingImages,
     generators: Generators,
-    /// The terms of each step since the last [`Engine::take_losses`], still on the device.
+    /// Loss terms of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
     device: B::Device,
     failure: Failure,
@@ -41,7 +41,7 @@ pub struct BurnEngine<B: AutodiffBackend> {
 type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> BurnEngine<B> {
-    /// An engine on `device`, whose driver leaves word in `failure`.
+    /// An engine on `device`, whose driver reports errors in `failure`.
     #[must_use]
     pub fn new(setup: &EngineSetup<'_>, device: B::Device, failure: Failure) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         }
     }
 
-    /// `tensor` on the host, if the device is well.
+    /// Reads `tensor` to the host, if the device has not failed.
     fn read<C: Backend, const D: usize>(
         &self,
         tensor: Tensor<C, D>,
@@ -68,7 +68,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             .map_or(Ok(values), |message| Err(EngineError::Device(message)))
     }
 
-    /// The model that everything but training computes with.
+    /// The model used outside training: with the average of the weights, if one is kept.
     fn evaluated(&self) -> Vae<B::InnerBackend> {
         match self.stepper.averages() {
             Some(averages) => Vae::with(&self.config, averages, convolve),
@@ -80,7 +80,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         matrix(images, self.config.pixels(), &self.device)
     }
 
-    /// A row for each label, 1 in its column.
+    /// One-hot labels, a row for each.
     fn labels<C: Backend<Device = B::Device>>(&self, labels: &[u32]) -> Option<Tensor<C, 2>> {
         let classes = self.config.classes;
         (classes > 0).then(|| {
@@ -104,7 +104,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         }
     }
 
-    /// One array for each parameter, with the parameter's name.
+    /// Named tensors, from one array for each parameter.
     fn named(&self, values: Vec<Vec<f32>>) -> Vec<NamedTensor> {
         let name = |(spec, values): (&ParameterSpec, Vec<f32>)| NamedTensor {
             name: spec.name.clone(),
@@ -197,7 +197,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
-        // burn cannot say whether a tensor is ready, so only many at once are worth the wait.
+        // burn cannot say whether a tensor is ready, so only reading many at once is worth the wait.
         let pending = std::mem::take(&mut self.losses);
         if pending.is_empty() || (wait == Wait::No && pending.len() < READ_AT_ONCE) {
             self.losses = pending;
@@ -261,7 +261,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
         let mut drawn = self.drawn(self.generators.evaluation_noise, 0, batch.first_row);
-        // Steps of training count from 0: this one is none of them.
+        // Training steps count from 0: this is none of them.
         drawn.prior.step = u64::MAX;
         let (vae, inputs) = (self.evaluated(), self.inputs(batch));
         let count = self.images.count;

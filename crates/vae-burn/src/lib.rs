@@ -1,8 +1,7 @@
 //! The burn engine: the model trained through burn's autodiff, on the CPU (`ndarray`) or on a GPU (`wgpu`).
 //!
-//! This is the one place where the generic model code meets concrete backends. It compiles for minutes and seldom
-//! changes, so it is a crate of its own and gives out only [`Engine`] trait objects: everything above it rebuilds in
-//! seconds.
+//! This is the one place where the generic model code meets concrete backends. It takes minutes to compile and seldom changes, so
+//! it is a crate of its own and gives out engines as [`Engine`] trait objects: everything above it rebuilds in seconds.
 
 mod convolution;
 mod engine;
@@ -44,7 +43,7 @@ pub fn wgpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Box<dyn Engine> {
     ))
 }
 
-/// `gpu` as burn knows it, with a memory pool of its own: the same whenever it is asked for.
+/// `gpu` as a burn device, with a memory pool of its own; the same one at every call.
 #[must_use]
 pub fn device(gpu: &Gpu) -> WgpuDevice {
     static KNOWN: Mutex<Vec<(wgpu::Device, WgpuDevice)>> = Mutex::new(Vec::new());

@@ -8,12 +8,12 @@ use vae_spec::{Clip, Optimizer, OptimizerConfig, Weights};
 #[derive(Debug)]
 pub(crate) struct Stepper<B: Backend> {
     config: OptimizerConfig,
-    /// For each parameter its moments; empty before the first step.
+    /// Moments of each parameter; empty before the first step.
     moments: Vec<Vec<Tensor<B, 1>>>,
 }
 
 impl<B: Backend> Stepper<B> {
-    /// With `moments`, each of all parameters, or none before the first step.
+    /// An optimizer that continues from `moments`, each of all parameters, or none before the first step.
     pub(crate) fn new(config: OptimizerConfig, moments: &[Weights], device: &B::Device) -> Self {
         let parameters = moments.first().map_or(0, |moment| moment.tensors().len());
         let of_parameter = |index: usize| {
@@ -30,13 +30,12 @@ impl<B: Backend> Stepper<B> {
         }
     }
 
-    /// For each parameter that has been stepped, what is remembered of it, in the order of
-    /// [`OptimizerConfig::moment_names`].
+    /// Moments of each parameter that has been stepped, in the order of [`OptimizerConfig::moment_names`].
     pub(crate) fn moments(&self) -> &[Vec<Tensor<B, 1>>] {
         &self.moments
     }
 
-    /// The average of each parameter; none before the first step, or if none is kept.
+    /// The averages of the weights, a tensor per parameter; `None` before the first step, or if no average is kept.
     pub(crate) fn averages(&self) -> Option<Vec<Tensor<B, 1>>> {
         self.config.ema?;
         let averages = self
@@ -46,7 +45,7 @@ impl<B: Backend> Stepper<B> {
         (!self.moments.is_empty()).then(|| averages.collect())
     }
 
-    /// Makes all `gradients` no longer than the settings allow.
+    /// Clips `gradients` as configured.
     pub(crate) fn clip(&self, gradients: &mut [Tensor<B, 1>]) {
         let scale = match self.config.clip {
             None => return,
@@ -61,7 +60,7 @@ impl<B: Backend> Stepper<B> {
                     .iter()
                     .map(|gradient| gradient.clone().square().sum());
                 let norm = Tensor::cat(squares.collect(), 0).sum().sqrt();
-                // As PyTorch's clip_grad_norm_ does it, without waiting for the norm.
+                // As PyTorch's clip_grad_norm_ does, without waiting for the norm.
                 ((norm + 1e-6).recip() * largest).clamp_max(1.0)
             }
         };

@@ -6,9 +6,9 @@
 //! kl = 0.5 * sum_j (mu_j^2 + exp(v_j) - v_j - 1)      [batch], nats
 //! ```
 //!
-//! [`SampleKl`] is the op as a trait over burn's backends. Its default bodies are the plain-tensor reference; wgpu
-//! overrides them with `shaders/op/sample_kl_*.wgsl`, which draw `eps` themselves; `Autodiff` joins forward and backward.
-//! An autodiff op has one output, so `z` and `kl` travel packed as `[batch, latent + 1]`.
+//! [`SampleKl`] is the op as a trait over burn's backends. Its default bodies are the plain-tensor reference; wgpu overrides them
+//! with `shaders/op/sample_kl_*.wgsl`, which draw `eps` themselves; `Autodiff` makes forward and backward one node. An autodiff
+//! op has one output, so `z` and `kl` travel packed as `[batch, latent + 1]`.
 
 mod autodiff;
 mod wgpu;
@@ -58,7 +58,7 @@ impl<E: FloatNdArrayElement, I: IntNdArrayElement, Q: QuantElement> SampleKl for
 {
 }
 
-/// Draws `z`, `[batch, latent]`, and gives it with `kl`, `[batch]`, nats.
+/// Draws `z`, `[batch, latent]`, and returns it with `kl`, `[batch]`, nats.
 pub fn sample_kl<B: SampleKl>(
     mu: Tensor<B, 2>,
     log_var: Tensor<B, 2>,
@@ -76,7 +76,7 @@ pub fn sample_kl<B: SampleKl>(
     )
 }
 
-/// `noise` as a tensor.
+/// Standard normal draws of `noise` as a tensor, `[rows, columns]`.
 pub(crate) fn normals<B: Backend>(
     noise: Noise,
     [rows, columns]: [usize; 2],
@@ -94,7 +94,7 @@ fn primitive<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
-/// The op in plain tensor operations: what every faster form is checked against.
+/// The op in plain tensor operations: the reference for every faster form.
 pub mod reference {
     use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 

@@ -1,49 +1,49 @@
-//! A data set as a run uses it: what is trained on, what it is validated on, and what is kept for a test.
+//! A data set as a run uses it: its training, validation and test samples.
 
 use sha2::{Digest, Sha256};
 
 use crate::{Array, DataError, Images, OnProgress, ReadOptions, Source, split};
 
-/// Which samples a run is validated on. Without either choice: the source's test samples, else a tenth of all.
+/// Choice of the validation samples. If neither is set: the source's test samples, else a tenth of the training samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Validation {
-    /// This share of the training samples.
+    /// Fraction of the training samples to hold out.
     pub fraction: Option<f64>,
-    /// Another source.
+    /// Separate data source.
     pub data: Option<String>,
-    /// Decides the share.
+    /// Seed of the split.
     pub seed: u64,
 }
 
-/// The share validated on if the source has no test samples and nothing is asked for.
+/// Default validation fraction for a source without test samples.
 const FRACTION: f64 = 0.1;
 
-/// Training and validation samples; those validated on are never trained on.
+/// Training, validation and test samples; validation samples are never trained on.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The name given by the user: a known set or a path.
+    /// Name given by the user: a known data set or a path.
     pub name: String,
-    /// What its files were found to be.
+    /// Format of the files, as detected.
     pub format: String,
-    /// What the model is fitted to.
+    /// Training samples.
     pub train: Images,
-    /// What it is judged by while it is trained.
+    /// Validation samples.
     pub validation: Images,
-    /// Where `validation` comes from, in words.
+    /// Description of where `validation` comes from.
     pub validated_on: String,
-    /// What nothing is done with while training, where the source has more than training and validation need.
+    /// Test samples, unused in training; `None` if the source has none or they are used for validation.
     pub test: Option<Images>,
-    /// What a user should know of the files.
+    /// Notes about the files for the user.
     pub notes: Vec<String>,
-    /// SHA-256 over all arrays of the source and its validation data, in hexadecimal: equal if and only if the data are.
+    /// Hexadecimal SHA-256 over all arrays of the source and its validation data: equal if and only if the data are.
     pub fingerprint: String,
 }
 
 impl Dataset {
-    /// Reads `name` and parts it.
+    /// Reads `name` and splits it into training and validation samples.
     ///
     /// # Errors
-    /// If the data cannot be read, or do not fit each other.
+    /// If the data cannot be read, or training and validation data do not match.
     pub fn open(
         name: &str,
         options: &ReadOptions,
@@ -51,7 +51,7 @@ impl Dataset {
         on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
         let source = Source::open(name, options, on_progress)?;
-        // A file of labels belongs to one file of samples; a column or an array of that name can be in both.
+        // A label file belongs to one file of samples; a column or an array of that name can be in both.
         let is_file = |labels: &String| std::path::Path::new(labels).is_file();
         let other_options = ReadOptions {
             labels: options.labels.clone().filter(|labels| !is_file(labels)),
@@ -63,10 +63,10 @@ impl Dataset {
         Self::new(source, other, validation)
     }
 
-    /// The built-in digits, validated on their 1,000 test images.
+    /// The built-in digits, with their 1,000 test images for validation.
     ///
     /// # Errors
-    /// Never, unless the program file is damaged.
+    /// Never, unless the program file is corrupt.
     pub fn digits() -> Result<Self, DataError> {
         let nobody = |_: crate::Progress<'_>| {};
         Self::open(
@@ -77,7 +77,7 @@ impl Dataset {
         )
     }
 
-    /// The fingerprint of a source by itself.
+    /// The fingerprint of a single source.
     #[must_use]
     pub fn fingerprint_of(source: &Source) -> String {
         fingerprint(

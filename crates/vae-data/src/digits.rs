@@ -1,4 +1,4 @@
-//! The built-in digits: 9,000 + 1,000 images of MNIST's training set.
+//! The built-in digits: 9,000 + 1,000 images from the training set of MNIST.
 
 use crate::{DataError, Images, idx};
 
@@ -14,7 +14,7 @@ const TEST: [&[u8]; 2] = [
 /// Training and test images.
 ///
 /// # Errors
-/// Never, unless the program file is damaged.
+/// Never, unless the program file is corrupt.
 pub fn read() -> Result<(Images, Images), DataError> {
     let part = |[images, labels]: [&'static [u8]; 2]| {
         idx::labelled(

@@ -1,9 +1,9 @@
-//! What can be wrong with data files, said so that the reader can mend it.
+//! Errors in data files, worded so that the user can fix them.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a data set could not be read.
+/// Error from reading or writing a data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// `--data` names neither a known set nor a file or folder.
@@ -12,7 +12,7 @@ pub enum DataError {
          four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, IDX or image file"
     )]
     NoSuchData(PathBuf),
-    /// A folder lacks one of its four files, gzipped or not.
+    /// A data folder lacks one of its four files, gzipped or not.
     #[error(
         "{folder}: neither `{stem}` nor `{stem}.gz` is there; a data folder holds train-images-idx3-ubyte, \
          train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each gzipped or not"
@@ -23,39 +23,39 @@ pub enum DataError {
         /// The file's name without `.gz`.
         stem: &'static str,
     },
-    /// The operating system refused to read a file, or its gzip stream is damaged.
+    /// A file cannot be read, or its gzip stream is corrupt.
     #[error("{source_name}: cannot be read (a damaged or unfinished download? fetch it again)")]
     Unreadable {
         /// The file.
         source_name: String,
-        /// What the operating system or the decompressor said.
+        /// Error of the operating system or the decompressor.
         #[source]
         cause: io::Error,
     },
-    /// A file is not what it should be.
+    /// The contents of a file are invalid.
     #[error("{source_name}: {field}: expected {expected}, found {found}")]
     Wrong {
         /// The file.
         source_name: String,
         /// The header field, part, row or column that is wrong.
         field: String,
-        /// What a correct file has there.
+        /// What was expected there.
         expected: String,
-        /// What this file has there.
+        /// What was found there.
         found: String,
     },
-    /// Images and labels, or training and test images, do not belong together.
+    /// Images and labels, or training and test images, do not match.
     #[error(
         "{folder}: {what}: {left} against {right}; are the files of one data set mixed with another's?"
     )]
     Mismatch {
         /// The folder.
         folder: PathBuf,
-        /// What was compared.
+        /// Quantity that differs.
         what: &'static str,
-        /// The first value.
+        /// Left value of the comparison.
         left: String,
-        /// The second value.
+        /// Right value of the comparison.
         right: String,
     },
     /// A file cannot be written.
@@ -63,11 +63,11 @@ pub enum DataError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// A named data set is not there, and may not be downloaded.
+    /// A named data set is missing or incomplete, and downloads are disabled.
     #[error(
         "`{name}` is not whole in {folder}, and offline nothing is downloaded; missing or damaged: {files} (put them there, \
          each so or as .gz, or go online)"
@@ -77,7 +77,7 @@ pub enum DataError {
         name: &'static str,
         /// The folder searched.
         folder: PathBuf,
-        /// The files, one after the other.
+        /// List of the missing or corrupt files.
         files: String,
     },
     /// No mirror served a file.
@@ -90,26 +90,26 @@ pub enum DataError {
         name: &'static str,
         /// The file.
         file: String,
-        /// One line a mirror: its address and what it answered.
+        /// One line per mirror: its address and its answer.
         reasons: String,
     },
-    /// The operating system names no cache folder.
+    /// The operating system has no cache folder.
     #[error(
         "no folder to keep downloads in (no home folder?): set VAE_GPU_CACHE or use --data-dir FOLDER"
     )]
     NoCacheFolder,
-    /// The data cannot be used as asked.
+    /// The data do not fit the requested use.
     #[error("{name}: {what}")]
     Unfit {
         /// The data.
         name: String,
-        /// What was expected and found, and what to do.
+        /// What was expected and found, and how to fix it.
         what: String,
     },
 }
 
 impl DataError {
-    /// That `field` of a source is not what it should be.
+    /// The error for an invalid `field` of a source.
     pub fn wrong(
         source_name: impl Into<String>,
         field: impl Into<String>,
@@ -124,7 +124,7 @@ impl DataError {
         }
     }
 
-    /// That a source cannot be read.
+    /// The error for a source that cannot be read.
     pub fn unreadable(source_name: impl Into<String>, cause: impl Into<io::Error>) -> Self {
         Self::Unreadable {
             source_name: source_name.into(),

@@ -1,4 +1,4 @@
-//! Named data sets: found in a folder or the cache, else downloaded, and never used without their check sums being right.
+//! Named data sets: found in a folder or the cache, else downloaded, and always verified by their checksums.
 
 mod download;
 mod sets;
@@ -15,23 +15,24 @@ pub use self::sets::NamedSet;
 use self::sets::Sum;
 use crate::{DataError, OnProgress, Progress};
 
-/// Where data sets are kept and whether they may be downloaded.
+/// Location of named data sets, and whether they may be downloaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// Has the files, itself or in a folder of the set's name; without it they are in the cache.
+    /// Folder with the files, or with a sub-folder of the set's name; the cache folder if unset.
     pub data_dir: Option<PathBuf>,
-    /// Download nothing.
+    /// Disables downloads.
     pub offline: bool,
 }
 
-/// The folder with the four files of `set`, each plain or as `.gz`; those that are not there are downloaded.
+/// Returns the folder with the four files of `set`, each plain or as `.gz`; missing files are downloaded.
 ///
 /// The folder is `data_dir/<name>`, `data_dir` if that has one of the files, or without a `data_dir` `<name>` in
 /// [`cache_folder`]. The variable `VAE_GPU_MIRROR` replaces the built-in mirrors by one address that has
 /// `<name>/<stem>.gz` below it.
 ///
 /// # Errors
-/// If a file is missing and cannot or may not be downloaded, or one in `data_dir` is wrong: that one is never overwritten.
+/// If a file is missing and cannot or may not be downloaded, or has the wrong checksum in `data_dir`, where no file is ever
+/// overwritten.
 pub fn fetch(
     set: &NamedSet,
     options: &FetchOptions,
@@ -51,8 +52,8 @@ pub fn fetch(
     Ok(place.folder)
 }
 
-/// The folder of the downloads: `data` in the folder that the variable `VAE_GPU_CACHE` names, or else in the one that the
-/// operating system keeps for `vae-gpu` (`~/.cache/vae-gpu` on Linux).
+/// The download folder: `data` in the folder named by the variable `VAE_GPU_CACHE`, or else in the operating system's cache
+/// folder for `vae-gpu` (`~/.cache/vae-gpu` on Linux).
 ///
 /// # Errors
 /// If neither is known.
@@ -67,10 +68,10 @@ pub fn cache_folder() -> Result<PathBuf, DataError> {
     Ok(cache.join("data"))
 }
 
-/// Where the files of one set are or will be.
+/// Location of the files of one data set.
 struct Place {
     folder: PathBuf,
-    /// Whether wrong files may be replaced.
+    /// Whether files with a wrong checksum may be replaced.
     ours: bool,
 }
 
@@ -94,7 +95,7 @@ impl Place {
         }
     }
 
-    /// Downloads what is not there.
+    /// Downloads the missing files.
     fn complete(
         &self,
         set: &NamedSet,
@@ -121,7 +122,7 @@ impl Place {
         }
         fs::create_dir_all(&self.folder).map_err(unwritable(&self.folder))?;
         let _lock = lock(&self.folder, on_progress)?;
-        // Looked for again: whoever held the lock was downloading them.
+        // Checked again: another process may have downloaded them while holding the lock.
         for (stem, sum) in self.absent(set)? {
             let file = format!("{stem}.gz");
             let part = self.folder.join(format!("{file}.part"));
@@ -149,13 +150,13 @@ impl Place {
             }
             let whole = self.folder.join(file);
             fs::rename(&part, &whole).map_err(unwritable(&whole))?;
-            // A wrong plain file would be read before the right packed one.
+            // A wrong plain file would be read before the right gzipped one.
             remove(&self.folder.join(stem))?;
         }
         Ok(())
     }
 
-    /// The files that are to be downloaded.
+    /// The files to download.
     fn absent(&self, set: &NamedSet) -> Result<Vec<(&'static str, Sum)>, DataError> {
         let mut absent = Vec::new();
         for &(stem, sum) in &set.files {
@@ -182,14 +183,14 @@ impl Place {
     }
 }
 
-/// The file of that stem, in the order in which they are read.
+/// The stored file of this stem; a plain file is preferred over a gzipped one.
 fn stored(folder: &Path, stem: &str) -> Option<PathBuf> {
     [folder.join(stem), folder.join(format!("{stem}.gz"))]
         .into_iter()
         .find(|path| path.is_file())
 }
 
-/// Keeps other processes from downloading into `folder` until it is dropped.
+/// Keeps other processes from downloading into `folder` until the lock is dropped.
 fn lock(folder: &Path, on_progress: OnProgress<'_>) -> Result<File, DataError> {
     let path = folder.join(".lock");
     let file = File::create(&path).map_err(unwritable(&path))?;

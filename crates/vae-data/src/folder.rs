@@ -1,7 +1,7 @@
-//! A folder of images as training data: which files count, their classes, and the name of their cache entry.
+//! Image folders as training data: the files they contain, their classes, and the name of their cache entry.
 //!
 //! The layout is that of torchvision's `ImageFolder`: the folders directly below the root are the classes, and everything
-//! at any depth below one belongs to it. Images that lie directly in the root have no classes. Pixels are in `decode`.
+//! at any depth below one belongs to it. Images directly in the root have no classes. Decoding is in `decode`.
 
 use std::fs;
 use std::io;
@@ -26,52 +26,52 @@ pub use decode::{DecodedFile, DecodedImages, decode, decode_to_file};
 const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"];
 const FORMATS: &str = "PNG, JPEG, BMP, WebP or TIFF";
 
-/// Part of every cache key: counted up when the same files would be decoded to other pixels.
+/// Part of every cache key: incremented when the same files would be decoded to other pixels.
 const DECODING: &str = "vae-data folder 1";
 
-/// What becomes of images of another shape than asked for.
+/// How images of another aspect ratio are fitted to the target size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// The middle is cut out, as large as fits in the image, and scaled.
+    /// Center crop, as large as fits in the image, then scaled.
     Crop,
-    /// The whole image is scaled until it fits in, with black around it.
+    /// The whole image scaled to fit, padded with black.
     Pad,
-    /// Height and width are scaled each for itself.
+    /// Height and width scaled independently.
     Stretch,
 }
 
-/// How images become an array.
+/// Options for decoding images into an array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FolderOptions {
-    /// Height and width to scale to; without it all images must have the same.
+    /// Height and width to scale to; if unset, all images must have the same size.
     pub size: Option<[usize; 2]>,
-    /// Whether coloured images become grey ones (luma of ITU-R BT.709).
+    /// Whether colour images are converted to grayscale (luma of ITU-R BT.709).
     pub grey: bool,
-    /// For images of another aspect ratio than `size`, which are an error without it.
+    /// How images of another aspect ratio than `size` are fitted; they are an error if unset.
     pub fit: Option<Fit>,
-    /// Whether files that cannot be decoded are left out; else they are an error.
+    /// Whether files that cannot be decoded are skipped; else they are an error.
     pub skip_bad: bool,
 }
 
 /// The image files of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The folder.
+    /// Path of the folder.
     pub root: PathBuf,
-    /// Its images relative to `root`, sorted bytewise, folder by folder.
+    /// Paths of the images relative to `root`, sorted bytewise, folder by folder.
     pub files: Vec<PathBuf>,
-    /// Each file's index into `classes`; `None` if the images lie directly in `root`.
+    /// Index into `classes` for each file; `None` if the images are directly in `root`.
     pub labels: Option<Vec<u32>>,
-    /// The names of the class folders, sorted bytewise; folders without images are no classes.
+    /// Names of the class folders, sorted bytewise; folders without images are not classes.
     pub classes: Vec<String>,
 }
 
 /// Lists the images in `root`: files ending in png, jpg, jpeg, bmp, webp, tif or tiff, in any case. Hidden files and folders
-/// are passed over. Links to files and to class folders are followed, links to folders below those are not.
+/// are skipped. Links to files and to class folders are followed, links to folders below those are not.
 ///
 /// # Errors
-/// If `root` is no folder, cannot be read, holds no images, or holds images both directly and in class folders.
+/// If `root` is not a folder, cannot be read, holds no images, or holds images both directly and in class folders.
 pub fn list(root: &Path) -> Result<Listing, DataError> {
     if !root.is_dir() {
         return Err(DataError::NoSuchData(root.to_owned()));
@@ -131,7 +131,7 @@ fn below(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// The images and the folders directly in `folder`, all relative to `root`.
 fn entries(root: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
     let path = root.join(folder);
-    // Links to folders are followed only at the top, and never upwards, so that a loop of them ends.
+    // Links to folders are followed only at the top level, and never upwards, so that link cycles end.
     let is_top = folder.as_os_str().is_empty();
     let is_above =
         |link: &Path| io::Result::Ok(fs::canonicalize(root)?.starts_with(fs::canonicalize(link)?));
@@ -150,7 +150,7 @@ fn entries(root: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), D
                 folders.push(relative);
                 continue;
             }
-            // A link that leads nowhere stays, for the decoding to name it.
+            // A broken link is kept, so that decoding reports it.
             let is_file = || fs::metadata(path).map_or(true, |data| data.is_file());
             if is_image_name(&relative) && (kind.is_file() || is_file()) {
                 images.push(relative);
@@ -161,7 +161,7 @@ fn entries(root: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), D
     read().map_err(unreadable(&path))
 }
 
-/// A single file, as if it lay alone in its folder.
+/// A listing of a single file, as if it were alone in its folder.
 #[must_use]
 pub fn single(file: &Path) -> Listing {
     Listing {
@@ -172,7 +172,7 @@ pub fn single(file: &Path) -> Listing {
     }
 }
 
-/// Whether a file's name ends as those of images do.
+/// Whether a file has the extension of an image.
 #[must_use]
 pub fn is_image_name(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
@@ -181,11 +181,11 @@ pub fn is_image_name(path: &Path) -> bool {
         .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// The name of the decoded images in a cache: the hexadecimal SHA-256 over `options`, the folder's place and each file's
-/// name, size and time of last change.
+/// The cache key of the decoded images: the hexadecimal SHA-256 over `options`, the folder's path and each file's name, size
+/// and modification time.
 ///
 /// # Errors
-/// If the folder is gone.
+/// If the folder no longer exists.
 pub fn cache_key(listing: &Listing, options: &FolderOptions) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -194,12 +194,12 @@ pub fn cache_key(listing: &Listing, options: &FolderOptions) -> Result<String, D
     };
     add(DECODING.as_bytes());
     add(format!("{options:?}").as_bytes());
-    // Unpacked archives can agree in all names, sizes (BMP) and times.
+    // Unpacked archives can agree in all names, sizes (BMP) and modification times.
     let place = fs::canonicalize(&listing.root).map_err(unreadable(&listing.root))?;
     add(place.as_os_str().as_encoded_bytes());
     for file in &listing.files {
         let path = listing.root.join(file);
-        // One that cannot be read is named, or skipped, when it is decoded.
+        // A file that cannot be read is reported or skipped when it is decoded.
         let data = fs::metadata(path);
         let size_and_change = data
             .and_then(|data| Ok((data.len(), data.modified()?)))

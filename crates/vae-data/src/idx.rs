@@ -1,4 +1,4 @@
-//! The IDX format of MNIST: a big-endian header, then raw bytes. Every header field is checked before memory is asked for.
+//! The IDX format of MNIST: a big-endian header, then raw bytes. Header fields are checked before memory is allocated.
 //!
 //! Layout (LeCun et al., "The MNIST database"): two zero bytes, one byte for the element type (0x08 = unsigned byte), one
 //! for the number of dimensions, then each dimension as a big-endian `u32`, then the elements, last dimension fastest.
@@ -15,16 +15,16 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// A checked IDX array of unsigned bytes with `D` dimensions.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IdxArray<const D: usize> {
-    /// The sizes, slowest first.
+    /// Dimensions, slowest first.
     pub shape: [usize; D],
-    /// `shape` elements, last dimension fastest.
+    /// Elements, last dimension fastest.
     pub bytes: Vec<u8>,
 }
 
-/// Images and their labels out of two files, each with the name that errors carry.
+/// Reads images and their labels from two files, each with its name for error messages.
 ///
 /// # Errors
-/// If one cannot be read, or there are not as many of the one as of the other.
+/// If one cannot be read, or their numbers differ.
 pub fn labelled<R: Read>(
     (images, images_name): (R, String),
     (labels, labels_name): (R, String),
@@ -47,10 +47,10 @@ pub fn labelled<R: Read>(
     }))
 }
 
-/// Reads a whole IDX file, gzipped or not (told apart by its first two bytes).
+/// Reads a whole IDX file, gzipped or not (detected by its first two bytes).
 ///
 /// # Errors
-/// If any header field, the length or the gzip stream is wrong; `source_name` is the name that the error carries.
+/// If any header field, the length or the gzip stream is wrong; the error contains `source_name`.
 pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxArray<D>, DataError> {
     let unreadable = unreadable(source_name);
     let mut input = BufReader::new(input);
@@ -77,7 +77,7 @@ fn wrong<T>(source_name: &str) -> impl Fn(&str, String, String) -> Result<T, Dat
     move |field, expected, found| Err(DataError::wrong(source_name, field, expected, found))
 }
 
-/// The sizes in the header of an IDX file that is not gzipped: all that comes before its data.
+/// Reads the header of an IDX file that is not gzipped, up to its data, and returns the dimensions.
 ///
 /// # Errors
 /// If a field is wrong.
@@ -159,7 +159,7 @@ fn read_plain<const D: usize>(
     let unreadable = unreadable(source_name);
     let wrong = wrong(source_name);
 
-    // `read_to_end` grows with what arrives: a header that promises more than the file holds costs no memory.
+    // `read_to_end` allocates as data arrive: a header that claims more than the file holds costs no memory.
     let mut bytes = Vec::new();
     input
         .by_ref()
@@ -187,7 +187,7 @@ fn read_plain<const D: usize>(
 mod tests {
     use super::*;
 
-    /// A correct file of two 2 x 3 images.
+    /// A valid file of two 2 x 3 images.
     fn images() -> Vec<u8> {
         let mut file = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3];
         file.extend(0..12);

@@ -1,4 +1,4 @@
-//! Samples of one shape, in memory or mapped from a file, and views of some of their rows.
+//! Samples of one shape, in memory or mapped from a file, and views of subsets of their rows.
 
 #[cfg(test)]
 mod tests;
@@ -15,22 +15,22 @@ use crate::{DataError, Labels, Shape};
 /// All rows of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Array {
-    /// `[rows, channels, height, width]`
+    /// Values, `[rows, channels, height, width]`.
     pub pixels: Bytes,
-    /// What `pixels` is made of.
+    /// Element type of `pixels`.
     pub element: Element,
-    /// Of one row.
+    /// Shape of one row.
     pub shape: Shape,
-    /// Of the rows, if they have any.
+    /// Labels of the rows, if any.
     pub labels: Option<Labels>,
-    /// What the rows are called, if they are files.
+    /// File names of the rows, if they are files.
     pub names: Option<Vec<String>>,
-    /// What a table's columns are called.
+    /// Column names of a table.
     pub columns: Option<Vec<String>>,
 }
 
 impl Array {
-    /// Bytes without labels or names.
+    /// An array of bytes without labels or names.
     #[must_use]
     pub fn bytes(pixels: impl Into<Bytes>, shape: Shape) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Array {
         }
     }
 
-    /// Numbers without labels or names.
+    /// An array of floats without labels or names.
     #[must_use]
     pub fn floats(values: Vec<f32>, shape: Shape) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Array {
         }
     }
 
-    /// Its number of rows.
+    /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.pixels.len() / self.row_bytes().max(1)
@@ -64,7 +64,7 @@ impl Array {
     }
 }
 
-/// `values` as bytes, without a copy where the machine is little-endian.
+/// `values` as little-endian bytes, without a copy on little-endian machines.
 #[cfg(target_endian = "little")]
 fn float_bytes(values: Vec<f32>) -> Bytes {
     struct Floats(Vec<f32>);
@@ -85,12 +85,12 @@ fn float_bytes(values: Vec<f32>) -> Bytes {
         .into()
 }
 
-/// Some rows of an [`Array`], in an order: the training part of a data set, for example.
+/// A view of some rows of an [`Array`] in a given order, for example the training samples of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// Whose rows.
+    /// Underlying array.
     pub array: Arc<Array>,
-    /// Which.
+    /// Indices of the rows in `array`.
     pub rows: Arc<[u32]>,
 }
 
@@ -104,25 +104,25 @@ impl From<Array> for Images {
 }
 
 impl Images {
-    /// The number of images.
+    /// Number of samples.
     #[must_use]
     pub fn count(&self) -> usize {
         self.rows.len()
     }
 
-    /// Of each image.
+    /// Shape of each sample.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.array.shape
     }
 
-    /// Numbers of one image.
+    /// Number of values of one sample.
     #[must_use]
     pub fn image_length(&self) -> usize {
         self.shape().length()
     }
 
-    /// The images at `places` of this view.
+    /// The samples at `places` of this view.
     #[must_use]
     pub fn subset(&self, places: &[u32]) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl Images {
         }
     }
 
-    /// The classes of the images: `[count]`.
+    /// Class index of each sample, `[count]`.
     #[must_use]
     pub fn classes(&self) -> Option<Vec<u32>> {
         let labels = self.array.labels.as_ref()?;
@@ -142,14 +142,14 @@ impl Images {
         Some(self.rows.iter().map(class).collect())
     }
 
-    /// What the classes are called; empty without labels.
+    /// Class names; empty without labels.
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         let labels = self.array.labels.as_ref();
         labels.map_or(&[], |labels| &labels.names)
     }
 
-    /// The label of the image at `place`.
+    /// The label of the sample at `place`.
     #[must_use]
     pub fn label(&self, place: usize) -> Option<&str> {
         let labels = self.array.labels.as_ref()?;
@@ -157,7 +157,7 @@ impl Images {
         labels.names.get(class as usize).map(String::as_str)
     }
 
-    /// What the image at `place` is called in its source: its file's name, else its row, counted from 0.
+    /// Identifier of the sample at `place` in its source: its file name, else its row index.
     #[must_use]
     pub fn id(&self, place: usize) -> Cow<'_, str> {
         let row = self.rows[place] as usize;
@@ -167,14 +167,14 @@ impl Images {
         }
     }
 
-    /// The stored bytes of the image at `place`.
+    /// The stored bytes of the sample at `place`.
     #[must_use]
     pub fn bytes(&self, place: usize) -> &[u8] {
         let length = self.array.row_bytes();
         &self.array.pixels[self.rows[place] as usize * length..][..length]
     }
 
-    /// The images at `places`, bytes scaled to `[0, 1]`: `[places, channels * height * width]`.
+    /// The samples at `places`, bytes scaled to `[0, 1]`: `[places, channels * height * width]`.
     ///
     /// # Panics
     /// If a place is not below [`Images::count`].
@@ -198,7 +198,7 @@ impl Images {
         }
     }
 
-    /// Calls `visit` with each place and its values as [`Self::gather`] gives them.
+    /// Calls `visit` with each place and its values as returned by [`Self::gather`].
     pub fn each(&self, mut visit: impl FnMut(usize, &[f32])) {
         let mut values = Vec::new();
         for place in 0..self.count() {
@@ -214,7 +214,7 @@ impl Images {
         self.replaced(Array::floats(values, self.shape()))
     }
 
-    /// These images alone, in a new array with the values of `array`.
+    /// The same labels and names with the values of `array`, which has the rows of this view.
     fn replaced(&self, array: Array) -> Self {
         let source = &self.array;
         let labels = source.labels.as_ref().map(|labels| Labels {
@@ -234,10 +234,10 @@ impl Images {
         })
     }
 
-    /// Lowest and highest value, bytes scaled to `[0, 1]`.
+    /// Minimum and maximum value, bytes scaled to `[0, 1]`.
     ///
     /// # Errors
-    /// If a value is not finite: names the first.
+    /// If a value is NaN or infinite; the error names the first.
     pub fn range(&self) -> Result<[f32; 2], DataError> {
         if self.array.element == Element::U8 {
             let mut range = [u8::MAX, 0];
@@ -266,7 +266,7 @@ impl Images {
         Err(DataError::unfit("data", what))
     }
 
-    /// The same images in black and white, each pixel drawn once with its brightness as the probability of white.
+    /// Binarized images: each pixel is drawn once, with its brightness as the probability of white.
     #[must_use]
     pub fn binarized(&self, generator: Generator) -> Self {
         self.map(
@@ -275,7 +275,7 @@ impl Images {
         )
     }
 
-    /// The same images in black and white: white is what is brighter than one half.
+    /// Binarized images: pixels brighter than one half become white.
     #[must_use]
     pub fn thresholded(&self) -> Self {
         self.map(

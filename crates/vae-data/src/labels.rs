@@ -1,16 +1,16 @@
-//! A class for each sample.
+//! Class labels.
 
-/// A class for each row.
+/// Class labels of all rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
-    /// `[rows]`, each a place in `names`.
+    /// Class index of each row, `[rows]`: an index into `names`.
     pub classes: Vec<u32>,
-    /// What the classes are called.
+    /// Class names.
     pub names: Vec<String>,
 }
 
 impl Labels {
-    /// Classes of the distinct names in `labels`, numbers in the order of numbers, other names in that of the alphabet.
+    /// One class per distinct name in `labels`: numbers first, in numeric order, then other names, sorted bytewise.
     #[must_use]
     pub fn of(labels: &[String]) -> Self {
         let mut names = labels.to_vec();
@@ -25,7 +25,7 @@ impl Labels {
         Self { classes, names }
     }
 
-    /// Classes that are integers.
+    /// One class per distinct integer in `labels`, in increasing order.
     #[must_use]
     pub fn of_integers(labels: &[i64]) -> Self {
         let mut values = labels.to_vec();

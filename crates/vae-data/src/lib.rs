@@ -1,7 +1,7 @@
-//! Data sets: from a name or a path to samples, kept as they are stored.
+//! Data sets: reading a name or a path into samples, kept in their stored type.
 //!
-//! Parts, scaling and binarization are views of them. Nothing here shuffles or trains. What a file promises is checked before
-//! memory is asked for.
+//! Splits, scaling and binarization are views of them. Nothing here shuffles or trains. The sizes that a file claims are
+//! checked before memory is allocated.
 
 mod dataset;
 pub mod digits;

@@ -1,4 +1,4 @@
-//! Files whose samples are mapped into memory and read when they are wanted: data larger than memory.
+//! Memory-mapped files whose samples are read on demand, for data larger than memory.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,11 +9,11 @@ use memmap2::Mmap;
 
 use crate::{Array, DataError, Element, Layout, Shape, idx, npy};
 
-/// The samples of an NPY or IDX file, left on disk. The file must not be changed or cut while it is used: the system would
-/// end the program.
+/// Maps the samples of an NPY or IDX file. The file must not be changed or truncated while it is used: the system would kill
+/// the program.
 ///
 /// # Errors
-/// If the file cannot be mapped as it is.
+/// If the file cannot be read, or its layout cannot be mapped.
 pub(crate) fn open(
     path: &Path,
     size: Option<[usize; 2]>,
@@ -76,7 +76,7 @@ fn convert(name: &str, what: &str) -> DataError {
     )
 }
 
-/// Rows, shape of a row, and whether channels come last, of an array of samples.
+/// Number of rows, row shape, and whether channels come last, for an array of samples.
 pub(crate) fn npy_shape(
     name: &str,
     sizes: &[usize],
@@ -129,7 +129,7 @@ pub(crate) fn npy_shape(
     Ok((rows, shape, last))
 }
 
-/// The shape of a row of `length` values: an image of `size` if one is asked for, grey or in three channels.
+/// The shape of a row of `length` values: an image of `size` if one is given, with one or three channels.
 pub(crate) fn flat(
     name: &str,
     length: usize,

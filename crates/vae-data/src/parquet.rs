@@ -22,15 +22,15 @@ use self::cells::{Cell, HonestPages, Refusal, batch, is_delta_text, is_unsigned,
 use crate::DataError;
 use crate::table::{Table, listed};
 
-/// Rows decoded at a time: memory grows with what is read, not with what the file promises.
+/// Rows decoded at a time: memory grows with the data read, not with what the file claims.
 const BATCH: usize = 16 * 1024;
-/// How pandas names the row index where it writes one that has no name.
+/// Name prefix of pandas for an unnamed row index.
 const PANDAS_INDEX: &str = "__index_level_";
 
 /// Reads a whole table.
 ///
 /// # Errors
-/// At the first thing that is wrong, with its column and its row, counted from 1.
+/// If the file is invalid; the error names the column and the row, counted from 1, of the first error.
 pub(crate) fn read(path: &Path, label: Option<&str>) -> Result<Table, DataError> {
     let source = Source(path);
     let file = File::open(path).map_err(|cause| source.unreadable(cause))?;
@@ -41,7 +41,7 @@ thread_local! {
     static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Turns a panic of `decode` into its message. It is not printed: whoever reads it would take it for a fault of ours.
+/// Turns a panic of `decode` into its message. It is not printed, as users would take it for a bug of this program.
 fn quietly<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -63,7 +63,7 @@ fn quietly<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
     })
 }
 
-/// The file, which each error names.
+/// Path of the file, named in every error.
 #[derive(Clone, Copy)]
 struct Source<'a>(&'a Path);
 
@@ -72,7 +72,7 @@ impl Source<'_> {
     where
         F: ChunkReader + UnwindSafe + 'static,
     {
-        // The `parquet` crate indexes and asserts by what a file promises: some damaged files make it panic.
+        // The `parquet` crate trusts the sizes that a file claims: some corrupt files make it panic.
         quietly(|| self.read_loudly(file, label)).unwrap_or_else(|panic| Err(self.damaged(panic)))
     }
 
@@ -150,7 +150,7 @@ impl Source<'_> {
     fn label_column(self, columns: &[String], label: &str) -> Result<usize, DataError> {
         let at = columns.iter().position(|name| name == label);
         at.ok_or_else(|| {
-            // A nested column is there once for each of its parts.
+            // A nested column is listed once for each of its leaves.
             let mut columns = columns.to_vec();
             columns.dedup();
             let expected = format!("one of the columns {}", listed(&columns));
@@ -208,7 +208,7 @@ impl Source<'_> {
         }
     }
 
-    /// Gives `take` the cells of column `at`, as many as the group has rows.
+    /// Passes the cells of column `at` to `take`, as many as the group has rows.
     fn each_cell(
         self,
         group: &dyn RowGroupReader,
@@ -256,7 +256,7 @@ impl Source<'_> {
     }
 }
 
-/// What the values of a column are.
+/// Kind of values in a column.
 enum Kind {
     Number,
     Text,
@@ -268,7 +268,7 @@ impl Kind {
         use ConvertedType as Old;
         use LogicalType as New;
         use Type::{BOOLEAN, BYTE_ARRAY, DOUBLE, FLOAT, INT32, INT64};
-        // Old writers say only the converted type, and there are logical types without one.
+        // Old writers set only the converted type, and some logical types have none.
         match (column.logical_type_ref(), column.converted_type()) {
             (None, Old::NONE) => match column.physical_type() {
                 BOOLEAN | INT32 | INT64 | FLOAT | DOUBLE => Self::Number,

@@ -1,4 +1,4 @@
-//! Reads ahead in data that are mapped from a file, so that training does not wait for the disk.
+//! Prefetching of memory-mapped data, so that training does not wait for the disk.
 
 use std::hint::black_box;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -6,21 +6,21 @@ use std::thread::{self, JoinHandle};
 
 use crate::Images;
 
-/// What the operating system reads at a time; on some machines more.
+/// Page size of the operating system, in bytes; larger on some machines.
 const PAGE: usize = 4096;
-/// Enough that a disk has several requests to work on.
+/// Number of threads: enough to keep several disk requests in flight.
 const THREADS: usize = 4;
-/// How far ahead of training to read, bytes: a few batches of large images, a fraction of any memory.
+/// Prefetch distance in bytes: a few batches of large images, a fraction of any memory.
 const AHEAD: usize = 1 << 28;
 
-/// How far training is, and whether it goes on.
+/// Progress of training, and whether it has ended.
 #[derive(Debug, Default)]
 struct Position {
     done: usize,
     has_ended: bool,
 }
 
-/// Threads that touch the pages of an epoch's images in order, a little ahead of whoever trains on them.
+/// Threads that touch the pages of an epoch's samples in order, a little ahead of training.
 #[derive(Debug)]
 pub struct Prefetch {
     position: Arc<(Mutex<Position>, Condvar)>,
@@ -28,7 +28,7 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
-    /// Starts to read `images` in `order`.
+    /// Starts to prefetch `images` in `order`.
     #[must_use]
     pub fn start(images: &Images, order: Arc<[u32]>) -> Self {
         let position = Arc::new((Mutex::default(), Condvar::new()));
@@ -47,7 +47,7 @@ impl Prefetch {
                     }
                 }
             };
-            // Without the thread training is slower, not wrong.
+            // If the thread cannot be started, training is only slower.
             thread::Builder::new()
                 .name("prefetch".into())
                 .spawn(touch)
@@ -59,7 +59,7 @@ impl Prefetch {
         }
     }
 
-    /// Training has used the first `done` images of the order.
+    /// Records that training has used the first `done` samples of the order.
     pub fn advance(&self, done: usize) {
         let (position, changed) = &*self.position;
         position.lock().unwrap_or_else(PoisonError::into_inner).done = done;
@@ -67,7 +67,7 @@ impl Prefetch {
     }
 }
 
-/// Waits until `index` is less than `window` ahead; `false` if nobody wants it any more.
+/// Waits until `index` is less than `window` ahead; `false` if training has ended.
 fn wait_for(position: &(Mutex<Position>, Condvar), index: usize, window: usize) -> bool {
     let (position, changed) = position;
     let position = position.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Drop for Prefetch {
             .has_ended = true;
         changed.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has only read less.
+            // A panic of a prefetch thread only reduces prefetching.
             let _ = thread.join();
         }
     }

@@ -1,17 +1,17 @@
-//! How far a long reading is.
+//! Progress of long operations.
 
-/// How far something that takes its time is.
+/// Progress of a long operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// For example `decoding images` or a file's name.
+    /// Description of the operation, for example `decoding images` or a file name.
     pub what: &'a str,
-    /// Done so far.
+    /// Amount done so far.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// Total amount, if known.
     pub total: Option<u64>,
-    /// Whether they are bytes; else they are items.
+    /// Whether the amounts are bytes; else they are items.
     pub bytes: bool,
 }
 
-/// What is called with the progress, from any thread.
+/// Callback for progress reports, called from any thread.
 pub type OnProgress<'a> = &'a (dyn Fn(Progress<'_>) + Sync);

@@ -1,4 +1,4 @@
-//! From a name or a path to samples: finds out what the files are, and says so.
+//! Reads a name or a path into samples, detecting the format of the files.
 
 mod arrays;
 mod folders;
@@ -17,53 +17,53 @@ use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped
 use arrays::{idx_file, npy_file, npz_file};
 use folders::{IDX_STEMS, find, idx_folder, image_files, image_folder};
 
-/// Where the channels of an array of images are.
+/// Axis order of an array of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `[samples, channels, height, width]`
+    /// `[samples, channels, height, width]` (NCHW).
     ChannelsFirst,
-    /// `[samples, height, width, channels]`
+    /// `[samples, height, width, channels]` (NHWC).
     ChannelsLast,
 }
 
-/// How data are read, where the files leave a choice.
+/// Options for reading data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOptions {
-    /// Where named sets are, and whether they may be fetched.
+    /// Location of named data sets, and whether they may be downloaded.
     pub fetch: FetchOptions,
-    /// Height and width that image files are scaled to, or that flat rows are images of.
+    /// Height and width that image files are scaled to, or that flat rows are reshaped to.
     pub size: Option<[usize; 2]>,
-    /// Whether coloured image files become grey.
+    /// Whether colour images are converted to grayscale.
     pub grey: bool,
-    /// What becomes of image files of another shape.
+    /// How image files of another aspect ratio are fitted to `size`.
     pub fit: Option<Fit>,
-    /// Whether image files that cannot be decoded are left out.
+    /// Whether image files that cannot be decoded are skipped.
     pub skip_bad: bool,
-    /// Where an array's channels are.
+    /// Axis order of image arrays: channels first or last.
     pub layout: Option<Layout>,
-    /// A table's column of labels, an NPZ file's array of them, or beside an NPY or IDX file a file of them.
+    /// Label column of a table, label array of an NPZ file, or label file of an NPY or IDX file.
     pub labels: Option<String>,
-    /// Whether a table's first line names its columns.
+    /// Whether the first line of a table holds the column names.
     pub header: Header,
-    /// The array of an NPZ file.
+    /// Name of the array to read from an NPZ file.
     pub array: Option<String>,
-    /// Whether samples stay on disk until they are wanted.
+    /// Whether samples stay on disk and are read on demand.
     pub stream: bool,
 }
 
-/// What files say.
+/// Contents of a data source.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// As the user gave it.
+    /// Name as given by the user.
     pub name: String,
-    /// What the files were found to be.
+    /// Format of the files, as detected.
     pub format: String,
-    /// Everything, or what is meant to be trained on.
+    /// Training samples, or all samples if the source has no parts.
     pub train: Images,
-    /// What is meant to judge a model by, where the source says so.
+    /// Test samples, if the source has such a part.
     pub test: Option<Images>,
-    /// What a user should know, for example of files that were left out.
+    /// Notes for the user, for example about skipped files.
     pub notes: Vec<String>,
 }
 
@@ -78,16 +78,16 @@ impl Source {
         }
     }
 
-    /// What to look at when no part is asked for: the test images if the source has such, else all.
+    /// Samples for evaluation: the test samples if the source has any, else all.
     #[must_use]
     pub fn into_judged(self) -> Images {
         self.test.unwrap_or(self.train)
     }
 
-    /// Reads what `name` stands for: `digits`, a set that can be fetched, or a path.
+    /// Reads a data source: `digits`, a downloadable data set, or a path.
     ///
     /// # Errors
-    /// If there is nothing, or it is not what it should be.
+    /// If there is no such source, or it is invalid.
     pub fn open(
         name: &str,
         options: &ReadOptions,
@@ -126,7 +126,7 @@ fn open_file(path: &Path) -> Result<File, DataError> {
     File::open(path).map_err(|cause| DataError::unreadable(path.display().to_string(), cause))
 }
 
-/// A single file, told by its first bytes.
+/// Reads a single file; its format is detected by its first bytes, that of text tables and images by its extension.
 fn file(
     path: &Path,
     options: &ReadOptions,

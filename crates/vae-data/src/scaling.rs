@@ -1,27 +1,27 @@
-//! What is done to values before a model sees them, and undone when it gives them back.
+//! Scaling of values before they enter the model, and its inverse for the outputs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Element, Images};
 
-/// How values are scaled.
+/// Scaling method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// Bytes from 0..255 to 0..1, floats not at all.
+    /// Bytes from 0..255 to 0..1; floats unchanged.
     Auto,
-    /// Not at all: a byte of 255 is 255.
+    /// No scaling: a byte of 255 is 255.
     None,
-    /// From 0..255 to 0..1.
+    /// All values from 0..255 to 0..1.
     Bytes,
     /// Each column of a table, or each channel of images, to 0..1.
     MinMax,
-    /// Each to a mean of 0 and a standard deviation of 1.
+    /// Each column of a table, or each channel of images, to mean 0 and standard deviation 1.
     Standardize,
 }
 
-/// `(x - offset) / range` of each column of a table, or each channel of images: fitted to training data, saved with the
-/// model.
+/// Scaling `(x - offset) / range` of each column of a table, or each channel of images: fitted to training data and saved
+/// with the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     offset: Vec<f64>,
@@ -29,8 +29,7 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// What `scale` means for `train`, in units of its source; `None` if nothing is to be done that
-    /// [`Images::gather`] does not do.
+    /// Fits `scale` to `train`, in units of its source; `None` if nothing needs to be done beyond [`Images::gather`].
     ///
     /// # Errors
     /// If a value is not finite.
@@ -61,7 +60,7 @@ impl Scaling {
         let group = train.image_length() / columns;
         let mut low = vec![f64::INFINITY; columns];
         let mut high = vec![f64::NEG_INFINITY; columns];
-        // Welford's means and sums of squares: stable for a column of large numbers that differ little.
+        // Welford's algorithm: stable for a column of large numbers that differ little.
         let (mut mean, mut squares) = (vec![0.0; columns], vec![0.0; columns]);
         let mut seen = vec![0.0; columns];
         train.each(|_, values| {
@@ -85,7 +84,7 @@ impl Scaling {
                 .map(|(sum, count)| (sum / count).sqrt());
             (mean, deviation.collect())
         };
-        // A column that never changes becomes 0.
+        // A constant column becomes 0.
         let range = range.into_iter().map(|x| if x > 0.0 { x } else { 1.0 });
         Self {
             offset,
@@ -93,10 +92,10 @@ impl Scaling {
         }
     }
 
-    /// `images`, in units of their source, as the model sees them.
+    /// Scales `images` from the units of their source.
     ///
     /// # Errors
-    /// If they have another number of columns or channels.
+    /// If their number of columns or channels differs from the fitted one.
     pub fn apply(&self, images: &Images) -> Result<Images, DataError> {
         let columns = columns(images);
         if columns != self.offset.len() {
@@ -115,7 +114,7 @@ impl Scaling {
         Ok(images.with_values(values))
     }
 
-    /// `values`, `[count, length]`, of the model in units of the source.
+    /// Converts model outputs `values`, `[count, length]`, back to the units of the source.
     pub fn undo(&self, values: &mut [f32], length: usize) {
         self.each(values, length, |x, offset, range| x * range + offset);
     }
@@ -135,7 +134,7 @@ impl Scaling {
     }
 }
 
-/// Columns of a table, or channels of images: what has a scale of its own.
+/// Number of separately scaled parts: columns of a table, or channels of images.
 fn columns(images: &Images) -> usize {
     let shape = images.shape();
     if shape.is_table() {
@@ -145,7 +144,7 @@ fn columns(images: &Images) -> usize {
     }
 }
 
-/// What a stored byte of 255, which is gathered as 1, is in units of its source.
+/// The value of a gathered 1 in units of the source: 255 for bytes.
 fn unit(images: &Images) -> f64 {
     match images.array.element {
         Element::U8 => 255.0,

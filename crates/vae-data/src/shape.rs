@@ -4,22 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `[channels, height, width]` of an image; a table's row is an image of one channel and one line.
+/// Shape `[channels, height, width]` of an image; a table row has one channel and height 1.
 ///
-/// In files it is a list: `[height, width]`, or `[channels, height, width]` where there is more than one channel.
+/// In files it is a list: `[height, width]`, or `[channels, height, width]` if there is more than one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
 pub struct Shape {
-    /// 1 for grey, 3 for red, green and blue.
+    /// Number of channels: 1 for grayscale, 3 for RGB.
     pub channels: usize,
-    /// Rows of an image.
+    /// Height in pixels.
     pub height: usize,
-    /// Columns of an image.
+    /// Width in pixels, or the number of columns of a table.
     pub width: usize,
 }
 
 impl Shape {
-    /// Of a grey image.
+    /// The shape of a grayscale image.
     #[must_use]
     pub const fn grey(height: usize, width: usize) -> Self {
         Self {
@@ -29,13 +29,13 @@ impl Shape {
         }
     }
 
-    /// Numbers of one sample.
+    /// Number of values of one sample.
     #[must_use]
     pub const fn length(self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// Whether it is a row of a table, of which no picture can be drawn.
+    /// Whether it is a table row, which cannot be drawn as an image.
     #[must_use]
     pub const fn is_table(self) -> bool {
         self.channels == 1 && self.height == 1

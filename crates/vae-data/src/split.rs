@@ -1,14 +1,14 @@
-//! Which samples are validated on.
+//! Stratified split into training and validation samples.
 
 use vae_rng::{Generator, Stream};
 
 use crate::{DataError, Images};
 
-/// `images` in two: without and with a `fraction` of them, chosen by `seed`, as many of each class as its share. The order
-/// within both stays.
+/// Splits off a random `fraction` of `images`, stratified by class and determined by `seed`; returns the rest first. Both
+/// parts keep the original order.
 ///
 /// # Errors
-/// If one of them would be empty.
+/// If one of the parts would be empty.
 pub fn split(images: &Images, fraction: f64, seed: u64) -> Result<[Images; 2], DataError> {
     let generator = Generator::new(seed, Stream::Split);
     let count = images.count();

@@ -1,4 +1,4 @@
-//! Tables of numbers as text, comma- or tab-separated, with or without names in the first line and a column of labels.
+//! Text tables of numbers, comma- or tab-separated, with or without a header line and a label column.
 //!
 //! A value that is missing or is not a finite number is refused, never guessed.
 
@@ -14,49 +14,50 @@ use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 
 use crate::DataError;
 
-/// Whether the first line holds the columns' names.
+/// Whether the first line holds the column names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Header {
-    /// It does if a cell of it, outside of the label column, is text where the second line has a number or nothing.
+    /// Detected: yes if a cell of the first line is the label column's name, or text outside the label column above a number or
+    /// nothing.
     #[default]
     Auto,
-    /// It does.
+    /// The first line is a header.
     Yes,
-    /// It is a row like the others.
+    /// The first line is a row like the others.
     No,
 }
 
-/// How a table is to be understood.
+/// Options for reading a table.
 #[derive(Clone, Copy, Debug)]
 pub struct TableOptions<'a> {
-    /// For example `b','` or `b'\t'`.
+    /// Delimiter, for example `b','` or `b'\t'`.
     pub delimiter: u8,
-    /// Whether the first line holds the columns' names.
+    /// Whether the first line holds the column names.
     pub header: Header,
-    /// The column of labels: its name, or its number counted from 1 if the table has no names.
+    /// Label column: its name, or its number counted from 1 if the table has no header.
     pub label: Option<&'a str>,
 }
 
 /// A table of finite numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// The columns' names without the label's; their numbers in the file, counted from 1, if it has no names.
+    /// Column names without the label column; numbers counted from 1 if the file has no header.
     pub columns: Vec<String>,
-    /// The number of rows.
+    /// Number of rows.
     pub rows: usize,
-    /// `[rows, columns]`
+    /// Values, `[rows, columns]`.
     pub values: Vec<f32>,
-    /// `[rows]`, without the spaces around them.
+    /// Labels, `[rows]`, without surrounding spaces.
     pub labels: Option<Vec<String>>,
-    /// Whether the first line was taken as the columns' names.
+    /// Whether the first line was read as a header.
     pub had_header: bool,
 }
 
 /// Reads a whole table.
 ///
 /// # Errors
-/// At the first thing that is wrong, with its line as an editor counts; `source_name` is the name that the error carries.
+/// If the table is invalid; the error contains `source_name` and the line of the first error, counted from 1.
 pub fn read(
     mut input: impl Read,
     source_name: &str,
@@ -92,7 +93,7 @@ pub fn read(
             false => Ok(None),
         }
     };
-    // The reader's own line numbers leave out empty lines and the ends of CRLF.
+    // The reader's own line numbers do not count empty lines and CRLF line ends.
     let line_of = |record: &StringRecord| {
         let start = record.position().map_or(0, |at| at.byte() as usize);
         let rest = text[start..].trim_start_matches(['\r', '\n']);
@@ -193,7 +194,7 @@ pub fn read(
     })
 }
 
-/// The line, counted from 1, that the byte at `end` is in.
+/// The line, counted from 1, of the byte at `end`.
 fn line(bytes: &[u8], end: usize) -> usize {
     let next = bytes.iter().skip(1).chain([&0]);
     let ends = bytes.iter().zip(next).take(end);
@@ -202,7 +203,7 @@ fn line(bytes: &[u8], end: usize) -> usize {
         .count()
 }
 
-/// [`Header::Auto`]. Text above text is no evidence: it may be a column of labels that nobody named.
+/// Implements [`Header::Auto`]. Text above text is no evidence: it may be an unnamed label column.
 fn looks_like_names(
     first: &StringRecord,
     second: Option<&StringRecord>,
@@ -217,7 +218,7 @@ fn looks_like_names(
     })
 }
 
-/// What spreadsheets, R, pandas, databases and UCI's data sets put where there is no value.
+/// Whether a cell marks a missing value, as spreadsheets, R, pandas, databases and UCI data sets write it.
 fn is_missing(cell: &str) -> bool {
     let markers = ["", "na", "n/a", "nan", "null", "none", "?"];
     markers
@@ -225,7 +226,7 @@ fn is_missing(cell: &str) -> bool {
         .any(|marker| cell.eq_ignore_ascii_case(marker))
 }
 
-/// Names for an error; of very many, the first.
+/// Lists names for an error message, at most the first few.
 pub(crate) fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown: Vec<_> = names
@@ -240,7 +241,7 @@ pub(crate) fn listed(names: &[String]) -> String {
     shown.join(", ") + &more
 }
 
-/// Enough of a cell to recognise it in an error; an unclosed quote makes one of the rest of the file.
+/// Shortens a cell for an error message; after an unclosed quote the rest of the file is one cell.
 fn shortened(cell: &str) -> String {
     const LENGTH: usize = 40;
     match cell.char_indices().nth(LENGTH) {
@@ -249,11 +250,11 @@ fn shortened(cell: &str) -> String {
     }
 }
 
-/// Writes a table with the columns' names, the labels last in a column `label`, and each number with the fewest digits
-/// that give it back.
+/// Writes a table with a header of the column names, the labels last in a column `label`, and each number with the fewest
+/// digits that round-trip.
 ///
 /// # Errors
-/// If `output` cannot be written, or `values` are not `[rows, columns]` with a label for each row.
+/// If `output` cannot be written, or `values` are not `[rows, columns]` with one label per row.
 pub fn write(
     output: impl Write,
     delimiter: u8,
@@ -280,7 +281,7 @@ pub fn write(
     for (at, row) in rows.enumerate() {
         for value in row {
             cell.clear();
-            // Debug and not Display: 1e-38 and not 38 zeros.
+            // Debug, not Display: 1e-38 instead of 38 zeros.
             write!(cell, "{value:?}").map_err(io::Error::other)?;
             writer.write_field(&cell)?;
         }

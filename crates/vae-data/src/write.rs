@@ -1,4 +1,4 @@
-//! Samples written to files that [`crate::Source::open`] reads again.
+//! Writes samples to files that [`crate::Source::open`] can read.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -11,27 +11,27 @@ use serde::{Deserialize, Serialize};
 use crate::npy::NpyArrayRef;
 use crate::{DataError, Element, Images, OnProgress, Progress, Shape, npy, table};
 
-/// What samples are written as.
+/// Output file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// One array, `[samples, values]`, `[samples, height, width]` or `[samples, channels, height, width]`; labels in a
+    /// NPY: one array, `[samples, values]`, `[samples, height, width]` or `[samples, channels, height, width]`; labels in a
     /// second file.
     Npy,
-    /// Arrays `x` and `y`.
+    /// NPZ with the arrays `x` and `y`.
     Npz,
-    /// A line each, with a header.
+    /// CSV with a header and one line per sample.
     Csv,
-    /// The same with tabs.
+    /// The same, tab-separated.
     Tsv,
-    /// An image each, in a folder for each class.
+    /// One PNG image per sample, in one folder per class.
     Png,
-    /// A file of grey images and one of labels.
+    /// IDX: a file of grayscale images and one of labels.
     Idx,
 }
 
 impl Format {
-    /// The format that the end of a path's name stands for; a name without one is a folder of PNG files.
+    /// The format for a path's extension; a path without one is a folder of PNG files.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let Some(extension) = path.extension() else {
@@ -49,7 +49,7 @@ impl Format {
 }
 
 impl Format {
-    /// What the names of such files end in; folders' names end in nothing.
+    /// File extension of the format; empty for folders.
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
@@ -63,10 +63,10 @@ impl Format {
     }
 }
 
-/// Writes `images` to `path` and gives the files and folders that were made.
+/// Writes `images` to `path` and returns the files and folders that were created.
 ///
 /// # Errors
-/// If `path` is taken or cannot be written, or the format cannot hold such samples.
+/// If `path` exists or cannot be written, or the format cannot hold such samples.
 pub fn write(
     images: &Images,
     path: &Path,
@@ -139,7 +139,7 @@ pub fn write(
     Ok(made)
 }
 
-/// A file that is complete or not there.
+/// Writes a file atomically: it is complete or does not exist.
 fn array_file(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -156,12 +156,12 @@ fn array_file(
         fs::rename(&temporary, path)
     };
     replace().inspect_err(|_| {
-        // The error that matters is the first.
+        // The first error is the one that matters.
         let _ = fs::remove_file(&temporary);
     })
 }
 
-/// `[samples, ..]` as arrays are shaped.
+/// Array shape `[samples, ..]`.
 fn sizes(images: &Images) -> Vec<usize> {
     let Shape {
         channels,
@@ -226,7 +226,7 @@ fn npz(path: &Path, images: &Images) -> io::Result<()> {
     array_file(path, |out| npy::write_npz(out, &arrays))
 }
 
-/// Labels as integers: what they are called if all are numbers, else the places of their names in the alphabet.
+/// Labels as integers: their names if all are integers, else class indices.
 fn integers(images: &Images) -> Option<Vec<i64>> {
     let classes = images.classes()?;
     let names = images.class_names().iter();
@@ -238,7 +238,7 @@ fn integers(images: &Images) -> Option<Vec<i64>> {
     Some(classes.into_iter().map(value).collect())
 }
 
-/// In units of the source: bytes as 0 to 255.
+/// Writes a table in units of the source: bytes as 0 to 255.
 fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let columns = images.array.columns.clone();
     let columns =
@@ -253,7 +253,7 @@ fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let labels: Option<Vec<String>> = (0..images.count())
         .map(|place| images.label(place).map(str::to_owned))
         .collect();
-    // Without columns that have names, the label's name makes no header.
+    // The header is always written; unnamed columns are numbered from 1.
     table::write(out, delimiter, &columns, &values, labels.as_deref())
 }
 
@@ -274,7 +274,7 @@ fn idx_labels(out: &mut impl Write, classes: &[i64]) -> io::Result<()> {
     out.write_all(&bytes.map_err(io::Error::other)?)
 }
 
-/// `<class>/<place>.png` of each, or without labels `<place>.png`.
+/// Writes each image to `<class>/<place>.png`, or `<place>.png` without labels.
 fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::Result<()> {
     let folder = |place: usize| match images.label(place) {
         Some(label) => path.join(label.replace(['/', '\\'], "_")),
@@ -298,7 +298,7 @@ fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::
     })
 }
 
-/// An image, `[channels, height, width]`, as a PNG file.
+/// Encodes an image, `[channels, height, width]`, as PNG.
 fn png(bytes: &[u8], shape: Shape) -> io::Result<Vec<u8>> {
     let Shape {
         channels,

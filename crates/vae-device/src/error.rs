@@ -3,10 +3,10 @@
 use vae_kernels::gpu::GpuError;
 use vae_spec::EngineError;
 
-/// Why there is no engine.
+/// Why no engine could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// No GPU.
+    /// No GPU could be opened.
     #[error(transparent)]
     Gpu(#[from] GpuError),
     /// The engine failed.
@@ -23,7 +23,7 @@ pub enum DeviceError {
     TooLarge {
         /// The tensor.
         tensor: String,
-        /// Its size.
+        /// Its size, bytes.
         bytes: u64,
         /// The device's name.
         device: String,

@@ -1,4 +1,4 @@
-//! Devices, which make the engine that computes a model: the one room that knows all engines.
+//! Devices and the engines that run models on them: the one crate that knows all engines.
 
 mod error;
 
@@ -20,7 +20,7 @@ pub enum Route {
     Fused,
     /// burn's autodiff.
     Burn {
-        /// Why it is not the fused engine.
+        /// Why the fused engine does not run it.
         reason: String,
     },
 }
@@ -38,13 +38,13 @@ impl fmt::Display for Route {
 #[derive(Debug)]
 pub struct Device {
     place: Place,
-    /// The largest tensor, bytes.
+    /// Size of the largest tensor, bytes.
     largest_tensor: u64,
     name: String,
     reason: String,
 }
 
-/// What computes.
+/// What runs the model.
 #[derive(Debug)]
 enum Place {
     Cpu,
@@ -53,7 +53,7 @@ enum Place {
     Gpu(Box<Gpu>),
 }
 
-/// The adapter that `auto` takes: the best that is hardware and can run the shaders.
+/// The adapter that `auto` takes: the best hardware adapter that can run the shaders.
 fn auto_adapter(reports: &[AdapterReport]) -> Option<&AdapterReport> {
     reports
         .iter()
@@ -61,10 +61,10 @@ fn auto_adapter(reports: &[AdapterReport]) -> Option<&AdapterReport> {
 }
 
 impl Device {
-    /// Opens what `choice` asks for.
+    /// Opens the device that `choice` asks for.
     ///
     /// # Errors
-    /// If a GPU was asked for and there is none that can be used; [`BackendChoice::Auto`] takes the CPU then.
+    /// If a GPU was asked for and none can be used; [`BackendChoice::Auto`] then takes the CPU.
     pub fn open(choice: BackendChoice) -> Result<Self, DeviceError> {
         let gpu = |api| -> Result<Self, DeviceError> {
             let gpu = Gpu::open(api)?;
@@ -110,7 +110,7 @@ impl Device {
         }
     }
 
-    /// The CPU as a device, for example `cpu (2 threads)`.
+    /// Name of the CPU as a device, for example `cpu (2 threads)`.
     #[must_use]
     pub fn cpu_name() -> String {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -120,13 +120,13 @@ impl Device {
         )
     }
 
-    /// What [`BackendChoice::Auto`] would take, in words, without opening it.
+    /// Name of the device that [`BackendChoice::Auto`] would take, without opening it.
     #[must_use]
     pub fn auto_name() -> String {
         auto_adapter(&adapters(GraphicsApi::Any)).map_or_else(Self::cpu_name, ToString::to_string)
     }
 
-    /// Why this device and no other.
+    /// Why this device was chosen.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -135,7 +135,7 @@ impl Device {
     /// Which engine runs `model` here.
     ///
     /// # Errors
-    /// If the fused engine is asked for and cannot.
+    /// If the fused engine is asked for and cannot run the model.
     pub fn route(
         &self,
         choice: EngineChoice,
@@ -161,10 +161,10 @@ impl Device {
         }
     }
 
-    /// A model on this device by its [`Self::route`], for batches of up to `batch` images.
+    /// An engine for the model of `setup` on this device, by its [`Self::route`], for batches of up to `batch` images.
     ///
     /// # Errors
-    /// If a tensor is larger than the device allows, or the weights belong to another network.
+    /// If a tensor is larger than the device allows, or the GPU fails.
     pub fn engine(
         &self,
         setup: &EngineSetup<'_>,
@@ -180,7 +180,7 @@ impl Device {
         })
     }
 
-    /// No tensor may be larger than the device shows to a kernel.
+    /// Checks that no tensor is larger than a kernel can bind on this device.
     fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), DeviceError> {
         let EngineSetup {
             model, objective, ..

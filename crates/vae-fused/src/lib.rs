@@ -25,7 +25,7 @@ pub struct FusedEngine {
     /// Parameter tensors, in the order of the arena.
     parameters: Vec<ParameterSpec>,
     loss: LossPlan,
-    /// The loss where the encoder sees other images.
+    /// The loss where the encoder sees corrupted images.
     denoising: LossPlan,
     nll: NllPlan,
     training: Arc<TrainingProgram>,
@@ -34,19 +34,19 @@ pub struct FusedEngine {
     executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
     generators: Generators,
-    /// Whether the moments mean anything yet.
+    /// Whether there is optimizer state: not before the first step.
     has_moments: bool,
 }
 
 impl FusedEngine {
-    /// An engine on the CPU with the weights of `setup`, which are of its model.
+    /// An engine on the CPU with the weights of `setup`, which must be of its model.
     #[must_use]
     pub fn cpu(setup: &EngineSetup<'_>) -> Self {
         let executor = Cpu::new(arena(setup.weights), moments(setup));
         Self::new(setup, Box::new(executor))
     }
 
-    /// An engine on a GPU with the weights of `setup`, which are of its model.
+    /// An engine on a GPU with the weights of `setup`, which must be of its model.
     ///
     /// # Errors
     /// If the GPU fails.
@@ -56,7 +56,7 @@ impl FusedEngine {
         Ok(Self::new(setup, Box::new(executor)))
     }
 
-    /// What keeps the fused engine from training `model` towards `objective`, where burn can; `None` if nothing does.
+    /// Why the fused engine cannot train `model` towards `objective`, where burn can; `None` if it can.
     #[must_use]
     pub fn lacks(model: &ModelConfig, objective: &Objective) -> Option<String> {
         let lacks = [
@@ -77,8 +77,8 @@ impl FusedEngine {
         (!lacks.is_empty()).then(|| format!("the fused engine does not know {lacks}"))
     }
 
-    /// What keeps the fused engine from running `model` on `gpu`, where burn, which needs no more than one tensor in a
-    /// binding, may still do it; `None` if nothing does.
+    /// Why the fused engine cannot run `model` on `gpu`, where burn, which needs no more than one tensor in a binding, may still
+    /// do it; `None` if it can.
     #[must_use]
     pub fn obstacle(model: &ModelConfig, optimizer: &OptimizerConfig, gpu: &Gpu) -> Option<String> {
         let arena = 4 * model.parameter_count() as u64;
@@ -138,7 +138,7 @@ impl FusedEngine {
         self.run_with(self.generators.noise, step, 0, weighting)
     }
 
-    /// For programs that draw nothing.
+    /// A run of a program that draws nothing.
     const fn plain_run(&self) -> Run {
         self.training_run(0, Weighting::PLAIN)
     }
@@ -162,7 +162,7 @@ impl FusedEngine {
         }
     }
 
-    /// The `update`-th update, counted from 1.
+    /// The constants of the `update`-th update, counted from 1.
     fn update(&self, update: u64, lr: f32) -> Update {
         let OptimizerConfig {
             optimizer,
@@ -205,7 +205,7 @@ impl FusedEngine {
         }
     }
 
-    /// Which moment is the average of the weights, if one is kept.
+    /// Index of the moment that is the average of the weights, if one is kept.
     fn average(&self) -> Option<usize> {
         self.optimizer.ema?;
         Some(self.optimizer.optimizer.moment_names().len())
@@ -231,7 +231,7 @@ impl FusedEngine {
             .map_err(failed)
     }
 
-    /// The tensors of an arena, named as the parameters.
+    /// The tensors of an arena, named like the parameters.
     fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
         let mut rest = &values[..];
@@ -248,7 +248,7 @@ impl FusedEngine {
     }
 }
 
-/// Runs `program` with the parameters' `average` in their place, if there is one.
+/// Runs `program` with the parameters swapped for their average, if `average` is the moment that holds one.
 fn run_on(
     executor: &mut dyn Executor,
     average: Option<usize>,
@@ -268,13 +268,13 @@ fn run_on(
     outputs.map_err(failed)
 }
 
-/// All weights, in the order of [`ModelConfig::parameters`]; gradients and moments have the same layout.
+/// All weights as one array, in the order of [`ModelConfig::parameters`]; gradients and moments have the same layout.
 fn arena(weights: &Weights) -> Vec<f32> {
     let values = weights.tensors().iter().flat_map(|tensor| &tensor.values);
     values.copied().collect()
 }
 
-/// The optimizer's moments, zero before the first step, and the average of the weights, which starts with them.
+/// The optimizer's moments, zero before the first step, and the average of the weights, which starts as the weights.
 fn moments(setup: &EngineSetup<'_>) -> Vec<Vec<f32>> {
     if setup.moments.is_empty() {
         let zeros = vec![0.0; setup.model.parameter_count()];
@@ -289,7 +289,7 @@ fn failed(error: ExecutorError) -> EngineError {
     EngineError::Device(error.0)
 }
 
-/// Rows of `values`, `[rows, columns]`.
+/// Number of rows of `values`, `[rows, columns]`.
 fn row_count(values: &[f32], columns: usize) -> usize {
     assert_eq!(
         values.len() % columns,
@@ -313,7 +313,7 @@ impl Engine for FusedEngine {
             .map_err(failed)
     }
 
-    // A step is computed in one piece, whatever its micro-batches: it is what theirs add up to.
+    // A step is computed in one piece, whatever its micro-batches: their gradients sum to the same.
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         let step = self.training_step(rows, step);
         self.executor.train(step).map_err(failed)

@@ -4,11 +4,11 @@ use vae_kernels::executor::TrainingProgram;
 use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_spec::{Activation, Batch, Likelihood, ModelConfig, ParameterSpec, TrainingImages};
 
-/// Where every layer's parameters lie in the arena, in the order of the network.
+/// The layers, with the places of their parameters in the arena, in the order of the network.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     encoder: Vec<Layer>,
-    /// mu | log_var
+    /// The heads, mu | log_var.
     posterior: Layer,
     decoder: Vec<Layer>,
     output: Layer,
@@ -16,7 +16,7 @@ pub(super) struct Layers {
     likelihood: Likelihood,
 }
 
-/// Hands out places of the arena, from its start on.
+/// Hands out places in the arena, from its start on.
 #[derive(Default)]
 struct Offsets {
     end: usize,
@@ -68,7 +68,7 @@ impl Layers {
     }
 }
 
-/// Images to the posterior.
+/// Program from images to the posterior.
 #[derive(Debug)]
 pub(super) struct EncodePlan {
     pub(super) program: Program,
@@ -76,7 +76,7 @@ pub(super) struct EncodePlan {
     pub(super) posterior: MatrixId,
 }
 
-/// Latents to what the likelihood takes.
+/// Program from latents to the decoder's output.
 #[derive(Debug)]
 pub(super) struct DecodePlan {
     pub(super) program: Program,
@@ -84,20 +84,20 @@ pub(super) struct DecodePlan {
     pub(super) output: MatrixId,
 }
 
-/// Images to the loss, and on to every gradient.
+/// Program from images to the loss, and on to every gradient.
 #[derive(Debug)]
 pub(super) struct LossPlan {
     pub(super) program: Program,
-    /// The passes before the backward ones: all that an evaluation needs.
+    /// The passes before the backward ones: all that evaluation needs.
     pub(super) forward: Program,
     pub(super) images: MatrixId,
-    /// What the encoder sees; the images themselves unless they are corrupted.
+    /// Input of the encoder; `images` unless they are corrupted.
     pub(super) seen: MatrixId,
     pub(super) recon: MatrixId,
     pub(super) kl: MatrixId,
 }
 
-/// Latents and images to the images' likelihoods.
+/// Program from latents and images to the images' negative log-likelihoods.
 #[derive(Debug)]
 pub(super) struct NllPlan {
     pub(super) program: Program,
@@ -147,7 +147,7 @@ pub(super) fn nll(layers: &Layers) -> NllPlan {
     }
 }
 
-/// With `corrupts`, the encoder sees other images than those that it is to explain.
+/// With `corrupts`, the encoder sees other images than those to be reconstructed.
 pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
     let mut program = Program::default();
     let pixels = inputs(&layers.encoder, layers.posterior);
@@ -199,7 +199,7 @@ pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
 }
 
 impl LossPlan {
-    /// That of undamaged or of damaged images, as `batch` is.
+    /// The plan for uncorrupted or for corrupted images, as `batch` is.
     pub(super) const fn of<'a>([plain, denoising]: [&'a Self; 2], batch: &Batch<'_>) -> &'a Self {
         match batch.corrupted {
             Some(_) => denoising,
@@ -207,7 +207,7 @@ impl LossPlan {
         }
     }
 
-    /// What `batch` fills.
+    /// The matrices that `batch` fills, with their values.
     pub(super) fn inputs<'a>(&self, batch: &Batch<'a>) -> Vec<(MatrixId, &'a [f32])> {
         let corrupted = batch.corrupted.map(|corrupted| (self.seen, corrupted));
         [(self.images, batch.images)]
@@ -224,7 +224,7 @@ impl LossPlan {
         let mut layers = layers
             .filter(|name| name != "log_var")
             .map(|name| match &name[..] {
-                // One matrix.
+                // Both are one matrix.
                 "mu" => "mu and log_var".to_owned(),
                 _ => name,
             });
@@ -241,7 +241,7 @@ impl LossPlan {
         names
     }
 
-    /// The program of a training step, whose images come out of the data set.
+    /// The program of a training step, which gathers its images from the dataset.
     pub(super) fn training(&self, from: &TrainingImages) -> TrainingProgram {
         let mut program = self.program.clone();
         let images = self.images;
@@ -265,27 +265,27 @@ impl LossPlan {
     }
 }
 
-/// A chain of hidden layers as it was computed.
+/// A chain of hidden layers in a program.
 struct Hidden {
     /// The input and the output of each layer.
     values: Vec<MatrixId>,
-    /// The slope of each layer's activation; empty if nobody asked.
+    /// The slope of each layer's activation; empty if not asked for.
     slopes: Vec<MatrixId>,
 }
 
 impl Hidden {
-    /// What comes out at the end.
+    /// The output of the chain.
     fn features(&self) -> MatrixId {
         self.values[self.values.len() - 1]
     }
 
-    /// The slope of what comes out; none if no layer made it.
+    /// The slope of the output; `None` without layers or slopes.
     fn slope(&self) -> Option<MatrixId> {
         self.slopes.last().copied()
     }
 }
 
-/// Columns that go into the first of the hidden `layers`, or into `last` if there is none.
+/// Input columns of the first of the hidden `layers`, or of `last` if there is none.
 fn inputs(layers: &[Layer], last: Layer) -> usize {
     layers.first().unwrap_or(&last).inputs
 }
@@ -374,8 +374,8 @@ fn backward_input(
     d_input
 }
 
-/// The backward passes of a chain from the gradient before the last one's activation; gives that of the chain's input, or
-/// nothing of use unless `with_input`.
+/// The backward passes of a chain, from the gradient before the last one's activation; returns the gradient of the chain's input,
+/// or nothing of use unless `with_input`.
 fn hidden_backward(
     program: &mut Program,
     chain: &[Layer],

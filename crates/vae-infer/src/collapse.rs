@@ -1,32 +1,32 @@
-//! What a model's latent units carry, and words about units that carry nothing (posterior collapse).
+//! Use of the latent units, and warnings about inactive ones (posterior collapse).
 
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use vae_rng::Generator;
 
 use crate::mixture::log_sum_exp;
 
-/// How much of the data the posteriors of a model tell apart.
+/// Measures of how much information the posteriors of a model carry about the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatentUse {
-    /// The divergence of the posterior from the standard normal, averaged over images, nats: `[latent]`.
+    /// KL divergence of the posterior from the standard normal, averaged over samples, nats: `[latent]`.
     pub kl_per_dimension: Vec<f64>,
-    /// Dimensions whose posterior mean has a variance above [`Self::ACTIVE`] over the images (Burda, Grosse and
+    /// Number of dimensions whose posterior mean has a variance above [`Self::ACTIVE`] over the samples (Burda, Grosse and
     /// Salakhutdinov 2016).
     pub active_units: usize,
-    /// An estimate of the information that `z` carries about which image it came from, nats: `I(x; z)` where `x` is one
-    /// of `n`, at most [`Self::IMAGES`], of the images. It is between 0 and `ln n` (but for noise below 0), so a model
-    /// that tells its images apart reaches `ln 2000 = 7.6` and no more.
+    /// Estimate of the mutual information `I(x; z)` between `z` and the sample that it came from, nats, where `x` is one of
+    /// `n`, at most [`Self::IMAGES`], samples. It is between 0 and `ln n` (noise can take it below 0), so a model that tells
+    /// its samples apart reaches `ln 2000 = 7.6` and no more.
     pub mutual_information: f64,
 }
 
 impl LatentUse {
-    /// The variance of the mean above which a unit is active (Burda, Grosse and Salakhutdinov 2016).
+    /// Threshold on the variance of the mean above which a unit is active (Burda, Grosse and Salakhutdinov 2016).
     pub const ACTIVE: f64 = 0.01;
-    /// The most images that the mutual information is estimated from: its cost grows with their square.
+    /// Maximum number of samples for the estimate of the mutual information: its cost is quadratic in it.
     pub const IMAGES: usize = 2000;
 
-    /// Of posteriors `N(mu, exp(log_var))`, both `[images, latent]`, of at least one image. The same `noise` gives the
-    /// same estimate, on any number of threads.
+    /// Latent use of posteriors `N(mu, exp(log_var))`, both `[samples, latent]`, of at least one sample. The same `noise` gives
+    /// the same estimate, on any number of threads.
     #[must_use]
     pub fn of(mu: &[f32], log_var: &[f32], latent: usize, noise: Generator) -> Self {
         let dimensions = (0..latent).into_par_iter().map(|dimension| {
@@ -45,7 +45,7 @@ impl LatentUse {
         }
     }
 
-    /// What to say about units that are not active, if there are any and more than there were `before`.
+    /// A warning about inactive units, if there are any and more than `before`.
     #[must_use]
     pub fn warning(&self, before: Option<&Self>) -> Option<String> {
         const REMEDIES: &str =
@@ -102,7 +102,7 @@ fn variance(values: &[f64]) -> f64 {
 fn mutual_information(mu: &[f32], log_var: &[f32], latent: usize, noise: Generator) -> f64 {
     let images = mu.len() / latent;
     let count = images.min(LatentUse::IMAGES);
-    // Evenly spaced, for images may be sorted by class.
+    // Evenly spaced, because samples may be sorted by class.
     let places: Vec<usize> = (0..count).map(|i| i * images / count).collect();
     let chosen = |values: &[f32]| -> Vec<f64> {
         let rows = places.iter().flat_map(|i| &values[i * latent..][..latent]);
@@ -130,7 +130,7 @@ fn mutual_information(mu: &[f32], log_var: &[f32], latent: usize, noise: Generat
         let posteriors = mu
             .chunks_exact(latent)
             .zip(inverse_deviation.chunks_exact(latent));
-        // But for the power of 2 pi, which is common to all.
+        // Without the power of 2 pi, which is common to all.
         let log_densities: Vec<f64> = posteriors
             .zip(&log_peaks)
             .map(|((mu, scale), log_peak)| {
@@ -141,7 +141,7 @@ fn mutual_information(mu: &[f32], log_var: &[f32], latent: usize, noise: Generat
             .collect();
         log_densities[i] - (log_sum_exp(&log_densities) - (count as f64).ln())
     });
-    // Summed in the order of images: a parallel sum would depend on the number of threads.
+    // Summed in sample order: a parallel sum would depend on the number of threads.
     terms.collect::<Vec<f64>>().iter().sum::<f64>() / count as f64
 }
 

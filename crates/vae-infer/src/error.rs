@@ -1,19 +1,19 @@
-//! Why a trained model cannot be used.
+//! Errors in using a trained model.
 
 use vae_data::DataError;
 use vae_recipe::RecipeError;
 use vae_spec::EngineError;
 
-/// Why a model gives no answer.
+/// Error in inference with a trained model.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The images are none that the model can take.
+    /// The data do not fit the model.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// A file of data.
+    /// A data file is invalid.
     #[error(transparent)]
     Data(#[from] DataError),
 }

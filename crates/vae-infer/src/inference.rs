@@ -1,4 +1,4 @@
-//! A trained model at work: whole data sets through an engine, a batch at a time.
+//! Inference with a trained model: whole data sets through an engine, in batches.
 
 mod score;
 
@@ -15,10 +15,10 @@ use crate::{InferError, Mixture};
 
 pub use score::Score;
 
-/// Images per call outside training: large enough to be fast, small enough for any device.
+/// Batch size for inference: large enough to be fast, small enough for any device.
 pub const EVALUATION_BATCH: usize = 1000;
 
-/// The places of `count` images in batches of `size`.
+/// The indices of `count` samples in batches of `size`.
 pub fn batches(count: usize, size: usize) -> impl Iterator<Item = Vec<u32>> {
     let count = count as u32;
     (0..count)
@@ -26,13 +26,13 @@ pub fn batches(count: usize, size: usize) -> impl Iterator<Item = Vec<u32>> {
         .map(move |first| (first..count).take(size).collect())
 }
 
-/// An engine with all that is needed to use it.
+/// An engine with everything needed to run a trained model.
 pub struct Inference<'a> {
     engine: Box<dyn Engine>,
     preprocessing: &'a Preprocessing,
     on_progress: OnProgress<'a>,
     config: ModelConfig,
-    /// Of the prior and of the likelihood's spread.
+    /// Weights, for the prior and the likelihood's scale.
     weights: &'a Weights,
     shape: Shape,
     seed: u64,
@@ -41,8 +41,8 @@ pub struct Inference<'a> {
 }
 
 impl<'a> Inference<'a> {
-    /// The model of `recipe` with `weights` on `engine`; images are those that `preprocessing` gives, and `on_progress` is told how far
-    /// long work is.
+    /// The model of `recipe` with `weights` on `engine`. Images passed to it must be preprocessed by `preprocessing`.
+    /// `on_progress` receives the progress of long operations.
     pub fn new(
         engine: Box<dyn Engine>,
         recipe: &Recipe,
@@ -91,24 +91,24 @@ impl<'a> Inference<'a> {
         ))
     }
 
-    /// Latents that belong to no image are from now on decoded with this class; without, with each class in turn.
+    /// Sets the class with which latents that belong to no image are decoded; without it they take each class in turn.
     pub const fn set_label(&mut self, class: u32) {
         self.label = Some(class);
     }
 
-    /// Latent dimensions.
+    /// Number of latent dimensions.
     #[must_use]
     pub const fn latent(&self) -> usize {
         self.config.latent
     }
 
-    /// Of an image.
+    /// Shape of a sample.
     #[must_use]
     pub const fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// What is done to data before the model sees them.
+    /// Preprocessing of the model's data.
     #[must_use]
     pub const fn preprocessing(&self) -> &'a Preprocessing {
         self.preprocessing
@@ -123,7 +123,7 @@ impl<'a> Inference<'a> {
         });
     }
 
-    /// What the model was trained to draw latents from.
+    /// The prior: the trained one, or that of [`Self::set_prior`].
     ///
     /// # Errors
     /// If the device fails.
@@ -135,7 +135,7 @@ impl<'a> Inference<'a> {
         Ok(self.prior.insert(prior))
     }
 
-    /// Puts `prior` in the place of the trained one.
+    /// Replaces the trained prior by `prior`.
     pub fn set_prior(&mut self, prior: Mixture) {
         self.prior = Some(prior);
     }
@@ -186,7 +186,7 @@ impl<'a> Inference<'a> {
         Ok(all)
     }
 
-    /// One draw from each of `posteriors`: that which an evaluation of these images takes.
+    /// One draw from each of `posteriors`, the same as in an evaluation of these samples.
     #[must_use]
     pub fn draw(&self, posteriors: &Posterior) -> Vec<f32> {
         let rows = posteriors.mu.len() / self.latent();
@@ -203,7 +203,7 @@ impl<'a> Inference<'a> {
             .collect()
     }
 
-    /// Mean images of latents `[count, latent]`, in units of the model: `[count, pixels]`.
+    /// Decodes latents `[count, latent]` to the means of the likelihood, in units of the model: `[count, pixels]`.
     ///
     /// # Errors
     /// If the device fails.
@@ -212,7 +212,7 @@ impl<'a> Inference<'a> {
         self.means(z, &labels)
     }
 
-    /// Images drawn from the likelihood given latents `[count, latent]`, in units of the model: `[count, pixels]`.
+    /// Samples from the likelihood given latents `[count, latent]`, in units of the model: `[count, pixels]`.
     ///
     /// # Errors
     /// If the device fails.
@@ -226,14 +226,14 @@ impl<'a> Inference<'a> {
             let spread = spread.iter().cycle();
             for ((pixel, value), &spread) in image.iter_mut().enumerate().zip(spread) {
                 let mut drawn = 0;
-                // Each pixel has uniforms of its own, as many as it wants.
+                // Each pixel has its own stream of uniforms, as many as needed.
                 let mut uniform = || {
                     let place = (row * pixels + pixel) as u64;
                     let [uniform] = generator.uniforms(place, drawn, 1, 1)[..] else {
                         return 0.5;
                     };
                     drawn += 1;
-                    // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
+                    // Uniforms are multiples of 2^-24 starting at 0: half a step keeps them away from 0 and 1.
                     f64::from(uniform) + 0.5f64.powi(25)
                 };
                 *value = likelihood.sample((*value).into(), spread, &mut uniform) as f32;
@@ -242,7 +242,7 @@ impl<'a> Inference<'a> {
         Ok(images)
     }
 
-    /// Classes of `count` latents that belong to no image.
+    /// Classes for `count` latents that belong to no image.
     fn free_labels(&self, count: usize) -> Vec<u32> {
         match (self.config.classes as u32, self.label) {
             (0, _) => Vec::new(),
@@ -274,7 +274,7 @@ impl<'a> Inference<'a> {
         Ok(images)
     }
 
-    /// What the model makes of the posterior means of `images`.
+    /// Reconstructions: the posterior means of `images`, decoded.
     ///
     /// # Errors
     /// If the device fails, or a conditional model finds no label.
@@ -285,7 +285,7 @@ impl<'a> Inference<'a> {
     }
 }
 
-/// The labels at `places`, which follow each other; none if there are none.
+/// The labels at the consecutive `places`; empty if there are no labels.
 fn of<'a>(labels: &'a [u32], places: &[u32]) -> &'a [u32] {
     if labels.is_empty() {
         return labels;

@@ -1,4 +1,4 @@
-//! Latent vectors in files: what `encode` writes and `decode` reads.
+//! Latent vectors in files, as `encode` writes and `decode` reads them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -10,21 +10,21 @@ use vae_spec::Posterior;
 
 use crate::Score;
 
-/// Posteriors of images, and a draw from each if there is one.
+/// Posteriors of samples, optionally with a draw from each.
 #[derive(Clone, Debug)]
 pub struct Latents<'a> {
-    /// Whose.
+    /// The encoded samples.
     pub images: &'a Images,
-    /// `[count, latent]` each.
+    /// Posterior means and log-variances, `[count, latent]` each.
     pub posteriors: Posterior,
-    /// `[count, latent]`
+    /// Draws from the posteriors, `[count, latent]`.
     pub z: Option<Vec<f32>>,
-    /// Latent dimensions.
+    /// Number of latent dimensions.
     pub latent: usize,
 }
 
 impl Latents<'_> {
-    /// What is written, by name, each `[count, latent]`.
+    /// The arrays to write, by name, each `[count, latent]`.
     fn parts(&self) -> Vec<(&'static str, &[f32])> {
         let Posterior { mu, log_var } = &self.posteriors;
         let z = self.z.as_deref().map(|z| ("z", z));
@@ -34,7 +34,7 @@ impl Latents<'_> {
             .collect()
     }
 
-    /// A line each: `id`, `label` if there are labels, `mu_1`, .., `log_var_1`, .., `z_1`, ...
+    /// Writes one line per sample: `id`, `label` if there are labels, `mu_1`, .., `log_var_1`, .., `z_1`, ...
     ///
     /// # Errors
     /// If it cannot be written.
@@ -51,7 +51,7 @@ impl Latents<'_> {
         })
     }
 
-    /// One array `[count, parts * latent]`: mu, log_var and z side by side.
+    /// Writes one array `[count, parts * latent]`: mu, log_var and z side by side.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -68,7 +68,7 @@ impl Latents<'_> {
         npy::write_f32(out, &[count, parts.len() * self.latent], &values)
     }
 
-    /// Arrays `mu`, `log_var`, `z`, and where there are labels `label`, the places of their names.
+    /// Writes arrays `mu`, `log_var`, `z`, and if there are labels `label`, the class indices.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -88,7 +88,7 @@ impl Latents<'_> {
     }
 }
 
-/// A line for each image: its id, its label if it has one, and what `values` gives for its place.
+/// Writes one line per sample: its id, its label if it has one, and what `values` returns for its index.
 fn write_csv(
     out: impl Write,
     images: &Images,
@@ -107,8 +107,7 @@ fn write_csv(
     out.flush()
 }
 
-/// A line for each image: `id`, `label`, `recon`, `kl`, `elbo`, `nll` if it was estimated, and `rank`, 1 for the least
-/// likely.
+/// Writes one line per sample: `id`, `label`, `recon`, `kl`, `elbo`, `nll` if estimated, and `rank`, 1 for the least likely.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -135,8 +134,8 @@ pub fn write_scores(out: impl Write, images: &Images, scores: &[Score]) -> io::R
     })
 }
 
-/// Latent vectors `[count, latent]` out of an NPY file, an NPZ file's `z` or `mu`, or the columns `z_1`, .. or `mu_1`, .. of a
-/// CSV file.
+/// Reads latent vectors `[count, latent]` from an NPY file, `z` or `mu` of an NPZ file, or the columns `z_1`, .. or `mu_1`, ..
+/// of a CSV file.
 ///
 /// # Errors
 /// If the file cannot be read, or does not hold vectors of `latent` finite numbers.
@@ -166,7 +165,7 @@ pub fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>, DataError> {
             }
         }
     };
-    // `encode` puts log_var, and perhaps z, beside mu.
+    // `encode` writes log_var, and perhaps z, beside mu.
     let values = match width / latent.max(1) {
         _ if width == latent => values,
         2 | 3 if width.is_multiple_of(latent) => {

@@ -1,4 +1,4 @@
-//! A trained model at work: whole data sets through an engine.
+//! Inference with a trained model: whole data sets through an engine.
 
 mod collapse;
 mod error;

@@ -1,6 +1,6 @@
-//! Mixtures of normals in the latent space: the standard prior, learned priors, and densities fitted to posteriors.
+//! Gaussian mixtures in the latent space: the standard prior, learned priors, and densities fitted to posteriors.
 //!
-//! On the host and in f64: for drawing and for judging, not for training.
+//! Computed on the host in f64, for sampling and evaluation, not for training.
 
 mod fit;
 mod normal;
@@ -14,9 +14,9 @@ pub use normal::Normal;
 /// A weighted mixture of normals, `p(z) = sum_k w_k N(z; m_k, S_k)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
-    /// Natural logarithms of weights that sum to 1, `[components]`.
+    /// Natural logarithms of the normalized weights, `[components]`.
     log_weights: Vec<f64>,
-    /// `[components]`, at least one.
+    /// Components, at least one.
     normals: Vec<Normal>,
 }
 
@@ -28,8 +28,8 @@ impl Mixture {
         Self::diagonal(&[0.0], &zeros, &zeros, latent)
     }
 
-    /// Normals of independent dimensions: `means` and `log_vars` are `[components, latent]`, and `log_weights`,
-    /// `[components]`, need not be normalized (they are the logits of a softmax).
+    /// A mixture of diagonal normals: `means` and `log_vars` are `[components, latent]`, and `log_weights`, `[components]`, need
+    /// not be normalized (they are the logits of a softmax).
     #[must_use]
     pub fn diagonal(log_weights: &[f32], means: &[f32], log_vars: &[f32], latent: usize) -> Self {
         let log_weights: Vec<f64> = log_weights.iter().copied().map(f64::from).collect();
@@ -45,8 +45,8 @@ impl Mixture {
         Self::normalized(log_weights, normals)
     }
 
-    /// Correlated normals: `means` are `[components, latent]`, `covariances` `[components, latent, latent]`, and
-    /// `weights`, `[components]`, need not sum to 1.
+    /// A mixture of normals with full covariance: `means` are `[components, latent]`, `covariances`
+    /// `[components, latent, latent]`, and `weights`, `[components]`, need not sum to 1.
     ///
     /// # Errors
     /// If a covariance is not positive definite.
@@ -80,13 +80,13 @@ impl Mixture {
         }
     }
 
-    /// Dimensions of the latent space.
+    /// Number of latent dimensions.
     #[must_use]
     pub fn latent(&self) -> usize {
         self.normals[0].mean().len()
     }
 
-    /// The weights, which sum to 1, each with its normal.
+    /// The components: each normalized weight with its normal.
     pub fn components(&self) -> impl ExactSizeIterator<Item = (f64, &Normal)> {
         let weights = self.log_weights.iter().map(|log_weight| log_weight.exp());
         weights.zip(&self.normals)
@@ -107,11 +107,11 @@ impl Mixture {
         log_sum_exp(&terms)
     }
 
-    /// `count` draws, `[count, latent]`, that `generator` and the arguments alone determine.
+    /// Draws `count` samples, `[count, latent]`, determined by `generator` and the arguments.
     ///
-    /// The standard normals that a component scales and shifts are first cut off at `truncation` on either side
-    /// (truncated normals, not clamped ones) and then multiplied by `temperature`. So a low temperature gathers draws
-    /// around the means of their components, and leaves the weights alone.
+    /// The standard normals that a component scales and shifts are first truncated at `truncation` on either side (truncated,
+    /// not clamped) and then multiplied by `temperature`. So a low temperature concentrates draws around the means of their
+    /// components and does not change the weights.
     #[must_use]
     pub fn sample(
         &self,
@@ -131,7 +131,7 @@ impl Mixture {
         z.into_iter().map(|z| z as f32).collect()
     }
 
-    /// The component in whose share of `[0, 1)` the `uniform` falls.
+    /// The component in whose part of `[0, 1)` the `uniform` falls.
     fn component_at(&self, uniform: f64) -> &Normal {
         let mut below = 0.0;
         let reached = self.components().find(|(weight, _)| {
@@ -143,7 +143,7 @@ impl Mixture {
     }
 }
 
-/// `[count, latent]`, each within `truncation` of 0 if there is one.
+/// Standard normals `[count, latent]`, truncated to within `truncation` of 0 if there is one.
 fn standard_normals(
     generator: Generator,
     count: usize,
@@ -156,7 +156,7 @@ fn standard_normals(
     };
     let outside = normal_probability(-largest);
     let uniforms = generator.uniforms(0, 0, count, latent).into_iter();
-    // Uniforms are multiples of 2^-24 from 0 on: half a step keeps them off both ends.
+    // Uniforms are multiples of 2^-24 starting at 0: half a step keeps them away from 0 and 1.
     let middle = uniforms.map(|u| f64::from(u) + 0.5f64.powi(25));
     middle
         .map(|u| normal_quantile(outside + u * (1.0 - 2.0 * outside)))

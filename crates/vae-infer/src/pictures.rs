@@ -1,4 +1,4 @@
-//! Pictures out of a model: grids of images from the prior, of reconstructions, of walks through the latent space.
+//! Image grids from a model: samples from the prior, reconstructions, paths through the latent space.
 
 use vae_data::Images;
 use vae_rng::{Generator, Stream};
@@ -8,7 +8,7 @@ use vae_view::{Grid, square_columns};
 use crate::mixture::normal_quantile;
 use crate::{InferError, Inference};
 
-/// `images`, `[count, pixels]` in units of the model, as a grid of `columns`.
+/// A grid with `columns` of `images`, `[count, pixels]` in units of the model.
 #[must_use]
 pub fn grid(inference: &Inference<'_>, mut images: Vec<f32>, columns: usize) -> Grid {
     inference.preprocessing().to_pixels(&mut images);
@@ -20,7 +20,7 @@ pub fn grid(inference: &Inference<'_>, mut images: Vec<f32>, columns: usize) -> 
     }
 }
 
-/// `count` images decoded from draws of the prior.
+/// `count` images decoded from samples of the prior.
 ///
 /// # Errors
 /// If the device fails.
@@ -35,7 +35,7 @@ pub fn samples(
     Ok(grid(inference, images, square_columns(count)))
 }
 
-/// Images and, under each, what becomes of it: each of `kinds`, `[count, pixels]`, is a line, in blocks of at most ten
+/// Versions of the same images below each other: each of `kinds`, `[count, pixels]`, is a line, in blocks of at most ten
 /// columns.
 #[must_use]
 pub fn stacked(inference: &Inference<'_>, kinds: &[&[f32]]) -> Grid {
@@ -48,14 +48,14 @@ pub fn stacked(inference: &Inference<'_>, kinds: &[&[f32]]) -> Grid {
         let shown = columns.min(count - first);
         for kind in kinds {
             images.extend_from_slice(&kind[first * length..][..shown * length]);
-            // A short last row is filled up with black, so that what comes under it starts a row of its own.
+            // A short last row is padded with black, so that the next kind starts a new row.
             images.resize(images.len() + (columns - shown) * length, f32::NEG_INFINITY);
         }
     }
     grid(inference, images, columns)
 }
 
-/// `images` and, under each, what the model makes of its posterior mean.
+/// `images` with the reconstruction from the posterior mean below each.
 ///
 /// # Errors
 /// If the device fails.
@@ -68,8 +68,8 @@ pub fn reconstructions(inference: &mut Inference<'_>, images: &Images) -> Result
     ))
 }
 
-/// What is decoded on a grid of quantiles of the standard normal, 0.05 to 0.95: one latent dimension grows to the right, one upwards;
-/// all others are 0.
+/// Images decoded on a grid of quantiles of the standard normal, 0.05 to 0.95: one latent dimension increases to the right,
+/// one upwards; all others are 0.
 ///
 /// # Errors
 /// If the device fails.
@@ -101,8 +101,8 @@ fn quantiles(count: usize) -> Vec<f32> {
     probabilities.map(|p| normal_quantile(p) as f32).collect()
 }
 
-/// One row for each of `dimensions` of the latent space: `base`, whose coordinate there goes over the quantiles of the
-/// standard normal.
+/// Latent traversal: one row for each of `dimensions`, in which that coordinate of `base` takes the quantiles of the standard
+/// normal.
 ///
 /// # Errors
 /// If the device fails.
@@ -126,13 +126,13 @@ pub fn traversal(
     Ok(grid(inference, images, steps))
 }
 
-/// The way from one latent vector to another.
+/// Path of an interpolation between latent vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// Straight.
+    /// Linear interpolation.
     Linear,
-    /// Along a great circle, with a norm that goes evenly from the one's to the other's: between draws of a normal in many
-    /// dimensions the straight way leads through points that are unlike any draw (White 2016).
+    /// Spherical interpolation with a linearly interpolated norm: between draws of a normal in many dimensions a straight line
+    /// passes through points that are unlike any draw (White 2016).
     Spherical,
 }
 
@@ -148,7 +148,7 @@ impl Walk {
             .map(|(&a, &b)| f64::from(a) * f64::from(b))
             .sum();
         let angle = (dot / (norms[0] * norms[1])).clamp(-1.0, 1.0).acos();
-        // Parallel vectors have no great circle of their own, and opposite ones have many.
+        // Parallel or opposite vectors do not define a unique great circle.
         let is_straight =
             self == Self::Linear || !(1e-4..std::f64::consts::PI - 1e-4).contains(&angle);
         let weights = |t: f64| {

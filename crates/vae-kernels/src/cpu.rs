@@ -26,28 +26,28 @@ use crate::executor::{
 };
 use crate::program::{MatrixId, Program};
 
-/// Rows of the steps that are run at a time: entering the thread pool takes as long as some passes of a small batch.
+/// Rows after which queued steps are run together: entering the thread pool takes as long as some passes of a small batch.
 const ROWS: usize = 2_048;
-/// Multiply-adds of the steps that are run at a time: a user who interrupts waits for them.
+/// Multiply-adds after which queued steps are run, for a user who interrupts waits for them.
 const WORK: usize = 10_000_000_000;
 
-/// The parameters of one model, in memory.
+/// Executor on the CPU, with the parameters of one model in memory.
 #[derive(Debug)]
 pub struct Cpu {
     parameters: Vec<f32>,
     gradients: Vec<f32>,
     moments: Vec<Vec<f32>>,
     images: Bytes,
-    /// Of the training program; kept between steps.
+    /// Matrices of the training program, kept between steps.
     matrices: Vec<Vec<f32>>,
     losses: Vec<StepLosses>,
     pending: Vec<TrainingStep>,
-    /// Of this executor alone, for all its threads watch while it works; none if the system gives no threads.
+    /// Thread pool of this executor alone, for all its threads busy-wait while it works; `None` if the system gives no threads.
     pool: Option<Arc<ThreadPool>>,
 }
 
 impl Cpu {
-    /// An executor whose optimizer remembers `moments`, each as long as `parameters`, on as many threads as rayon has.
+    /// An executor with the optimizer state `moments`, each as long as `parameters`, on as many threads as rayon has.
     #[must_use]
     pub fn new(parameters: Vec<f32>, moments: Vec<Vec<f32>>) -> Self {
         let gradients = vec![0.0; parameters.len()];
@@ -189,13 +189,13 @@ impl Executor for Cpu {
     }
 }
 
-/// Runs `work` inside `pool`, whose other threads look for its tasks without pause: a thread that fell asleep between two
-/// passes would take as long to wake up as a pass takes.
+/// Runs `work` inside `pool`, whose other threads poll for its tasks without pause: a thread that fell asleep between two passes
+/// would take as long to wake up as a pass takes.
 fn awake<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) -> T {
     let Some(pool) = pool else {
         return work();
     };
-    /// Ends the watch, also if the work panics.
+    /// Ends the polling, also if the work panics.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -216,7 +216,7 @@ fn awake<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) ->
                 }
             });
         }
-        // A watch that nobody has taken could be taken by this thread, which would never end it.
+        // A polling task that no other thread has taken could be taken by this one, which would never end it.
         while watching.load(Ordering::Relaxed) < others {
             std::thread::yield_now();
         }
@@ -225,7 +225,7 @@ fn awake<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) ->
     })
 }
 
-/// Makes room for `program` at `batch` rows.
+/// Resizes the matrices for `program` at `batch` rows.
 fn resize(matrices: &mut Vec<Vec<f32>>, program: &Program, batch: usize) {
     matrices.resize_with(program.columns.len(), Vec::new);
     for (matrix, columns) in matrices.iter_mut().zip(&program.columns) {

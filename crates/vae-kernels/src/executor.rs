@@ -1,4 +1,4 @@
-//! What runs step programs: the language that the CPU and the GPU executor share.
+//! The interface that the CPU and the GPU executor, which run step programs, share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use vae_spec::Weighting;
 
 use crate::program::{MatrixId, Program, Update};
 
-/// Everything that a run of a program takes beside its matrices.
+/// Everything that a run of a program needs beside its matrices.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// `eps` of [`crate::program::Pass::SampleKlForward`].
+    /// Noise `eps` of [`crate::program::Pass::SampleKlForward`].
     pub noise: Noise,
-    /// The draws of [`crate::program::Pass::Gather`], counted by the step of `noise`.
+    /// Generator of the draws of [`crate::program::Pass::Gather`], at the step of `noise`.
     pub binarization: Generator,
-    /// The damage of [`crate::program::Pass::Corrupt`], counted alike.
+    /// Generator of the corruption of [`crate::program::Pass::Corrupt`], at the same step.
     pub corruption: Generator,
-    /// Of the objective's terms: `beta` in [`crate::program::Pass::SampleKlBackward`] and in the loss.
+    /// Weights of the objective's terms: `beta` in [`crate::program::Pass::SampleKlBackward`] and in the loss.
     pub weighting: Weighting,
 }
 
-/// A program that ends with every gradient, and where it leaves its losses.
+/// A program that computes every gradient, and where it leaves its losses.
 #[derive(Clone, Debug)]
 pub struct TrainingProgram {
-    /// Begins with [`crate::program::Pass::Gather`].
+    /// The program, which begins with [`crate::program::Pass::Gather`].
     pub program: Program,
     /// `recon` of [`crate::program::Pass::DenseNll`].
     pub recon: MatrixId,
@@ -33,27 +33,27 @@ pub struct TrainingProgram {
     pub kl: MatrixId,
 }
 
-/// `program` on the images at `rows`, then `update`.
+/// One training step: `program` on the images at `rows`, then `update`.
 #[derive(Clone, Debug)]
 pub struct TrainingStep {
-    /// What is computed.
+    /// Program to run.
     pub program: Arc<TrainingProgram>,
-    /// With what.
+    /// Noise and weights of the run.
     pub run: Run,
-    /// The batch.
+    /// Rows of the training set that make up the batch.
     pub rows: Vec<u32>,
-    /// At the end.
+    /// Optimizer update at the end.
     pub update: Update,
 }
 
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {
-    /// What is minimised: `recon + beta kl`.
+    /// Minimised loss, `recon + beta kl`.
     pub loss: f32,
     /// Negative log-likelihood.
     pub recon: f32,
-    /// Divergence of the posterior.
+    /// KL divergence of the posterior from the prior.
     pub kl: f32,
 }
 
@@ -67,18 +67,18 @@ impl StepLosses {
     }
 }
 
-/// The flat arrays that an executor keeps, all of one layout.
+/// The flat arrays that an executor keeps, all of the same layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arena {
-    /// What is trained.
+    /// Trained parameters.
     Parameters,
-    /// Left by the last program with backward passes.
+    /// Gradients left by the last program with backward passes.
     Gradients,
-    /// What the optimizer remembers, by its number.
+    /// Optimizer state: the moment of this index.
     Moment(usize),
 }
 
-/// The device stopped working; what it said.
+/// The device failed, with its message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ExecutorError(pub String);
@@ -91,16 +91,16 @@ pub struct ExecutorError(pub String);
 /// # Panics
 /// If a program, its inputs and the arena do not fit each other.
 pub trait Executor: fmt::Debug {
-    /// Hands over the images that [`crate::program::Pass::Gather`] reads, `[count, row_bytes]`.
+    /// Sets the images that [`crate::program::Pass::Gather`] reads, `[count, row_bytes]`.
     fn set_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError>;
 
     /// Queues one training step.
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError>;
 
-    /// The losses of steps that are done and were not asked for before, in order; waits for all steps if `wait`.
+    /// The losses of finished steps that were not returned before, in order; waits for all steps if `wait`.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;
 
-    /// Runs `program` at a batch of `batch` with matrices of its own, some of which `inputs` fill, and gives `outputs`.
+    /// Runs `program` on `batch` rows with matrices of its own, some of them filled from `inputs`, and returns `outputs`.
     fn run(
         &mut self,
         program: &Program,
@@ -110,13 +110,13 @@ pub trait Executor: fmt::Debug {
         outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError>;
 
-    /// Exchanges the parameters with a moment of this number, for example with their average; the gradients are lost.
+    /// Swaps the parameters with the moment of this index, for example with their average; the gradients are lost.
     fn exchange(&mut self, moment: usize) -> Result<(), ExecutorError>;
 
     /// A copy of an arena.
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError>;
 
-    /// Runs one training step at once and times it: seconds of each dispatch in order, with the stem of its kernel; empty
-    /// if the device cannot tell. Its losses are those of any step.
+    /// Runs one training step immediately and times it: seconds of each dispatch in order, with the stem of its kernel; empty if
+    /// the device has no timestamps. Its losses are reported like those of any step.
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError>;
 }

@@ -1,7 +1,7 @@
-//! Step programs with what runs them: compute shaders on a GPU, their twins on the CPU.
+//! Step programs and their executors: compute shaders on a GPU, their twins on the CPU.
 //!
-//! [`program`] is the list of passes as plain data, [`executor`] what an executor does, [`cpu`] and [`gpu`] are the two; the
-//! passes' shaders are `shaders/step/<stem>.wgsl`. [`sample_kl`] is the text of the fused reparameterised sample as an operation
+//! [`program`] is the list of passes as plain data, [`executor`] the trait that [`cpu`] and [`gpu`] implement; the passes'
+//! shaders are `shaders/step/<stem>.wgsl`. [`sample_kl`] is the shader text of the fused reparameterised sample as an operation
 //! for other engines. Nothing here knows a network or a file.
 
 pub mod cpu;

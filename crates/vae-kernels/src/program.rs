@@ -1,30 +1,31 @@
 //! A step program: a model's computation as a list of passes over matrices, as plain data.
 //!
-//! Every buffer is a matrix `[batch, columns]`; the batch is chosen when the program runs. Parameters live in one flat
-//! arena, their gradients in another of the same layout. What a pass computes is said here; how, in its executor.
+//! Every buffer is a matrix `[batch, columns]`; the batch size is chosen when the program runs. Parameters live in one flat
+//! arena, their gradients in another of the same layout. The passes are defined here; how they are computed is up to the
+//! executor.
 
 use std::ops::Range;
 
 use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
 
-/// The number of a matrix `[batch, columns]` in [`Program::columns`].
+/// Index of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixId(pub usize);
 
-/// Columns of the output whose negative log-likelihoods make one number of [`Pass::DenseNll`]'s `recon`.
+/// Columns of the output whose negative log-likelihoods are summed into one element of [`Pass::DenseNll`]'s `recon`.
 pub const NLL_COLUMNS: usize = 32;
 
-/// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one behind the other in the
-/// arena, each `[inputs + 1, outputs]`, row-major, its last row the bias. The outputs of the blocks lie side by side.
+/// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one after the other in the arena,
+/// each `[inputs + 1, outputs]`, row-major, its last row the bias. The outputs of the blocks lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Of the first weight in the arena.
+    /// Offset of the first weight in the arena.
     pub offset: usize,
     /// Columns of the layer's input.
     pub inputs: usize,
-    /// Columns that each block puts out.
+    /// Columns of each block's output.
     pub outputs: usize,
-    /// How many.
+    /// Number of blocks.
     pub blocks: usize,
 }
 
@@ -60,18 +61,18 @@ pub enum Pass {
     Gather {
         /// `[batch, pixels]`
         images: MatrixId,
-        /// What the executor's images are made of.
+        /// Element type of the executor's images.
         element: Element,
-        /// Whether each pixel is drawn as 0 or 1, its brightness the probability of 1.
+        /// Whether each pixel is drawn as 0 or 1, with its brightness the probability of 1.
         binarize: bool,
     },
-    /// Damaged copies of images.
+    /// Corrupted copies of images.
     Corrupt {
         /// `[batch, pixels]`
         images: MatrixId,
         /// `[batch, pixels]`
         corrupted: MatrixId,
-        /// How.
+        /// Kind of corruption.
         corruption: Corruption,
     },
     /// `output = activation(input W + b)`
@@ -82,9 +83,9 @@ pub enum Pass {
         input: MatrixId,
         /// `[batch, width]`
         output: MatrixId,
-        /// Applied to the output, if anything is.
+        /// Activation of the output, if any.
         activation: Option<Activation>,
-        /// `[batch, width]`: the activation's derivative, where a backward pass will want it.
+        /// `[batch, width]`: the activation's derivative, where a backward pass needs it.
         slope: Option<MatrixId>,
     },
     /// `z` and `kl` of [`crate::sample_kl`].
@@ -105,11 +106,11 @@ pub enum Pass {
         input: MatrixId,
         /// `[batch, width]`
         images: MatrixId,
-        /// What the output means; one that [`has_nll`].
+        /// Likelihood whose parameter the output is; one that [`has_nll`].
         likelihood: Likelihood,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`NLL_COLUMNS`] columns.
         recon: MatrixId,
-        /// `[batch, width]`, divided by the batch.
+        /// `[batch, width]`, divided by the batch size.
         d_output: MatrixId,
     },
     /// Gradients of a layer's parameters: `d_W = input^T d_output`, `d_b = ` the column sums of `d_output`.
@@ -121,7 +122,7 @@ pub enum Pass {
         /// `[batch, width]`
         d_output: MatrixId,
     },
-    /// The gradient of what the layer reads: `d_input = d_output W^T`, times the slope of what made the input.
+    /// Gradient of the layer's input: `d_input = d_output W^T`, times the slope of the activation that made the input.
     DenseBackwardInput {
         /// The layer.
         layer: Layer,
@@ -132,7 +133,7 @@ pub enum Pass {
         /// `[batch, inputs]`
         d_input: MatrixId,
     },
-    /// The loss's gradient with respect to the posterior, by way of `z` and of `beta * kl / batch`.
+    /// The loss's gradient with respect to the posterior, through `z` and through `beta * kl / batch`.
     SampleKlBackward {
         /// `[batch, 2 latent]`: mu | log_var, not clamped.
         posterior: MatrixId,
@@ -146,7 +147,7 @@ pub enum Pass {
 }
 
 impl Pass {
-    /// What it is called in tests, benchmarks and shaders.
+    /// Name in tests, benchmarks and shaders.
     #[must_use]
     pub const fn stem(&self) -> &'static str {
         match self {
@@ -167,7 +168,7 @@ impl Pass {
 pub struct Program {
     /// Columns of each buffer.
     pub columns: Vec<usize>,
-    /// What is done.
+    /// The passes, in order.
     pub passes: Vec<Pass>,
 }
 
@@ -205,11 +206,11 @@ pub enum Rule {
         eps: f32,
         /// `1 - lr weight_decay`, where the decay is AdamW's (Loshchilov and Hutter 2019); 1 otherwise.
         keep: f32,
-        /// Whether the largest `v` so far, a third moment, stands for `v` in the step (AMSGrad, Reddi et al. 2018), as
-        /// PyTorch 2 does it: that of `v` as it is, not of `v / (1 - beta2^t)`.
+        /// Whether the largest `v` so far, a third moment, replaces `v` in the step (AMSGrad, Reddi et al. 2018): as in PyTorch
+        /// 2, the largest of `v` itself, not of `v / (1 - beta2^t)`.
         is_amsgrad: bool,
     },
-    /// `s += g^2; w -= lr g / (sqrt(s) + eps)` (Duchi et al. 2011), as PyTorch does it.
+    /// `s += g^2; w -= lr g / (sqrt(s) + eps)` (Duchi et al. 2011), as in PyTorch.
     Adagrad {
         /// Learning rate.
         lr: f32,
@@ -220,13 +221,13 @@ pub enum Rule {
     Sgd {
         /// Learning rate.
         lr: f32,
-        /// Of the moment.
+        /// Decay of the moment.
         momentum: f32,
     },
 }
 
 impl Rule {
-    /// How many numbers it remembers of each parameter.
+    /// Number of moments kept per parameter.
     #[must_use]
     pub const fn moments(&self) -> usize {
         match self {
@@ -236,22 +237,22 @@ impl Rule {
     }
 }
 
-/// A rule, what becomes of the gradient before it, and of the parameters after it.
+/// A rule, with what is done to the gradient before it and to the parameters after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
-    /// How parameters and moments are stepped.
+    /// Update rule of parameters and moments.
     pub rule: Rule,
-    /// How long the gradient may be.
+    /// Gradient clipping, if any.
     pub clip: Option<Clip>,
-    /// `g += weight_decay w` after clipping, as PyTorch does it; 0 for none, and for AdamW, which has `keep`.
+    /// Weight decay: `g += weight_decay w` after clipping, as in PyTorch; 0 for none, and for AdamW, which has `keep`.
     pub weight_decay: f32,
-    /// This step's decay of an average of the parameters, `average = decay average + (1 - decay) w` with the new `w`
-    /// (Polyak and Juditsky 1992); the arena behind the rule's moments.
+    /// This step's decay of an average of the parameters, `average = decay average + (1 - decay) w` with the new `w` (Polyak and
+    /// Juditsky 1992), which is the arena behind the rule's moments; `None` for no average.
     pub ema: Option<f32>,
 }
 
 impl Update {
-    /// `rule` alone.
+    /// `rule` without clipping, weight decay or average.
     #[must_use]
     pub const fn new(rule: Rule) -> Self {
         Self {
@@ -262,7 +263,7 @@ impl Update {
         }
     }
 
-    /// Arenas that it keeps beside the parameters: the rule's moments, and the average as the last.
+    /// Number of arenas kept beside the parameters: the rule's moments, and the average as the last.
     #[must_use]
     pub const fn moments(&self) -> usize {
         self.rule.moments() + self.ema.is_some() as usize

@@ -7,9 +7,9 @@
 //! kl = 0.5 * sum_j (mu_j^2 + exp(v_j) - v_j - 1)      [batch], nats
 //! ```
 //!
-//! The formulas are one text for these and for the passes of `shaders/step`, `shaders/sample_kl.wgsl`. What they are put around differs: an
-//! operation gets `mu` and `log_var` apart and gives `z | kl` packed, `[batch, latent + 1]`, since an autodiff op has one output; a
-//! pass reads the packed output of the layer before it and writes matrices of the program.
+//! These operations and the passes of `shaders/step` share the formulas of `shaders/sample_kl.wgsl`. What surrounds them differs:
+//! an operation takes `mu` and `log_var` apart and gives `z | kl` packed, `[batch, latent + 1]`, since an autodiff op has one
+//! output; a pass reads the packed output of the layer before it and writes matrices of the program.
 
 use bytemuck::{Pod, Zeroable};
 use vae_rng::Noise;
@@ -17,7 +17,7 @@ use vae_rng::Noise;
 /// Threads of a workgroup.
 pub const WORKGROUP: u32 = 256;
 
-/// Bindings: `mu`, `log_var`, `z | kl`, [`Sizes`]. `{{lanes}}` is to become [`lanes_per_row`].
+/// Bindings: `mu`, `log_var`, `z | kl`, [`Sizes`]. `{{lanes}}` must be replaced by [`lanes_per_row`].
 pub const FORWARD: &str = concat!(
     include_str!("../../../shaders/random.wgsl"),
     include_str!("../../../shaders/sample_kl.wgsl"),
@@ -43,7 +43,7 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Without noise.
+    /// Sizes without noise.
     #[must_use]
     pub fn new(batch: u32, latent: u32) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Sizes {
         }
     }
 
-    /// With this noise.
+    /// These sizes with `noise`.
     #[must_use]
     pub const fn with(self, noise: Noise) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! The variational autoencoder over burn tensors, generic over the backend: networks, likelihoods, priors, objectives.
 //!
-//! What they compute is defined in the crate `vae-spec`; `z` and `kl` are `sample_kl` of the engine, which hands them in as
+//! Their definitions are in the crate `vae-spec`; `z` and `kl` come from the engine's `sample_kl`, which it hands in as
 //! [`Draws`].
 
 pub mod likelihood;

@@ -15,7 +15,7 @@ use vae_spec::{Likelihood, Spread};
 
 use special::{binet, exp_minus_1, ln_ratio, log_partition};
 
-/// The log of a learned spread, from the parameter that is trained: about the same, but always more than
+/// The log of a learned spread, from the parameter that is trained: about the same, but always above
 /// [`Likelihood::MIN_LOG_SPREAD`], and never without a gradient there; [`Likelihood::MAX_LOG_SPREAD`] at most.
 pub fn log_spread<B: Backend>(parameter: Tensor<B, 2>) -> Tensor<B, 2> {
     let above = parameter.clamp_max(Likelihood::MAX_LOG_SPREAD) - Likelihood::MIN_LOG_SPREAD;
@@ -25,8 +25,8 @@ pub fn log_spread<B: Backend>(parameter: Tensor<B, 2>) -> Tensor<B, 2> {
 /// Negative log-likelihood of `x` under the decoder's `output`, summed over pixels, with all its constants: `[batch]`,
 /// nats.
 ///
-/// `x` and `output` are `[batch, pixels]`. `log_spread` is the natural log of a learned spread, `[1, 1]` or `[1,
-/// pixels]`, within [-20, 20]; if a likelihood that learns its spread is given none, that is 1.
+/// `x` and `output` are `[batch, pixels]`. `log_spread` is the natural log of a learned spread, `[1, 1]` or `[1, pixels]`, within
+/// [-20, 20]; a learned spread that is not given is 1.
 pub fn nll<B: Backend>(
     likelihood: Likelihood,
     output: Tensor<B, 2>,
@@ -93,9 +93,8 @@ fn discretized_logistic<B: Backend>(
     -log_mass
 }
 
-/// What the likelihoods of counts share. Their log-gammas and logs reach 1e7 nats for a count of 1e6 and cancel to a
-/// few, which would leave an f32 no digit; so, as Loader 2000 does, they are cancelled on paper, around `y = max(x,
-/// 1)`.
+/// Terms that the likelihoods of counts share. Their log-gammas and logs reach 1e7 nats for a count of 1e6 and cancel to a few,
+/// which would leave an f32 no digit; so, as in Loader 2000, they are cancelled analytically, around `y = max(x, 1)`.
 struct Counts<B: Backend> {
     x: Tensor<B, 2>,
     mean: Tensor<B, 2>,
@@ -135,7 +134,7 @@ impl<B: Backend> Counts<B> {
     }
 
     /// `ln Gamma(theta) - ln Gamma(n) + ln x! - theta ln(theta / (theta + mean)) - x ln(mean / (theta + mean))` with
-    /// `n = x + theta`; of scVI, whose epsilon is not needed.
+    /// `n = x + theta`, as in scVI, whose epsilon is not needed.
     fn negative_binomial(self, theta: Tensor<B, 2>) -> Tensor<B, 2> {
         let n = self.x.clone() + theta.clone();
         let mixed = ln_ratio(n.clone(), self.mean + theta.clone(), -self.excess);

@@ -1,4 +1,4 @@
-//! What training minimises, over burn tensors. Formulas, reductions and sources: docs/models.md.
+//! The training objectives over burn tensors. Formulas, reductions and sources: docs/models.md.
 
 #[cfg(test)]
 mod tests;
@@ -13,49 +13,49 @@ use crate::prior::{Normals, log_sum_exp, repeat_rows, standard_log_densities};
 /// Scales of the inverse multiquadratic kernels that WAE-MMD sums (Tolstikhin et al. 2018, their code).
 const KERNEL_SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
-/// Images that a loss is computed of.
+/// The batch that a loss is computed on.
 #[derive(Clone, Debug)]
 pub struct Inputs<B: Backend> {
-    /// What the likelihood is that of, `[batch, pixels]`.
+    /// What the likelihood reconstructs, `[batch, pixels]`.
     pub images: Tensor<B, 2>,
-    /// What the encoder sees, `[batch, pixels]`: the same images, or damaged ones.
+    /// Input of the encoder, `[batch, pixels]`: the same images, or corrupted ones.
     pub seen: Tensor<B, 2>,
-    /// `[batch, classes]`, a 1 in each row, if the model sees labels.
+    /// One-hot labels, `[batch, classes]`, if the model sees labels.
     pub labels: Option<Tensor<B, 2>>,
 }
 
-/// Where noise comes from.
+/// Source of the noise.
 pub trait Draws<B: Backend> {
-    /// `z` of posteriors, `[rows, latent]`, and their divergences from the standard normal, `[rows]`, nats.
+    /// Draws of `z` from posteriors, `[rows, latent]`, and their KL divergences from the standard normal, `[rows]`, nats.
     fn posterior(&self, mu: Tensor<B, 2>, log_var: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 1>);
 
-    /// Standard normals, as many as there are `z`, `[rows, latent]`.
+    /// Standard normal draws of the shape of `z`, `[rows, latent]`.
     fn prior(&self, z: &Tensor<B, 2>) -> Tensor<B, 2>;
 }
 
-/// A loss and what it is made of, means over the batch, `[1]` each, nats.
+/// A loss and its terms, means over the batch, `[1]` each, nats.
 #[derive(Clone, Debug)]
 pub struct Terms<B: Backend> {
-    /// What training minimises.
+    /// The minimised loss.
     pub loss: Tensor<B, 1>,
     /// Negative log-likelihood of the images.
     pub recon: Tensor<B, 1>,
-    /// Divergence of the posteriors from the prior.
+    /// KL divergence of the posteriors from the prior.
     pub kl: Tensor<B, 1>,
-    /// Those of [`ObjectiveKind::extra_terms`].
+    /// The terms named by [`ObjectiveKind::extra_terms`].
     pub extra: Vec<Tensor<B, 1>>,
-    /// What the loss alone does not say of the encoder's gradient.
+    /// The part of the encoder's gradient that the gradient of `loss` does not hold.
     pub doubly_reparameterized: Option<DoublyReparameterized<B>>,
 }
 
 /// The encoder's gradient of [`ObjectiveKind::Dreg`]: that of `sum z * factor * d loss / d leaf`.
 #[derive(Clone, Debug)]
 pub struct DoublyReparameterized<B: Backend> {
-    /// Draws that the encoder made, `[rows, latent]`.
+    /// Reparameterised draws of the encoder, `[rows, latent]`.
     pub z: Tensor<B, 2>,
-    /// Their values, from which the loss was computed.
+    /// The same values as a leaf, from which the loss was computed.
     pub leaf: Tensor<B, 2>,
-    /// `[rows, 1]`
+    /// Factor of each row's gradient, `[rows, 1]`.
     pub factor: Tensor<B, 2>,
 }
 
@@ -137,8 +137,8 @@ pub fn objective<B: Backend>(
     terms
 }
 
-/// `-log mean_k w_k` (Burda et al. 2016), `w = p(x | z) (p(z) / q(z | x))^beta`; with [`ObjectiveKind::Dreg`] a loss of the
-/// same decoder gradient, and what makes the encoder's (Tucker et al. 2019).
+/// `-log mean_k w_k` (Burda et al. 2016), `w = p(x | z) (p(z) / q(z | x))^beta`; with [`ObjectiveKind::Dreg`] a loss of the same
+/// decoder gradient, and what the encoder's gradient is made from (Tucker et al. 2019).
 fn importance_weighted<B: Backend>(
     vae: &Vae<B>,
     kind: ObjectiveKind,
@@ -188,7 +188,7 @@ fn importance_weighted<B: Backend>(
     terms
 }
 
-/// The divergence whose groups count as no less than `free_bits` allows (Kingma et al. 2016).
+/// The KL divergence with free bits: groups count as no less than `free_bits` says (Kingma et al. 2016).
 fn at_least<B: Backend>(posterior: &Normals<B>, free_bits: FreeBits) -> Tensor<B, 1> {
     let Normals { mu, log_var } = posterior.clone();
     let kl = (mu.square() + log_var.clone().exp() - log_var - 1.0) * 0.5;
@@ -239,7 +239,7 @@ fn discrepancy<B: Backend>(
 ) -> Tensor<B, 1> {
     let [rows, latent] = z.dims();
     let width = 2.0 * latent as f64;
-    // burn's gradient of a division by a number is rounded to f32 on every backend: numbers are multiplied by here.
+    // burn rounds the gradient of a division by a number to f32 on every backend, so this multiplies by reciprocals.
     let values = |a: &Tensor<B, 2>, b: &Tensor<B, 2>| {
         let distance = a.clone().unsqueeze_dim::<3>(1) - b.clone().unsqueeze_dim::<3>(0);
         let squared = distance.square().sum_dim(2).squeeze_dim::<2>(2);

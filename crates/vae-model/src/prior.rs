@@ -1,4 +1,4 @@
-//! How likely latents are: under the posterior they come from, and under the prior.
+//! Log-densities of latents: under the posterior they come from, and under the prior.
 
 #[cfg(test)]
 mod tests;
@@ -9,23 +9,23 @@ use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN, Prior};
 
 use crate::Vae;
 
-/// Normals with diagonal covariances, a row each: means and logarithms of variances, `[count, latent]`.
+/// Diagonal normals, one per row: means and logarithms of variances, `[count, latent]`.
 #[derive(Clone, Debug)]
 pub struct Normals<B: Backend> {
-    /// `[count, latent]`
+    /// Means, `[count, latent]`.
     pub mu: Tensor<B, 2>,
-    /// `[count, latent]`, clamped.
+    /// Logarithms of the variances, `[count, latent]`, clamped.
     pub log_var: Tensor<B, 2>,
 }
 
 impl<B: Backend> Normals<B> {
-    /// With `log_var` clamped to [-30, 20]; its gradient is zero outside.
+    /// Normals with `log_var` clamped to [-30, 20]; its gradient is zero outside.
     pub fn new(mu: Tensor<B, 2>, log_var: Tensor<B, 2>) -> Self {
         let log_var = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
         Self { mu, log_var }
     }
 
-    /// The same, through which no gradient flows.
+    /// The same normals, through which no gradient flows.
     #[must_use]
     pub fn detach(self) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl<B: Backend> Normals<B> {
         }
     }
 
-    /// Each row `samples` times, one behind the other.
+    /// Each row `samples` times in succession.
     #[must_use]
     pub fn repeat(self, samples: usize) -> Self {
         Self {
@@ -43,14 +43,13 @@ impl<B: Backend> Normals<B> {
         }
     }
 
-    /// Logarithm of the density of each row of `z` under the normal of the same row, for each dimension: `[count, latent]`,
-    /// nats.
+    /// Log-density of each row of `z` under the normal of the same row, for each dimension: `[count, latent]`, nats.
     pub fn log_densities(&self, z: Tensor<B, 2>) -> Tensor<B, 2> {
         let scaled = (z - self.mu.clone()).square() * (-self.log_var.clone()).exp();
         log_density(scaled, self.log_var.clone())
     }
 
-    /// The same of each row of `z` under each of the normals: `[rows, count, latent]`.
+    /// Log-density of each row of `z` under each of the normals, for each dimension: `[rows, count, latent]`, nats.
     pub fn all_log_densities(&self, z: Tensor<B, 2>) -> Tensor<B, 3> {
         let mu = self.mu.clone().unsqueeze_dim::<3>(0);
         let log_var = self.log_var.clone().unsqueeze_dim::<3>(0);
@@ -67,18 +66,18 @@ fn log_density<B: Backend, const D: usize>(
     (scaled + log_var + std::f64::consts::TAU.ln()) * -0.5
 }
 
-/// Logarithms of standard normal densities, for each dimension.
+/// Standard normal log-densities, for each dimension.
 pub(crate) fn standard_log_densities<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
     (z.square() + std::f64::consts::TAU.ln()) * -0.5
 }
 
-/// `log sum exp x` along a dimension, which keeps the length 1.
+/// `log sum exp x` along a dimension, which is kept with length 1.
 pub(crate) fn log_sum_exp<B: Backend, const D: usize>(x: Tensor<B, D>, dim: usize) -> Tensor<B, D> {
     let largest = x.clone().max_dim(dim).detach();
     (x - largest.clone()).exp().sum_dim(dim).log() + largest
 }
 
-/// Each row of `x` `samples` times, one behind the other.
+/// Each row of `x` `samples` times in succession.
 pub(crate) fn repeat_rows<B: Backend>(x: Tensor<B, 2>, samples: usize) -> Tensor<B, 2> {
     if samples == 1 {
         return x;
@@ -89,7 +88,7 @@ pub(crate) fn repeat_rows<B: Backend>(x: Tensor<B, 2>, samples: usize) -> Tensor
 }
 
 impl<B: Backend> Vae<B> {
-    /// Logarithm of the prior's density at each row of `z`, `[rows, latent]`: `[rows]`, nats.
+    /// The prior's log-density at each row of `z`, `[rows, latent]`: `[rows]`, nats.
     pub fn log_prior(&self, z: Tensor<B, 2>) -> Tensor<B, 1> {
         let Some((log_weights, normals)) = self.prior_components() else {
             return standard_log_densities(z).sum_dim(1).squeeze_dim(1);
@@ -98,7 +97,7 @@ impl<B: Backend> Vae<B> {
         log_sum_exp(densities + log_weights, 1).squeeze_dim(1)
     }
 
-    /// Of a learned prior: logarithms of the weights, `[1, components]`, and the normals; none of the standard normal.
+    /// Components of a learned prior: log-weights, `[1, components]`, and normals; `None` for the standard normal.
     pub fn prior_components(&self) -> Option<(Tensor<B, 2>, Normals<B>)> {
         let latent = self.config().latent;
         match self.config().prior {

@@ -16,15 +16,15 @@ use vae_spec::{Activation, ModelConfig, Weights};
 
 use crate::likelihood;
 
-/// Of a leaky ReLU below zero.
+/// Slope of a leaky ReLU below zero.
 const LEAKY_SLOPE: f64 = 0.01;
-/// Added to the variance of a group: PyTorch's default.
+/// Epsilon of group normalisation, added to the variance: PyTorch's default.
 const NORM_EPS: f64 = 1e-5;
 
-/// Who hears each matrix `[batch, columns]` on its way, with its name, for finding where numbers go wrong.
+/// Callback that is given each intermediate matrix `[batch, columns]` with its name, for finding where numbers go wrong.
 pub type Observer<'a, B> = &'a mut dyn FnMut(&str, &Tensor<B, 2>);
 
-/// What computes a layer of images `[batch, channels, height, width]` with its weight and bias; [`convolve`] is one.
+/// Function that computes a layer on images `[batch, channels, height, width]` with its weight and bias; [`convolve`] is one.
 pub type Convolve<B> =
     fn(&Convolution, Tensor<B, 4>, weight: Tensor<B, 4>, bias: Tensor<B, 1>) -> Tensor<B, 4>;
 
@@ -33,21 +33,20 @@ pub type Convolve<B> =
 pub struct Vae<B: Backend> {
     config: ModelConfig,
     network: Network,
-    /// Each flat.
+    /// Parameter tensors, each flat.
     parameters: Vec<Tensor<B, 1>>,
     convolve: Convolve<B>,
 }
 
 impl<B: Backend> Vae<B> {
-    /// The network of `config` with `weights`, which are its own, on `device`, where `convolve` is fast; gradients flow to
-    /// the weights.
+    /// The network of `config` with its `weights` on `device`, where `convolve` is fast; gradients flow to the weights.
     pub fn new(
         config: &ModelConfig,
         weights: &Weights,
         device: &B::Device,
         convolve: Convolve<B>,
     ) -> Self {
-        // A device makes tensors of one type, whatever its backend's, unless it is told.
+        // Unless told otherwise, a device makes tensors of one type, whatever its backend's.
         let options = (device, B::FloatElem::dtype());
         let parameter = |values: &Vec<f32>| {
             let data = TensorData::new(values.clone(), [values.len()]);
@@ -73,7 +72,7 @@ impl<B: Backend> Vae<B> {
         }
     }
 
-    /// What it is made of.
+    /// The model's configuration.
     pub const fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -84,25 +83,25 @@ impl<B: Backend> Vae<B> {
         &self.network
     }
 
-    /// Each flat, in the order of [`ModelConfig::parameters`].
+    /// Parameter tensors, each flat, in the order of [`ModelConfig::parameters`].
     pub fn parameters(&self) -> &[Tensor<B, 1>] {
         &self.parameters
     }
 
-    /// The same, for an optimizer to change.
+    /// The parameter tensors, for an optimizer to change.
     pub fn parameters_mut(&mut self) -> &mut [Tensor<B, 1>] {
         &mut self.parameters
     }
 
-    /// Images `[batch, pixels]` to `(mu, log_var)`, each `[batch, latent]`; `log_var` is not yet clamped. `labels`,
-    /// `[batch, classes]`, hold a 1 in each row, if the model sees labels.
+    /// Encodes images `[batch, pixels]` to `(mu, log_var)`, each `[batch, latent]`; `log_var` is not yet clamped. `labels`,
+    /// `[batch, classes]`, are one-hot, if the model sees labels.
     pub fn encode(
         &self,
         images: Tensor<B, 2>,
         labels: Option<&Tensor<B, 2>>,
         observer: Observer<'_, B>,
     ) -> (Tensor<B, 2>, Tensor<B, 2>) {
-        // Counts may be of any size; their logarithms are of one that networks work with.
+        // Counts may be of any size; their logarithms are of a size that networks work with.
         let seen = if self.config.likelihood.is_count() {
             images.log1p()
         } else {
@@ -118,7 +117,7 @@ impl<B: Backend> Vae<B> {
         (mu, log_var)
     }
 
-    /// Latents `[batch, latent]` to what the likelihood takes, `[batch, pixels]`.
+    /// Decodes latents `[batch, latent]` to the likelihood's parameters, `[batch, pixels]`.
     pub fn decode(
         &self,
         z: Tensor<B, 2>,
@@ -209,7 +208,7 @@ impl<B: Backend> Vae<B> {
 }
 
 impl<B: AutodiffBackend> Vae<B> {
-    /// The same without gradients, where `convolve` is fast.
+    /// The same model without autodiff; `convolve` is for the inner backend.
     #[must_use]
     pub fn valid(&self, convolve: Convolve<B::InnerBackend>) -> Vae<B::InnerBackend> {
         let parameters = self.parameters.iter().map(|values| values.clone().inner());
@@ -222,7 +221,7 @@ impl<B: AutodiffBackend> Vae<B> {
     }
 }
 
-/// A layer by burn's own convolutions.
+/// A convolutional layer by burn's own operations.
 pub fn convolve<B: Backend>(
     layer: &Convolution,
     x: Tensor<B, 4>,
@@ -253,7 +252,7 @@ fn rows<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 2> {
     x.flatten(1, 3)
 }
 
-/// Each pixel as a square of `factor` by `factor`, cut to `output`.
+/// Nearest-neighbour upsampling: each pixel as a square of `factor` by `factor`, cropped to `output`.
 fn repeat<B: Backend>(x: Tensor<B, 2>, input: Size, output: Size, factor: usize) -> Tensor<B, 2> {
     let [channels, height, width] = input;
     let batch = x.dims()[0];

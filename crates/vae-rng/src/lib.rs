@@ -10,37 +10,37 @@ mod philox;
 pub use normal::normals_of_block;
 pub use philox::philox4x32_10;
 
-/// What a random number is for. Streams of one seed are independent of each other.
+/// Purpose of a random number. Streams of one seed are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Initial weights: the step is the parameter's index.
     Init,
-    /// The order of the training images: the step is the epoch.
+    /// Order of the training set: the step is the epoch.
     Shuffle,
     /// `eps` of the reparameterised sample while training: the step is the training step.
     Noise,
-    /// `eps` while evaluating, the same in every epoch: the row is the image's index.
+    /// `eps` while evaluating, the same in every epoch: the row is the index in the dataset.
     EvaluationNoise,
     /// Latent vectors drawn from the prior.
     Prior,
-    /// Black or white for a grey training pixel: the step is the training step, or 0 if it is drawn once.
+    /// Binarization of training pixels: the step is the training step, or 0 if they are drawn once.
     Binarization,
-    /// Black or white for a grey test pixel, drawn once: the row is the image's index.
+    /// Binarization of test pixels, drawn once: the row is the image's index.
     EvaluationBinarization,
-    /// Damage to a training image: the step is the training step.
+    /// Corruption of training images: the step is the training step.
     Corruption,
-    /// Damage to an image that a model is tried on: the row is the image's index.
+    /// Corruption of images outside training: the row is the image's index.
     EvaluationCorruption,
-    /// Which images are validated on: the step is the class.
+    /// Choice of the validation set: the step is the class.
     Split,
-    /// Draws of the prior that an objective compares latents with: the step is the training step.
+    /// Draws from the prior that an objective compares latents with: the step is the training step.
     PriorNoise,
-    /// Draws of pixels from a likelihood: the step is the pixel's place among all, the row counts its uniforms.
+    /// Draws of pixels from a likelihood: the step is the pixel's index among all, the row counts its uniforms.
     Pixels,
 }
 
 impl Stream {
-    /// A constant per stream; part of every saved run's meaning, so never reused for another purpose.
+    /// A constant per stream, on which saved runs depend, so it is never reused for another purpose.
     const fn tag(self) -> u32 {
         match self {
             Self::Init => 1,
@@ -59,7 +59,7 @@ impl Stream {
     }
 }
 
-/// The numbers of one stream under one seed.
+/// The random numbers of one stream under one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generator {
     key: [u32; 2],
@@ -82,7 +82,7 @@ impl Generator {
         self.key
     }
 
-    /// The four integers that cover columns `4 * quad .. 4 * quad + 4` of `row` at `step`.
+    /// The four random words that cover columns `4 * quad .. 4 * quad + 4` of `row` at `step`.
     #[must_use]
     pub fn block(&self, step: u64, row: u32, quad: u32) -> [u32; 4] {
         let [step_low, step_high] = halves(step);
@@ -128,7 +128,7 @@ impl Generator {
         }
     }
 
-    /// Each of `bytes`, columns of `row` at `step`, as 255 with probability `byte / 255` and else as 0.
+    /// Binarizes `bytes`, columns of `row` at `step`: each is 255 with probability `byte / 255`, else 0.
     pub fn binarize<'a>(
         &'a self,
         step: u64,
@@ -143,7 +143,7 @@ impl Generator {
         })
     }
 
-    /// Each of `values`, columns of `row` at `step`, becomes 1 with probability `value` and else 0.
+    /// Binarizes `values`, columns of `row` at `step`: each becomes 1 with probability `value`, else 0.
     pub fn binarize_floats(&self, step: u64, row: u32, values: &mut [f32]) {
         for (quad, values) in (0..).zip(values.chunks_mut(4)) {
             let words = self.block(step, row, quad);
@@ -189,7 +189,7 @@ pub struct Generators {
 }
 
 impl Generators {
-    /// Those under `seed`.
+    /// The generators under `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let of = |stream| Generator::new(seed, stream);
@@ -203,10 +203,10 @@ impl Generators {
     }
 }
 
-/// Where the noise of a batch comes from: its row `i` gets row `first_row + i` of `generator` at `step`.
+/// Source of a batch's noise: its row `i` gets row `first_row + i` of `generator` at `step`.
 #[derive(Clone, Copy, Debug)]
 pub struct Noise {
-    /// The stream.
+    /// Generator of the stream.
     pub generator: Generator,
     /// The training step, or another count that makes the draw new.
     pub step: u64,
@@ -223,8 +223,8 @@ impl Noise {
     }
 }
 
-/// Whether a random `word` makes a pixel of brightness `byte` white: in integers, so that every device decides alike.
-/// Black is never white and white always.
+/// Whether a random `word` makes a pixel of brightness `byte` white: in integers, so that every device decides alike. A black
+/// pixel never becomes white, a white one always does.
 const fn is_bright(word: u32, byte: u8) -> bool {
     (word >> 8) * 255 < (byte as u32) << 24
 }

@@ -1,4 +1,4 @@
-//! Standard normals out of random words, by Box and Muller.
+//! Standard normals from random words, by Box and Muller.
 //!
 //! `ln`, `sin` and `cos` are polynomials of our own, not the platform's: WGSL guarantees only an absolute error of 2^-11
 //! for `sin`, and a CPU's library calls keep a loop from being vectorised. `shaders/random.wgsl` has the same polynomials

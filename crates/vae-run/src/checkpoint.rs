@@ -8,10 +8,10 @@ use vae_spec::NamedTensor;
 
 use crate::RunError;
 
-/// What a file says of its tensors.
+/// Metadata in a file's header.
 pub(crate) type Metadata = HashMap<String, String>;
 
-/// `tensors` as the bytes of a safetensors file with `metadata` in its header.
+/// Encodes `tensors` as a safetensors file with `metadata` in its header.
 pub(crate) fn encode(tensors: &[NamedTensor], metadata: Metadata) -> Result<Vec<u8>, RunError> {
     let damaged = |error: safetensors::SafeTensorError| {
         RunError::damaged(
@@ -31,7 +31,7 @@ pub(crate) fn encode(tensors: &[NamedTensor], metadata: Metadata) -> Result<Vec<
     safetensors::serialize(views, Some(metadata)).map_err(damaged)
 }
 
-/// The tensors in the bytes of a safetensors file and its metadata; `path` is named in errors.
+/// Decodes the tensors and metadata of a safetensors file; `path` is named in errors.
 pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<(Vec<NamedTensor>, Metadata), RunError> {
     let damaged = |what: String| RunError::damaged(path, what);
     let broken = |error| {

@@ -1,4 +1,4 @@
-//! What can be wrong with a run's files.
+//! Errors in the files of a run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use vae_recipe::RecipeError;
 use vae_spec::WeightsError;
 
-/// Why a run could not be saved, loaded or resumed.
+/// Error from saving, loading or resuming a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Its recipe.
+    /// The recipe is invalid.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// Weights of another network.
+    /// The weights do not fit the network.
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// A file cannot be read or written.
@@ -22,16 +22,16 @@ pub enum RunError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// The output folder holds a run already.
+    /// The output folder already holds a run.
     #[error(
         "{0}: already holds a run; resume it with --resume, choose another folder with --out, or delete this one"
     )]
     FolderTaken(PathBuf),
-    /// Another process trains into the folder.
+    /// Another process is writing to the folder.
     #[error(
         "{0}: another vae-gpu process is writing this run; wait for it, or choose another folder with --out"
     )]
@@ -44,32 +44,32 @@ pub enum RunError {
     NotARun {
         /// The folder.
         path: PathBuf,
-        /// The file that should be there.
+        /// The missing file.
         missing: PathBuf,
     },
-    /// A file of a run is damaged or of an unknown version.
+    /// A file of a run is corrupt or of an unknown version.
     #[error("{path}: {what}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What was expected and found.
+        /// Description of what was expected and found.
         what: String,
     },
-    /// A run cannot be resumed with what it is given.
+    /// A run cannot be resumed with the given settings or data.
     #[error("{run}: cannot be resumed: {what}")]
     Changed {
         /// The run.
         run: PathBuf,
-        /// What is not as it was, and what to do.
+        /// Description of what has changed, and what to do.
         what: String,
     },
-    /// The thread that writes files is gone.
+    /// The writer thread ended early.
     #[error("the thread that writes files ended early")]
     NoWriter,
 }
 
 impl RunError {
-    /// That `path` cannot be written.
+    /// The error for a `path` that cannot be written.
     pub(crate) fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |cause| Self::File {
@@ -79,7 +79,7 @@ impl RunError {
         }
     }
 
-    /// That `path` is not what it should be.
+    /// The error for a corrupt file at `path`.
     pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! Models to and from other programs: ONNX files, and PyTorch state dicts as safetensors.
+//! Model export and import: ONNX files, and PyTorch state dicts as safetensors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use crate::checkpoint::{self, Metadata};
 use crate::run_folder::{BEST_WEIGHTS, CONFIG, weights_file};
 use crate::{RunError, SavedRun, onnx};
 
-/// What a model is exported as.
+/// Export format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// `encoder.onnx`: `images` to `mu` and `log_var`, which draws nothing, and `decoder.onnx`: `z` to mean images; both take
-    /// the `label`, too, if the model sees it.
+    /// `encoder.onnx`: `images` to `mu` and `log_var`, without sampling, and `decoder.onnx`: `z` to mean images; for conditional
+    /// models both also take the `label`.
     Onnx,
     /// `pytorch.safetensors`: a state dict whose weights are `[outputs, inputs]`, as those of `torch.nn.Linear` are.
     Pytorch,
 }
 
-/// Writes the model of `run` into `folder` and gives the files.
+/// Exports the model of `run` into `folder` and returns the files.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -44,7 +44,7 @@ pub fn export(
     files.into_iter().map(write).collect()
 }
 
-/// What a reader of an exported file needs to know.
+/// Metadata of an exported file.
 fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, RunError> {
     let Shape {
         channels,
@@ -97,7 +97,7 @@ fn pytorch_file(run: &SavedRun) -> Result<Vec<u8>, RunError> {
     checkpoint::encode(&tensors, metadata)
 }
 
-/// A weight with its axes exchanged; a bias as it is.
+/// Transposes a weight; leaves a bias unchanged.
 fn transposed(tensor: &NamedTensor) -> NamedTensor {
     let ([rows, columns], true) = (&tensor.shape[..], tensor.name.ends_with(".weight")) else {
         return tensor.clone();
@@ -111,8 +111,8 @@ fn transposed(tensor: &NamedTensor) -> NamedTensor {
     }
 }
 
-/// Reads a PyTorch state dict in the safetensors file `path` as the weights of `recipe`'s network. `names` says which of our
-/// layers each of its layers is, for example `fc1` and `encoder.0`; others keep their names.
+/// Reads a PyTorch state dict in the safetensors file `path` as the weights of `recipe`'s network. `names` maps its layer
+/// names to ours, for example `fc1` to `encoder.0`; other layers keep their names.
 ///
 /// # Errors
 /// If the file cannot be read, or its tensors are not those of the network.
@@ -148,17 +148,17 @@ pub fn read_pytorch(
     })
 }
 
-/// What the layers of `config` are called.
+/// Names of the layers of `config`.
 fn layers(config: &ModelConfig) -> Vec<String> {
     let parameters = config.parameters().into_iter();
     let layers = parameters.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
     layers.collect()
 }
 
-/// Makes the folder `path` of a model that every command but `train --resume` takes.
+/// Creates the model folder `path`, accepted by every command except `train --resume`.
 ///
 /// # Errors
-/// If there is one already, or it cannot be written.
+/// If it already holds a model, or cannot be written.
 pub fn write_model(path: &Path, recipe: &Recipe, weights: &Weights) -> Result<(), RunError> {
     let config = path.join(CONFIG);
     if config.exists() {

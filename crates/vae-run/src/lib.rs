@@ -1,7 +1,7 @@
-//! What is kept of a run.
+//! Run folders: the stored files of a training run.
 //!
-//! The run folder with its files: the recipe, the manifest, metrics, weights, the state that a run is resumed from. Weights leave
-//! for other programs and come from them ([`export`], [`read_pytorch`]). Nothing here computes.
+//! A run folder holds the recipe, the manifest, metrics, weights and the training state to resume from. Models can be exported
+//! to other programs ([`export`]) and weights imported ([`read_pytorch`]). Nothing here computes.
 
 mod checkpoint;
 mod error;

@@ -1,58 +1,58 @@
-//! The manifest of a run folder: what was trained on what, by which program, and how far.
+//! The manifest of a run folder: data, device, program version and progress of the run.
 
 use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 
-/// Of the folder's layout; counted up when an older program could not read it.
+/// Version of the folder format; incremented when older programs cannot read it.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// What a run was trained on, how, and how far it got.
+/// Data, device and progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Of the folder's layout.
+    /// Version of the folder format.
     pub format_version: u32,
-    /// The vae-gpu that wrote it.
+    /// Version of vae-gpu that wrote the manifest.
     pub program_version: String,
-    /// The device's name, and which engine ran on it.
+    /// Name of the device, and the engine used.
     pub device: String,
     /// The data set.
     pub data: DataSummary,
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub parameters: usize,
-    /// Whole epochs trained.
+    /// Number of completed epochs.
     pub epochs: usize,
-    /// Optimizer steps taken.
+    /// Number of optimizer steps.
     pub steps: u64,
-    /// The epoch in `model.safetensors`, counted from 1; 0 before the first validation.
+    /// Epoch of the weights in `model.safetensors`, counted from 1; 0 before the first validation.
     pub best_epoch: usize,
-    /// Its validation loss, nats per image; `null` before the first validation.
+    /// Validation loss of the best epoch, nats per sample; `null` before the first validation.
     pub best_validation_loss: Option<f64>,
-    /// What the best epoch was chosen by, lower is better; `null` in runs of older versions, which went by their loss.
+    /// Metric by which the best epoch was chosen, lower is better; `null` in runs of older versions, which used the loss.
     #[serde(default)]
     pub best_cost: Option<f64>,
     /// Wall time of training, seconds.
     pub seconds: f64,
 }
 
-/// A data set in a few words.
+/// Summary of a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataSummary {
-    /// A known set or a path.
+    /// Name of a known data set, or a path.
     pub name: String,
-    /// What its files were found to be.
+    /// Format of the files, as detected.
     #[serde(default)]
     pub format: String,
-    /// Training images.
+    /// Number of training samples.
     pub train: usize,
-    /// Images validated on.
+    /// Number of validation samples.
     #[serde(alias = "test")]
     pub validation: usize,
-    /// SHA-256 of all that was read.
+    /// SHA-256 of all data read.
     pub fingerprint: String,
 }
 
 impl DataSummary {
-    /// Of `dataset`.
+    /// The summary of `dataset`.
     #[must_use]
     pub fn of(dataset: &Dataset) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl DataSummary {
 }
 
 impl Manifest {
-    /// Of a run that has not started.
+    /// The manifest of a new run.
     #[must_use]
     pub fn new(device: String, data: DataSummary, parameters: usize) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Networks as ONNX files, for other programs to run. Writes only.
+//! Export of networks as ONNX files.
 //!
 //! Opset 17 and `ir_version` 8 are those of ONNX 1.12 (2022), so that older runtimes read the files too.
 
@@ -13,13 +13,13 @@ use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN, ModelConfig, Network, Weights};
 
 use graph::Graph;
 
-/// The input of conditional models: `[batch, classes]`, a 1 in each row.
+/// Label input of conditional models: one-hot, `[batch, classes]`.
 const LABEL: &str = "label";
 
-/// The file of an encoder: `images` `[batch, pixels]`, and `label` if the model sees labels, to `mu` and `log_var`, each
+/// The ONNX file of the encoder: `images` `[batch, pixels]`, and `label` for conditional models, to `mu` and `log_var`, each
 /// `[batch, latent]`.
 ///
-/// Nothing is drawn; `log_var` is clipped to [-30, 20].
+/// No sampling; `log_var` is clipped to [-30, 20].
 #[must_use]
 pub(crate) fn encoder(
     config: &ModelConfig,
@@ -53,8 +53,8 @@ pub(crate) fn encoder(
     graph.into_file(metadata)
 }
 
-/// The file of a decoder: `z` `[batch, latent]`, and `label` if the model sees labels, to `images` `[batch, pixels]`, the
-/// means of their likelihood.
+/// The ONNX file of the decoder: `z` `[batch, latent]`, and `label` for conditional models, to `images` `[batch, pixels]`, the
+/// means of the likelihood.
 #[must_use]
 pub(crate) fn decoder(
     config: &ModelConfig,

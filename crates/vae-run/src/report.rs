@@ -1,36 +1,36 @@
-//! What a run reports: the lines of metrics.jsonl.
+//! Progress and epoch reports: the lines of metrics.jsonl.
 
 use serde::{Deserialize, Serialize};
 use vae_recipe::Metric;
 use vae_spec::Losses;
 
-/// How far an epoch is.
+/// Progress within an epoch.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StepReport {
-    /// Counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// Steps done in this epoch.
+    /// Number of steps done in this epoch.
     pub step: usize,
-    /// Steps of an epoch.
+    /// Number of steps per epoch.
     pub steps: usize,
-    /// Means over this epoch so far.
+    /// Mean training losses over this epoch so far.
     pub train: Losses,
-    /// Weight of the KL term now.
+    /// Current weight of the KL term.
     pub beta: f32,
-    /// Learning rate now.
+    /// Current learning rate.
     pub lr: f32,
-    /// Training speed of this epoch so far.
+    /// Training throughput in this epoch so far.
     pub images_per_second: f64,
 }
 
-/// One epoch's result.
+/// Metrics of one epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
-    /// Counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// Means over the epoch's steps, each taken before its update.
+    /// Mean training losses over the epoch's steps, each taken before its update.
     pub train: Losses,
-    /// Means over the validation images, after the epoch; the loss at the weights that terms have in the end.
+    /// Mean losses over the validation samples after the epoch, with the final weights of the loss terms.
     pub validation: Losses,
     /// Weight of the KL term at the epoch's last step.
     #[serde(default)]
@@ -38,24 +38,24 @@ pub struct EpochReport {
     /// Learning rate at the epoch's last step.
     #[serde(default)]
     pub lr: f32,
-    /// Latent dimensions that tell images apart: the variance of `mu` over the validation images is above 0.01.
+    /// Number of active latent dimensions: the variance of `mu` over the validation samples is above 0.01.
     #[serde(default)]
     pub active_units: usize,
-    /// What the latents say of which image they are of, nats: an estimate that cannot exceed the logarithm of 2000, or of
-    /// the number of validation images if there are fewer.
+    /// Estimated mutual information between latents and samples, nats: it cannot exceed the logarithm of 2000, or of the number
+    /// of validation samples if there are fewer.
     #[serde(default)]
     pub mutual_information: f64,
-    /// Divergence of each latent dimension from the standard normal, means over the validation images, nats.
+    /// KL divergence of each latent dimension from the standard normal, mean over the validation samples, nats.
     #[serde(default)]
     pub kl_per_dimension: Vec<f64>,
-    /// Training speed, without validation.
+    /// Training throughput, without validation.
     pub images_per_second: f64,
-    /// Whether no earlier epoch was better.
+    /// Whether this is the best epoch so far.
     pub is_best: bool,
 }
 
 impl EpochReport {
-    /// The number that `metric` names, with its sign changed where more is better; none if there is no such number.
+    /// The value of `metric`, negated where higher is better; `None` if there is no such metric.
     #[must_use]
     pub fn cost(&self, metric: &Metric) -> Option<f64> {
         let term = |losses: &Losses, term: &str| match term {
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(cost(Metric::default().name()), Some(7.0));
         assert_eq!(cost("train.elbo"), Some(5.0));
         assert_eq!(cost("train.total_correlation"), Some(5.0));
-        // More of these is better.
+        // Higher is better for these.
         assert_eq!(cost("active_units"), Some(-8.0));
         assert_eq!(cost("mutual_information"), Some(-9.0));
         for unknown in ["validation.mmd", "loss", "test.loss", "epoch"] {

@@ -1,4 +1,4 @@
-//! Resuming a run: what must be as it was, and what may change.
+//! Resuming a run: which settings must stay the same, and which may change.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::manifest::FORMAT_VERSION;
 use crate::state::State;
 use crate::{RunError, RunFolder, SavedRun};
 
-/// Settings that do not change what is computed, or only how long.
+/// Settings that may change on resuming: they affect the length of training at most, not the results of its steps.
 const FREE: [&str; 8] = [
     "backend",
     "engine",
@@ -22,14 +22,14 @@ const FREE: [&str; 8] = [
     "checkpoint_minutes",
 ];
 
-/// A run at its last checkpoint.
+/// An interrupted run at its last checkpoint.
 #[derive(Clone, Debug)]
 pub struct Interrupted {
     /// The run folder.
     pub path: PathBuf,
-    /// Where it was.
+    /// State at the checkpoint.
     pub state: State,
-    /// The weights of its best epoch.
+    /// Weights of the best epoch.
     pub best: Weights,
 }
 
@@ -37,8 +37,8 @@ impl Interrupted {
     /// Reads the run in the folder `path` and its recipe.
     ///
     /// # Errors
-    /// If it is no run, a file of it is damaged or of a newer version, or a setting of its `config.toml` was changed that
-    /// its checkpoint depends on.
+    /// If it is not a run, a file of it is corrupt or of a newer version, or a setting of its `config.toml` was changed that the
+    /// checkpoint depends on.
     pub fn open(path: &Path) -> Result<(Self, Recipe), RunError> {
         let (recipe, state) = RunFolder::read_state(path)?;
         let is_older = state.position.format_version < FORMAT_VERSION;
@@ -61,23 +61,23 @@ impl Interrupted {
         Ok((interrupted, recipe))
     }
 
-    /// Where it will be resumed: the epoch, counted from 1, and the steps of it that are done.
+    /// Position to resume from: the epoch, counted from 1, and the number of its steps done.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {
         (self.state.position.epoch, self.state.losses.len())
     }
 
-    /// The vae-gpu that wrote the checkpoint, if it was another one: it may have computed other bits.
+    /// Version of vae-gpu that wrote the checkpoint, if it differs: results may not be bit-identical.
     #[must_use]
     pub fn other_version(&self) -> Option<&str> {
         let version = &self.state.position.manifest.program_version;
         (version != env!("CARGO_PKG_VERSION")).then_some(version)
     }
 
-    /// Checks that `dataset` is what the run was trained on.
+    /// Checks that `dataset` is the data that the run was trained on.
     ///
     /// # Errors
-    /// If it is not.
+    /// If the data differ.
     pub fn check(&self, dataset: &Dataset) -> Result<(), RunError> {
         let known = &self.state.position.manifest.data;
         if known.fingerprint == dataset.fingerprint {
@@ -100,7 +100,7 @@ impl Interrupted {
     }
 }
 
-/// Settings that differ and matter, in words. A recipe of an older version has none of what it did not know yet.
+/// Describes the changed settings that matter. Settings missing from a recipe of an older version are ignored.
 fn changed(before: &Recipe, after: &Recipe, is_older: bool) -> Vec<String> {
     let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
     let (before, after) = (table(before), table(after));

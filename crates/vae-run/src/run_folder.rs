@@ -1,5 +1,5 @@
-//! The run folder: what a run leaves, and how it is read back. Every file is written whole under a temporary name, synced
-//! and renamed, so that a kill at any moment leaves a loadable run; only `metrics.jsonl` grows by lines.
+//! The run folder: writing and reading the files of a run. Every file is written under a temporary name, synced and renamed,
+//! so that a kill at any moment leaves a loadable run; only `metrics.jsonl` is appended to.
 
 #[cfg(test)]
 mod tests;
@@ -19,19 +19,19 @@ use crate::saved_run::{self, SCALING};
 use crate::state::State;
 use crate::{EpochReport, Manifest, RunError};
 
-/// Written last when a run begins: a folder that has one is a run.
+/// Config file, written last when a run begins: a folder that has one is a run.
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The weights of the epoch that is best by `--best-by`.
+/// Weights of the best epoch by `--best-by`.
 pub(crate) const BEST_WEIGHTS: &str = "model.safetensors";
-/// The weights of the latest checkpoint.
+/// Weights of the latest checkpoint.
 const LAST_WEIGHTS: &str = "last.safetensors";
-/// All that the run needs to go on.
+/// Everything needed to resume the run.
 const STATE: &str = "state.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
 
-/// A run folder that this process writes; no other process can while it lives.
+/// A run folder open for writing, locked against other processes.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
@@ -40,7 +40,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The first of `runs/<data>-1`, `runs/<data>-2`, .. that does not exist yet.
+    /// The first of `runs/<data>-1`, `runs/<data>-2`, .. that does not exist.
     #[must_use]
     pub fn next_free(data: &str) -> PathBuf {
         let stem = Path::new(data)
@@ -53,11 +53,11 @@ impl RunFolder {
             .unwrap_or_else(|| path(0))
     }
 
-    /// Makes the folder and locks it: an output that cannot be written is found before training. It is no run before
+    /// Creates and locks the folder, so that an output that cannot be written is found before training. It is not a run before
     /// [`Self::write_recipe`].
     ///
     /// # Errors
-    /// If it holds a run already, another process writes it, or it cannot be written.
+    /// If it already holds a run, another process writes to it, or it cannot be written.
     pub fn create(path: &Path) -> Result<Self, RunError> {
         if path.join(CONFIG).exists() {
             return Err(RunError::FolderTaken(path.to_owned()));
@@ -72,10 +72,10 @@ impl RunFolder {
         })
     }
 
-    /// Locks the folder of a run that goes on, whose metrics are cut to `metrics_bytes`, and gives the epochs in them.
+    /// Locks the folder of a run to resume, truncates its metrics to `metrics_bytes`, and returns the epochs in them.
     ///
     /// # Errors
-    /// If another process writes it, or it cannot be written.
+    /// If another process writes to it, or it cannot be written.
     pub fn reopen(path: &Path, metrics_bytes: u64) -> Result<(Self, Vec<EpochReport>), RunError> {
         let lock = lock(path)?;
         let name = path.join(METRICS);
@@ -109,10 +109,10 @@ impl RunFolder {
         Ok((folder, epochs))
     }
 
-    /// Reads the recipe of the run in `path` and where it is.
+    /// Reads the recipe and the state of the run in `path`.
     ///
     /// # Errors
-    /// If it is no run, or a file of it is damaged or of a newer version.
+    /// If it is not a run, or a file of it is corrupt or of a newer version.
     pub fn read_state(path: &Path) -> Result<(Recipe, State), RunError> {
         let recipe = saved_run::recipe(path, &path.join(CONFIG))?;
         let file = path.join(STATE);
@@ -120,7 +120,7 @@ impl RunFolder {
         Ok((recipe, state))
     }
 
-    /// Where it is.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -129,7 +129,7 @@ impl RunFolder {
     /// Replaces the file `name` atomically.
     ///
     /// # Errors
-    /// If it cannot be written, for example on a full disk; the old content stays.
+    /// If it cannot be written, for example on a full disk; the old content is kept.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
         let temporary = self.path.join(format!(".{name}.tmp"));
@@ -140,7 +140,7 @@ impl RunFolder {
             fs::rename(&temporary, &path)
         };
         replace().map_err(|cause| {
-            // What is left of the temporary file only takes room; the error that matters is the first.
+            // A leftover temporary file only takes up space; the first error is the one that matters.
             let _ = fs::remove_file(&temporary);
             RunError::File {
                 action: "written",
@@ -178,12 +178,12 @@ impl RunFolder {
         self.write(BEST_WEIGHTS, &weights_file(weights, scaling)?)
     }
 
-    /// A checkpoint: the state first, which all else follows from.
+    /// Writes a checkpoint: the state first, as everything else follows from it.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write_state(&self, state: &State, scaling: Option<&Scaling>) -> Result<(), RunError> {
-        // What the state counts on is on the disk before it.
+        // The metrics that the state refers to must be on disk before it.
         self.metrics
             .sync_data()
             .map_err(RunError::unwritable(&self.path.join(METRICS)))?;
@@ -207,10 +207,10 @@ impl RunFolder {
             .map_err(RunError::unwritable(&self.path.join(METRICS)))
     }
 
-    /// Length of the metrics.
+    /// Length of the metrics file in bytes.
     ///
     /// # Errors
-    /// If the file cannot be looked at.
+    /// If the length of the file cannot be read.
     pub fn metrics_bytes(&self) -> Result<u64, RunError> {
         let metadata = self.metrics.metadata();
         let metadata = metadata.map_err(RunError::unwritable(&self.path.join(METRICS)))?;
@@ -220,7 +220,7 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        // The lock is the open file, not its name: a file that stays behind locks nobody out.
+        // The lock is on the open file, not its name: a leftover file blocks nobody.
         let _ = fs::remove_file(self.path.join(LOCK));
     }
 }
@@ -235,7 +235,7 @@ fn lock(path: &Path) -> Result<File, RunError> {
     }
 }
 
-/// Weights with all that is needed to use them beside the config.
+/// Encodes weights with everything else that is needed to use them with the config.
 pub(crate) fn weights_file(
     weights: &Weights,
     scaling: Option<&Scaling>,

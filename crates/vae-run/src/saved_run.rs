@@ -1,4 +1,4 @@
-//! A trained model read back: from a run folder, or from weights with a config beside them.
+//! Loading a trained model from a run folder, or from a weights file with a config.
 
 use std::fs;
 use std::io;
@@ -13,28 +13,28 @@ use crate::manifest::FORMAT_VERSION;
 use crate::run_folder::{BEST_WEIGHTS, CONFIG, MANIFEST};
 use crate::{Manifest, RunError};
 
-/// Where a weights file keeps the scaling of its data.
+/// Metadata key for the data scaling in a weights file.
 pub(crate) const SCALING: &str = "scaling";
 
 /// A trained model.
 #[derive(Clone, Debug)]
 pub struct SavedRun {
-    /// How it was trained.
+    /// Recipe that it was trained with.
     pub recipe: Recipe,
-    /// On what, and how far; bare and imported weights do not say.
+    /// Manifest of the run; `None` for bare and imported weights.
     pub manifest: Option<Manifest>,
-    /// The best weights, or those of the file.
+    /// The weights of the best epoch, or those of the weights file.
     pub weights: Weights,
-    /// What is done to data before it sees them.
+    /// Preprocessing of its data.
     pub preprocessing: Preprocessing,
 }
 
 impl SavedRun {
-    /// Reads the run in the folder `path`, or the weights file `path`, whose config is `config`, else the `config.toml`
-    /// beside it.
+    /// Reads the run in the folder `path`, or the weights file `path` with the config `config`, by default the `config.toml`
+    /// next to it.
     ///
     /// # Errors
-    /// If it is neither, or a file of it is damaged or of a newer version.
+    /// If it is neither, or a file of it is corrupt or of a newer version.
     pub fn open(path: &Path, config: Option<&Path>) -> Result<Self, RunError> {
         let folder = if path.is_file() {
             path.parent().unwrap_or(Path::new(""))
@@ -69,7 +69,7 @@ impl SavedRun {
     }
 }
 
-/// The bytes of `file`, without which `folder` is no run.
+/// Reads `file`; if it is missing, `folder` is not a run.
 pub(crate) fn read(folder: &Path, file: &Path) -> Result<Vec<u8>, RunError> {
     fs::read(file).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => RunError::NotARun {
@@ -101,14 +101,14 @@ fn manifest(folder: &Path) -> Result<Manifest, RunError> {
     Ok(manifest)
 }
 
-/// The recipe in the file `config` of the run `folder`.
+/// Reads the recipe in the file `config` of the run `folder`.
 pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, RunError> {
     let text = String::from_utf8_lossy(&read(folder, config)?).into_owned();
     let patch: RecipePatch = toml::from_str(&text).map_err(|cause| RecipeError::Config {
         path: config.to_owned(),
         cause: Box::new(cause),
     })?;
-    // Settings that the run's version did not know yet have their defaults.
+    // Settings unknown to the run's version get their defaults.
     let complete = patch.over_defaults().complete();
     complete.ok_or_else(|| RunError::Damaged {
         path: config.to_owned(),

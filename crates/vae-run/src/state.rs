@@ -1,4 +1,4 @@
-//! What a run needs to go on as if it had never stopped: `state.safetensors`, one file, so that its parts belong together.
+//! `state.safetensors`: the complete training state for an exact resume, in one file so that its parts are consistent.
 
 use std::path::Path;
 
@@ -15,30 +15,30 @@ const HEADER: &str = "state";
 const WEIGHTS: &str = "weights.";
 const LOSSES: &str = "losses";
 
-/// Where a run is.
+/// Position of a run: everything in its state except tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Of the folder's layout.
+    /// Version of the folder format.
     pub format_version: u32,
-    /// The recipe that led here.
+    /// Recipe of the run up to here.
     #[serde(deserialize_with = "complete")]
     pub recipe: Recipe,
-    /// How far.
+    /// Manifest with the progress.
     pub manifest: Manifest,
-    /// The epoch being trained, counted from 1.
+    /// Current epoch, counted from 1.
     pub epoch: usize,
-    /// Length of `metrics.jsonl`.
+    /// Length of `metrics.jsonl` in bytes.
     pub metrics_bytes: u64,
-    /// Of the learning rate's schedule.
+    /// State of the learning rate schedule.
     #[serde(default)]
     pub plateau: Plateau,
-    /// Of early stopping.
+    /// State of early stopping.
     #[serde(default)]
     pub stopping: StoppingState,
-    /// What rollbacks made of the learning rate.
+    /// Factor on the learning rate from rollbacks.
     #[serde(default = "unscaled")]
     pub lr_scale: f32,
-    /// How many there were.
+    /// Number of rollbacks so far.
     #[serde(default)]
     pub rollbacks: usize,
 }
@@ -47,26 +47,26 @@ const fn unscaled() -> f32 {
     1.0
 }
 
-/// A recipe; settings that its version did not know yet have their defaults.
+/// Deserializes a recipe; settings unknown to its version get their defaults.
 fn complete<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recipe, D::Error> {
     let patch = RecipePatch::deserialize(deserializer)?;
     let recipe = patch.over_defaults().complete();
     recipe.ok_or_else(|| D::Error::missing_field("image"))
 }
 
-/// A run at a step.
+/// Training state of a run at a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// Where it is.
+    /// Position of the run.
     pub position: Position,
-    /// Of the steps of this epoch so far, in order.
+    /// Losses of this epoch's steps so far, in order.
     pub losses: Vec<Losses>,
-    /// All that training has changed.
+    /// Weights and optimizer moments.
     pub snapshot: Snapshot,
 }
 
 impl State {
-    /// As the bytes of a file.
+    /// Encodes the state as a file.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RunError> {
         let Snapshot { weights, moments } = &self.snapshot;
         let names = self.position.recipe.optimizer_config().moment_names();
@@ -75,7 +75,7 @@ impl State {
             .iter()
             .zip(moments)
             .flat_map(|(name, moment)| prefixed(moment, &format!("{name}.")));
-        // Losses come from single precision, so that none is lost here.
+        // Losses are computed in single precision, so nothing is lost here.
         let steps = self.losses.iter();
         let losses = NamedTensor {
             name: LOSSES.into(),
@@ -98,7 +98,7 @@ impl State {
         checkpoint::encode(&tensors, Metadata::from([(HEADER.to_owned(), header)]))
     }
 
-    /// Out of the bytes of the file `path`.
+    /// Decodes the state from the bytes of the file `path`.
     pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Self, RunError> {
         let damaged = |what: String| RunError::damaged(path, what);
         let (tensors, metadata) = checkpoint::decode(bytes, path)?;
@@ -148,7 +148,7 @@ impl State {
             .values
             .chunks_exact(losses.shape.last().copied().unwrap_or(1).max(1));
         let losses = steps.map(|terms| match *terms {
-            // Format 2 kept but these, and its objective was the ELBO.
+            // Format 2 stored only these two; its objective was always the ELBO.
             [recon, kl] => Losses::of_elbo(recon.into(), kl.into(), position.recipe.beta as f32),
             _ => {
                 let mut all = [f64::NAN; Losses::TERMS];

@@ -1,4 +1,4 @@
-//! Writes the files of a run behind the trainer's back, in order: training waits for the copy, not for the disk.
+//! Background writing of a run's files, in order: training waits for the copy, not for the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +9,20 @@ use crate::{RunError, RunFolder};
 
 type Job = Box<dyn FnOnce(&RunFolder) -> Result<(), RunError> + Send>;
 
-/// A thread that works through jobs until one fails.
+/// A thread that runs write jobs until one fails.
 pub struct Writer {
     folder: Arc<RunFolder>,
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
-    /// Jobs that are not done.
+    /// Number of unfinished jobs.
     open: Arc<AtomicUsize>,
 }
 
 impl Writer {
-    /// A writer of `folder`.
+    /// Starts a writer for `folder`.
     #[must_use]
     pub fn start(folder: Arc<RunFolder>) -> Self {
-        // One is written while the next waits; who brings a third waits, too.
+        // One job runs while the next is queued; the sender of a third blocks.
         let (jobs, waiting) = sync_channel::<Job>(1);
         let open = Arc::new(AtomicUsize::new(0));
         let (own_folder, own_open) = (Arc::clone(&folder), Arc::clone(&open));
@@ -33,7 +33,7 @@ impl Writer {
             }
             Ok(())
         };
-        // Without a thread the trainer writes by itself.
+        // Without a thread, jobs run on the caller's thread.
         let thread = thread::Builder::new()
             .name("writer".into())
             .spawn(work)
@@ -46,16 +46,16 @@ impl Writer {
         }
     }
 
-    /// Whether all is written.
+    /// Whether all jobs are done.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.open.load(Ordering::Acquire) == 0
     }
 
-    /// Has `job` done after all earlier ones.
+    /// Queues `job` after all earlier ones.
     ///
     /// # Errors
-    /// What an earlier one failed with.
+    /// The error of an earlier job that failed.
     pub fn write(
         &mut self,
         job: impl FnOnce(&RunFolder) -> Result<(), RunError> + Send + 'static,
@@ -73,7 +73,7 @@ impl Writer {
     /// Waits for all jobs.
     ///
     /// # Errors
-    /// What one failed with.
+    /// The error of a job that failed.
     pub fn finish(&mut self) -> Result<(), RunError> {
         self.jobs = None;
         match self.thread.take().map(JoinHandle::join) {
@@ -86,7 +86,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A trainer that fails has its own error to report; what was handed over before is still written.
+        // A trainer that fails reports its own error; queued jobs are still written.
         let _ = self.finish();
     }
 }

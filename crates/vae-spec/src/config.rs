@@ -1,10 +1,10 @@
-//! What a model is made of, as plain data: enough to list, count and initialise its parameters.
+//! The configuration of a model as plain data: enough to list, count and initialise its parameters.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Likelihood, Network};
 
-/// How weights start.
+/// How weights are initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Initialization {
@@ -16,7 +16,7 @@ pub enum Initialization {
     Pytorch,
 }
 
-/// What a hidden layer does to each of its sums `x`.
+/// Activation of a hidden layer, as a function of each pre-activation `x`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -35,7 +35,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
+    /// All activations.
     pub const ALL: [Self; 6] = [
         Self::Relu,
         Self::Tanh,
@@ -46,72 +46,73 @@ impl Activation {
     ];
 }
 
-/// How the decoder of a convolutional network grows its images.
+/// How the decoder of a convolutional network upsamples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Upsampling {
-    /// By transposed convolutions.
+    /// Transposed convolutions.
     Transposed,
-    /// By repeating pixels, then a convolution: without the checkerboards of the former (Odena et al. 2016).
+    /// Nearest-neighbour upsampling, then a convolution: without the checkerboards of transposed convolutions (Odena et al.
+    /// 2016).
     Nearest,
 }
 
-/// The convolutional part of a network: stages that each shrink the image, mirrored in the decoder.
+/// The convolutional part of a network: stages that each downsample the image, mirrored in the decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Convolutions {
-    /// Channels after each of the encoder's stages.
+    /// Channels after each stage of the encoder.
     pub channels: Vec<usize>,
-    /// Side of every kernel.
+    /// Kernel size (the side of every square kernel).
     pub kernel: usize,
-    /// By which each stage shrinks the image.
+    /// Stride, the factor by which each stage downsamples.
     pub stride: usize,
-    /// How the decoder undoes that.
+    /// How the decoder upsamples.
     pub upsampling: Upsampling,
-    /// Groups of group normalisation (Wu and He 2018) before each activation, at most; none without.
+    /// Largest number of groups of group normalisation (Wu and He 2018), before each activation; `None` for no normalisation.
     pub groups: Option<usize>,
     /// Residual blocks after each stage (He et al. 2016, in their order of 2016: normalisation and activation first).
     pub residual_blocks: usize,
 }
 
-/// What latents are expected to look like.
+/// The prior over the latents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prior {
     /// The standard normal.
     Normal,
-    /// A mixture of normals, learned.
+    /// A learned mixture of normals.
     Mixture {
-        /// How many.
+        /// Number of components.
         components: usize,
     },
-    /// A mixture of the posteriors of learned images (VampPrior: Tomczak and Welling 2018).
+    /// A VampPrior: a mixture of the posteriors of learned pseudo-inputs (Tomczak and Welling 2018).
     Vamp {
-        /// How many.
+        /// Number of pseudo-inputs.
         inputs: usize,
     },
 }
 
-/// A variational autoencoder: `image - convolutions - hidden - latent`, and back.
+/// Configuration of a variational autoencoder: `image - convolutions - hidden - latent`, and back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// Channels, height and width of an image; a table's rows are images of height 1.
     pub image: [usize; 3],
-    /// Labels that encoder and decoder see beside the image and the latents; 0 for none.
+    /// Number of classes, if encoder and decoder see labels beside the image and the latents; 0 if not.
     pub classes: usize,
-    /// Between the image and the dense layers; none in a dense network.
+    /// Convolutional stages between the image and the dense layers; `None` in a dense network.
     pub convolutions: Option<Convolutions>,
     /// Widths of the encoder's dense hidden layers.
     pub hidden: Vec<usize>,
-    /// Of the decoder's, in the order in which data pass them.
+    /// Widths of the decoder's dense hidden layers, in the order in which data pass them.
     pub decoder_hidden: Vec<usize>,
-    /// Latent dimensions.
+    /// Number of latent dimensions.
     pub latent: usize,
-    /// After every hidden layer.
+    /// Activation after every hidden layer.
     pub activation: Activation,
-    /// What the decoder's output means.
+    /// Likelihood of the data, whose parameters the decoder puts out.
     pub likelihood: Likelihood,
-    /// What latents are expected to look like.
+    /// Prior over the latents.
     pub prior: Prior,
-    /// How weights start.
+    /// How weights are initialised.
     pub init: Initialization,
 }
 
@@ -133,19 +134,19 @@ impl ModelConfig {
         }
     }
 
-    /// Numbers of an image.
+    /// Number of values of an image.
     #[must_use]
     pub fn pixels(&self) -> usize {
         self.image.iter().product()
     }
 
-    /// Every parameter tensor, in the order in which data pass them, those of the likelihood and the prior at the end.
+    /// Every parameter tensor, in the order in which data pass them; those of the likelihood and the prior at the end.
     #[must_use]
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         Network::new(self).parameters
     }
 
-    /// The number of trainable numbers.
+    /// Number of trainable parameters.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
         self.parameters().iter().map(ParameterSpec::length).sum()
@@ -155,44 +156,44 @@ impl ModelConfig {
 /// One parameter tensor of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterSpec {
-    /// Its name in every file, for example `encoder.0.weight`.
+    /// Name in every file, for example `encoder.0.weight`.
     pub name: String,
-    /// `[inputs, outputs]` for a dense weight, `[outputs, inputs, kernel, kernel]` for a convolution's, `[inputs, outputs,
-    /// kernel, kernel]` for a transposed one's, as in PyTorch.
+    /// Shape: `[inputs, outputs]` for a dense weight, `[outputs, inputs, kernel, kernel]` for a convolution's,
+    /// `[inputs, outputs, kernel, kernel]` for a transposed one's, as in PyTorch.
     pub shape: Vec<usize>,
-    /// Its values before training.
+    /// How it is initialised.
     pub start: Start,
 }
 
 impl ParameterSpec {
-    /// How many numbers it holds.
+    /// Number of values.
     #[must_use]
     pub fn length(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// What a parameter is before training.
+/// How a parameter is initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// A layer's weight, as its [`Initialization`] says.
     Weight {
-        /// Numbers that each output is a sum of.
+        /// Fan-in: numbers that each output is a sum of.
         inputs: usize,
-        /// Numbers that each input goes into.
+        /// Fan-out: numbers that each input goes into.
         outputs: usize,
     },
     /// A layer's bias, as its [`Initialization`] says.
     Bias {
-        /// Numbers that each output is a sum of.
+        /// Fan-in: numbers that each output is a sum of.
         inputs: usize,
     },
-    /// Zero.
+    /// Zeros.
     Zeros,
-    /// One.
+    /// Ones.
     Ones,
-    /// Standard normal.
+    /// Standard normal draws.
     Normal,
-    /// Uniform from 0 to 1, until there are data to start from.
+    /// Uniform from 0 to 1, until training data replace it.
     Image,
 }

@@ -1,35 +1,35 @@
-//! Damage done to images for a denoising model to undo. The twin of `shaders/step/corrupt.wgsl`.
+//! Corruption of images, for a denoising model to undo. The twin of `shaders/step/corrupt.wgsl`.
 
 use vae_rng::{Generator, normals_of_block, uniform};
 
-/// How an image is damaged. Its numbers are those of its row in a stream of its own.
+/// How an image is corrupted. Its random numbers are those of its row in a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Corruption {
-    /// `x + sigma eps`, cut to [0, 1] if `clamp`.
+    /// Gaussian noise: `x + sigma eps`, clamped to [0, 1] if `clamp`.
     Gaussian {
-        /// Standard deviation.
+        /// Standard deviation of the noise.
         sigma: f32,
-        /// Whether the result stays a pixel.
+        /// Whether the result is clamped to [0, 1].
         clamp: bool,
     },
-    /// Each number is 0 or 1, equally often, with this probability.
+    /// Salt-and-pepper noise: each value becomes 0 or 1, equally often, with this probability.
     SaltPepper {
-        /// Of being hit.
+        /// Probability that a value is replaced.
         probability: f32,
     },
-    /// A square somewhere in the image is 0, in every channel.
+    /// A mask: a square at a random place in the image is 0, in every channel.
     Mask {
-        /// Rows and columns of the square; at most those of the image.
+        /// Side of the square; at most the image's height and width.
         side: u32,
-        /// Rows of the image.
+        /// Height of the image.
         height: u32,
-        /// Columns of the image.
+        /// Width of the image.
         width: u32,
     },
 }
 
 impl Corruption {
-    /// Damages `image`, `[channels, height, width]`, which is `row` of `step`.
+    /// Corrupts `image`, `[channels, height, width]`, which is `row` of `step`.
     pub fn apply(self, generator: Generator, step: u64, row: u32, image: &mut [f32]) {
         let blocks =
             |quads: std::ops::Range<u32>| quads.map(|quad| generator.block(step, row, quad));
@@ -71,7 +71,7 @@ impl Corruption {
     }
 }
 
-/// An integer in `0..bound`, which is small, out of the upper half of a random word.
+/// An integer in `0..bound`, which is small, from the upper half of a random word.
 const fn scaled(word: u32, bound: u32) -> u32 {
     ((word >> 16) * bound) >> 16
 }
@@ -93,7 +93,7 @@ mod tests {
         let free = noise(false);
         let mean = free.iter().sum::<f32>() / free.len() as f32;
         let variance = free.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / free.len() as f32;
-        // 1,800 draws: five deviations of a mean and of a variance.
+        // 1,800 draws: five standard deviations of a mean and of a variance.
         assert!((mean - 0.5).abs() < 5.0 * 0.3 / 1800f32.sqrt(), "{mean}");
         assert!(
             (variance - 0.09).abs() < 5.0 * 0.09 * (2.0 / 1800f32).sqrt(),
@@ -108,7 +108,7 @@ mod tests {
     fn salt_and_pepper_hit_as_often_as_asked_and_leave_the_rest() {
         let image = corrupted(Corruption::SaltPepper { probability: 0.2 }, 0, 0.5);
         let share = |value| image.iter().filter(|&&x| x == value).count() as f32 / 1800.0;
-        // Five deviations of a binomial frequency.
+        // Five standard deviations of a binomial frequency.
         let tolerance = 5.0 * (0.1f32 * 0.9 / 1800.0).sqrt();
         for (value, expected) in [(0.0, 0.1), (1.0, 0.1), (0.5, 0.8)] {
             assert!(

@@ -1,5 +1,5 @@
-//! What an engine is: something that executes the model. The trainer and every command speak only this language, so that
-//! neither names a burn backend.
+//! The interface of engines, which execute a model. The trainer and every command know only this trait, so that neither names a
+//! burn backend.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -9,35 +9,35 @@ use crate::{
     Weights, WeightsError,
 };
 
-/// A loss and what it is made of, each the mean over a batch, in nats per image.
+/// A loss and its terms, each the mean over a batch, in nats per image or table row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Losses {
-    /// What training minimises; `-ELBO` where that is the objective and `beta = 1`.
+    /// The minimised objective; `-ELBO` where that is the objective and `beta = 1`.
     #[serde(default)]
     pub loss: f64,
-    /// Negative log-likelihood of the images.
+    /// Negative log-likelihood of the data.
     pub recon: f64,
-    /// Divergence of the posterior from the prior, before `beta`.
+    /// KL divergence of the posterior from the prior, before `beta`.
     pub kl: f64,
-    /// Of [`crate::ObjectiveKind::BetaTc`], as the next two.
+    /// Index-code mutual information; like the next two, of [`crate::ObjectiveKind::BetaTc`] only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_code_mi: Option<f64>,
-    /// How far the latents of all images together are from independent dimensions.
+    /// Total correlation: how far the aggregate posterior is from independent dimensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_correlation: Option<f64>,
-    /// Divergence of each latent dimension from the prior's, summed.
+    /// Dimension-wise KL: the divergence of each dimension of the aggregate posterior from the prior's, summed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dimension_wise_kl: Option<f64>,
-    /// Of [`crate::ObjectiveKind::Mmd`].
+    /// Maximum mean discrepancy, of [`crate::ObjectiveKind::Mmd`] only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mmd: Option<f64>,
 }
 
 impl Losses {
-    /// How many numbers [`Self::to_array`] has.
+    /// Length of [`Self::to_array`].
     pub const TERMS: usize = 7;
 
-    /// Those of an ELBO.
+    /// Losses of an ELBO.
     #[must_use]
     pub fn of_elbo(recon: f64, kl: f64, beta: f32) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Losses {
         }
     }
 
-    /// Out of numbers in the order of [`Self::to_array`], NaN for those that are not there.
+    /// From an array in the order of [`Self::to_array`], NaN for terms that are absent.
     #[must_use]
     pub fn from_array([loss, recon, kl, mi, tc, dimensions, mmd]: [f64; Self::TERMS]) -> Self {
         let there = |value: f64| (!value.is_nan()).then_some(value);
@@ -63,7 +63,7 @@ impl Losses {
         }
     }
 
-    /// All numbers, NaN for those that are not there.
+    /// All terms as an array, NaN for those that are absent.
     #[must_use]
     pub fn to_array(self) -> [f64; Self::TERMS] {
         let extra = [
@@ -76,10 +76,10 @@ impl Losses {
         [self.loss, self.recon, self.kl, mi, tc, dimensions, mmd]
     }
 
-    /// Out of an objective's loss, `recon`, `kl` and its extra terms.
+    /// From an objective's loss, `recon`, `kl` and its extra terms, in this order.
     ///
     /// # Panics
-    /// If there are not as many.
+    /// If their number is not that of `kind`.
     #[must_use]
     pub fn of_terms(kind: ObjectiveKind, terms: &[f32]) -> Self {
         let mut all = [f64::NAN; Self::TERMS];
@@ -100,7 +100,7 @@ impl Losses {
     }
 }
 
-/// The means of several batches, each weighted by its number of images.
+/// The mean over several batches, each weighted by its number of rows.
 impl FromIterator<(Self, usize)> for Losses {
     fn from_iter<I: IntoIterator<Item = (Self, usize)>>(batches: I) -> Self {
         let mut sum = [0.0; Self::TERMS];
@@ -115,7 +115,7 @@ impl FromIterator<(Self, usize)> for Losses {
     }
 }
 
-/// Parameters of the approximate posterior of some images.
+/// Parameters of the approximate posteriors of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posterior {
     /// Means, `[batch, latent]`.
@@ -124,17 +124,17 @@ pub struct Posterior {
     pub log_var: Vec<f32>,
 }
 
-/// Everything that training changes.
+/// The state of training: everything that it changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The model's parameters.
     pub weights: Weights,
-    /// What the optimizer remembers, as [`EngineSetup::moments`].
+    /// Optimizer state, as [`EngineSetup::moments`].
     pub moments: Vec<Weights>,
 }
 
 impl Snapshot {
-    /// The weights that everything but training computes with: the average, if `optimizer` keeps one.
+    /// The weights used outside training: their average, if `optimizer` keeps one.
     #[must_use]
     pub fn evaluated(&self, optimizer: &OptimizerConfig) -> &Weights {
         let average = optimizer.ema.and_then(|_| self.moments.last());
@@ -142,26 +142,25 @@ impl Snapshot {
     }
 }
 
-/// What an engine is built from.
+/// Everything that an engine is built from.
 #[derive(Clone, Debug)]
 pub struct EngineSetup<'a> {
-    /// The network.
+    /// Configuration of the model.
     pub model: &'a ModelConfig,
     /// Its weights, initial or trained.
     pub weights: &'a Weights,
-    /// What the optimizer remembers of them, one for each of [`OptimizerConfig::moment_names`]; empty before the first
-    /// step.
+    /// Optimizer state, one tensor per parameter for each of [`OptimizerConfig::moment_names`]; empty before the first step.
     pub moments: &'a [Weights],
-    /// How it is trained.
+    /// The optimizer and its settings.
     pub optimizer: OptimizerConfig,
-    /// Towards what.
+    /// The objective that is minimised.
     pub objective: Objective,
-    /// The seed of all noise.
+    /// Seed of all noise.
     pub seed: u64,
 }
 
 impl<'a> EngineSetup<'a> {
-    /// Before the first step, towards the ELBO.
+    /// A setup before the first step, with the ELBO as its objective.
     #[must_use]
     pub const fn new(
         model: &'a ModelConfig,
@@ -180,18 +179,18 @@ impl<'a> EngineSetup<'a> {
     }
 }
 
-/// One number of an image, as it is stored.
+/// Type of the numbers in which a dataset's rows are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Element {
-    /// A byte; 255 stands for 1.
+    /// An unsigned byte; 255 stands for 1.
     #[default]
     U8,
-    /// A single-precision number, little-endian.
+    /// A single-precision float, little-endian.
     F32,
 }
 
 impl Element {
-    /// Bytes that it takes.
+    /// Size in bytes.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -201,33 +200,33 @@ impl Element {
     }
 }
 
-/// The images that an engine trains on, shared with whoever read them.
+/// The training set of an engine, its memory shared with whoever read it.
 #[derive(Clone, Debug, Default)]
 pub struct TrainingImages {
-    /// `[count, pixels]`
+    /// The rows, `[count, pixels]`.
     pub bytes: Bytes,
-    /// What `bytes` are made of.
+    /// Element type of `bytes`.
     pub element: Element,
-    /// The class of each, if the model sees labels.
+    /// Class of each row, if the model sees labels.
     pub labels: Vec<u32>,
-    /// How many of them are trained on.
+    /// Number of rows that are trained on.
     pub count: usize,
-    /// Whether each pixel is drawn anew as 0 or 1 at every step, its brightness the probability of 1.
+    /// Whether each pixel is drawn anew as 0 or 1 at every step, with its brightness the probability of 1.
     pub binarize: bool,
-    /// What is done to the images that the encoder sees, anew at every step; the loss is that of the image without it.
+    /// Corruption of the images that the encoder sees, drawn anew at every step; the loss is that of the clean images.
     pub corruption: Option<Corruption>,
 }
 
 /// Whether [`Engine::take_losses`] waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// For all steps asked for so far.
+    /// Wait for all steps asked for so far.
     ForAll,
-    /// Not: only what the device has finished.
+    /// Do not wait: take only what the device has finished.
     No,
 }
 
-/// Why an engine cannot do what it was asked.
+/// Why an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The device stopped working.
@@ -243,19 +242,19 @@ pub enum EngineError {
 /// One training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Counted from 0 over the whole run: it chooses the noise and corrects the optimizer's bias.
+    /// Step number, counted from 0 over the whole run: it selects the noise and the optimizer's bias correction.
     pub number: u64,
     /// Learning rate.
     pub lr: f32,
-    /// Of the objective's terms.
+    /// Weights of the objective's terms.
     pub weighting: Weighting,
-    /// Images whose gradients are computed together at most; those of a step are added up. An engine may compute all at once,
-    /// for the sum is the same.
+    /// Micro-batch: the largest number of rows whose gradients are computed at once; those of a step are summed. An engine may
+    /// compute the whole batch at once, for the sum is the same.
     pub micro_batch: usize,
 }
 
 impl Step {
-    /// All terms weighted alike, the batch at once.
+    /// A step with all terms weighted alike and the batch in one piece.
     #[must_use]
     pub const fn plain(number: u64, lr: f32) -> Self {
         Self {
@@ -267,21 +266,21 @@ impl Step {
     }
 }
 
-/// Images outside training.
+/// A batch of images or table rows, given by value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Batch<'a> {
-    /// `[batch, pixels]`
+    /// The clean rows, `[batch, pixels]`.
     pub images: &'a [f32],
-    /// What the encoder sees instead, if they are damaged.
+    /// Corrupted rows for the encoder, if it does not see `images`.
     pub corrupted: Option<&'a [f32]>,
-    /// The class of each, if the model sees labels.
+    /// Class of each row, if the model sees labels.
     pub labels: &'a [u32],
-    /// Place of the first in its data set, which decides the noise.
+    /// Index of the first row in its dataset, which selects the noise.
     pub first_row: u32,
 }
 
 impl<'a> Batch<'a> {
-    /// Undamaged images without labels, the first of their data set.
+    /// Uncorrupted rows without labels, the first of their dataset.
     #[must_use]
     pub const fn of(images: &'a [f32]) -> Self {
         Self {
@@ -295,50 +294,50 @@ impl<'a> Batch<'a> {
 
 /// One model on one device, with its optimizer.
 ///
-/// Images are `[batch, pixels]`, row-major; the batch size is free and may change from call to call. Everything but
-/// training, `gradients` and `trace` computes with the average of the weights, if the optimizer keeps one.
+/// Images and table rows are `[batch, pixels]`, row-major; the batch size may change from call to call. Everything but training,
+/// `gradients` and `trace` computes with the average of the weights, if the optimizer keeps one.
 ///
 /// # Errors
 /// Every method fails with [`EngineError::Device`] if the device does.
 ///
 /// # Panics
-/// If a slice is not a whole number of rows, or a training row is none of the training images.
+/// If a slice is not a whole number of rows, a training row is not in the training set, or a label is not below the model's
+/// number of classes.
 pub trait Engine {
-    /// Hands over the images that [`Engine::train_step`] draws its batches from.
+    /// Sets the training set from which [`Engine::train_step`] takes its batches.
     fn train_on(&mut self, images: TrainingImages) -> Result<(), EngineError>;
 
-    /// One optimizer step on the training images at `rows`. The device may work on it later; [`Engine::take_losses`] has
-    /// what came of it.
+    /// One optimizer step on these rows of the training set. The device may run it later; [`Engine::take_losses`] returns its
+    /// losses.
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError>;
 
     /// The losses of steps since the last call, in order.
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError>;
 
-    /// The gradients that [`Engine::train_step`] would apply to `batch`, unclipped, named and shaped like the weights: for
-    /// comparing engines.
+    /// The gradients that [`Engine::train_step`] would compute for `batch`, before clipping, named and shaped like the weights:
+    /// for comparing engines.
     fn gradients(
         &mut self,
         batch: &Batch<'_>,
         step: &Step,
     ) -> Result<Vec<NamedTensor>, EngineError>;
 
-    /// What [`Engine::train_step`] would compute of `batch`, by name, in the order in which it does, each `[batch,
-    /// columns]`; then the gradients: for finding where numbers go wrong.
+    /// The intermediate values of [`Engine::train_step`] on `batch`, by name, in order of computation, each `[batch, columns]`;
+    /// then the gradients: for finding where numbers go wrong.
     fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError>;
 
-    /// The losses of `batch`, whose noise depends on the seed and on the images' places in their data set alone.
+    /// The losses of `batch`, whose noise depends on the seed and on the rows' indices in their dataset alone.
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError>;
 
-    /// Negative log-likelihood of each image of `batch` given its `z`, `[batch, latent]`: `[batch]`, nats.
+    /// Negative log-likelihood of each row of `batch` given its `z`, `[batch, latent]`: `[batch]`, nats.
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError>;
 
-    /// The posterior of each image.
+    /// The posterior of each row.
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError>;
 
-    /// What the likelihood takes, `[batch, pixels]`, of latents `[batch, latent]` and their labels, if the model sees
-    /// labels.
+    /// The decoder's output, `[batch, pixels]`, for latents `[batch, latent]` and their labels, if the model sees labels.
     fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError>;
 
-    /// A copy of all that training changes.
+    /// A copy of everything that training changes.
     fn snapshot(&mut self) -> Result<Snapshot, EngineError>;
 }

@@ -1,5 +1,5 @@
-//! What a variational autoencoder is, as plain data: its [`Network`], its [`Weights`], its [`Likelihood`], its [`Objective`],
-//! its [`Optimizer`], with the language that an [`Engine`] speaks.
+//! A variational autoencoder as plain data: its [`Network`], its [`Weights`], its [`Likelihood`], its [`Objective`], its
+//! [`Optimizer`], and the interface of an [`Engine`].
 //!
 //! # The loss
 //!

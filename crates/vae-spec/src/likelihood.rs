@@ -1,40 +1,40 @@
-//! How likely an image is under the decoder's output: the distributions by name. Their formulas are in `host` (f64, one number at a time),
-//! `sampling`, and over tensors in the crate `vae-model`.
+//! The likelihoods by name: distributions of the data given the decoder's output. Their formulas are in `host` (f64, one number
+//! at a time), `sampling`, and over tensors in the crate `vae-model`.
 
 mod host;
 mod sampling;
 
-/// How wide a likelihood is around its mean.
+/// Spread of a likelihood: its scale around the mean, or the inverse dispersion of counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Spread {
-    /// This number for all, more than 0.
+    /// A fixed value for all pixels, more than 0.
     Fixed(f32),
-    /// One number for all, learned.
+    /// One learned value for all pixels.
     Learned,
-    /// One for each dimension, learned.
+    /// One learned value for each pixel.
     PerDimension,
 }
 
 /// The distribution of each pixel `x`, given the decoder's output for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Likelihood {
-    /// A coin: the output is its logit; `x` may be anything in `[0, 1]`.
+    /// Bernoulli: the output is the logit; `x` may be anything in `[0, 1]`.
     Bernoulli,
-    /// The density `l exp(l x) / (exp(l) - 1)` on `[0, 1]`: the output is the logit `l` (Loaiza-Ganem and Cunningham
-    /// 2019).
+    /// Continuous Bernoulli, the density `l exp(l x) / (exp(l) - 1)` on `[0, 1]`: the output is the logit `l` (Loaiza-Ganem and
+    /// Cunningham 2019).
     ContinuousBernoulli,
-    /// A normal: the output is its mean, the spread its standard deviation.
+    /// Gaussian: the output is the mean, the spread the standard deviation.
     Gaussian(Spread),
-    /// A Laplace distribution: the output is its mean, the spread its scale `b`.
+    /// Laplace: the output is the mean, the spread the scale `b`.
     Laplace(Spread),
     /// A logistic distribution in 256 bins around `x` in `{0, 1, .., 255} / 255`, the first and the last with its
     /// tails: the output is the logistic's mean, the spread its scale (Kingma et al. 2016; Salimans et al. 2017, there
     /// on `[-1, 1]`).
     DiscretizedLogistic(Spread),
-    /// Counts: the output is the log of their mean.
+    /// Poisson counts: the output is the log of the mean.
     Poisson,
-    /// Counts of mean `m` and variance `m + m^2 / theta`: the output is `ln m`, the spread theta, called the inverse
-    /// dispersion (scVI, Lopez et al. 2018).
+    /// Negative binomial counts of mean `m` and variance `m + m^2 / theta`: the output is `ln m`, the spread theta, called the
+    /// inverse dispersion (scVI, Lopez et al. 2018).
     NegativeBinomial(Spread),
 }
 
@@ -42,17 +42,17 @@ impl Likelihood {
     /// The largest log of a count's mean. A larger output counts as this one and has no gradient, so that `exp` stays
     /// finite.
     pub const MAX_LOG_MEAN: f64 = 20.0;
-    /// The least log of a learned spread; as in sigma-VAE (Rybkin et al. 2021), for a pixel that never changes would have
-    /// it shrink without end.
+    /// The smallest log of a learned spread, as in sigma-VAE (Rybkin et al. 2021): a pixel that never changes would have it
+    /// shrink without end.
     pub const MIN_LOG_SPREAD: f64 = -6.0;
-    /// The largest, above which it has no gradient.
+    /// The largest log of a learned spread, above which it has no gradient.
     pub const MAX_LOG_SPREAD: f64 = 20.0;
     /// A pixel of the discretized logistic is one of `0, 1, .., 255` over this.
     pub const LEVELS: f64 = 255.0;
     /// Half the width of a bin of the discretized logistic.
     pub const HALF_BIN: f64 = 0.5 / Self::LEVELS;
 
-    /// The spread, of those that have one.
+    /// The spread, if the likelihood has one.
     #[must_use]
     pub const fn spread(self) -> Option<Spread> {
         match self {
@@ -70,7 +70,7 @@ impl Likelihood {
         matches!(self, Self::Poisson | Self::NegativeBinomial(_))
     }
 
-    /// The least and the largest that `x` may be.
+    /// The smallest and the largest value that `x` may have.
     #[must_use]
     pub const fn range(self) -> [f32; 2] {
         if self.is_unit() {

@@ -1,5 +1,5 @@
-//! What a network does to its data, step by step, as plain data: the one place that knows how a configuration becomes
-//! layers. What runs, exports or describes a network walks this list.
+//! A network's operations as plain data: the one place that knows how a configuration becomes layers. What runs, exports or
+//! describes a network walks this list.
 
 mod build;
 #[cfg(test)]
@@ -7,48 +7,48 @@ mod tests;
 
 use crate::ParameterSpec;
 
-/// Where a parameter is in [`Network::parameters`].
+/// Index of a parameter in [`Network::parameters`].
 pub type Parameter = usize;
 
 /// Channels, height and width.
 pub type Size = [usize; 3];
 
-/// `x W + b`
+/// A dense layer, `x W + b`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dense {
-    /// Of its tensors, for example `encoder.0`.
+    /// Prefix of its tensors' names, for example `encoder.0`.
     pub name: String,
-    /// `[inputs, outputs]`; the bias, `[outputs]`, is the parameter after it.
+    /// Weight, `[inputs, outputs]`; the bias, `[outputs]`, is the parameter after it.
     pub weight: Parameter,
-    /// Columns that go in.
+    /// Number of input columns.
     pub inputs: usize,
-    /// Columns that come out.
+    /// Number of output columns.
     pub outputs: usize,
 }
 
 /// A convolution, or a transposed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    /// Of its tensors, for example `encoder.conv.0`.
+    /// Prefix of its tensors' names, for example `encoder.conv.0`.
     pub name: String,
-    /// The bias, `[channels]`, is the parameter after it.
+    /// Weight; the bias, `[channels]`, is the parameter after it.
     pub weight: Parameter,
-    /// Of the images that go in.
+    /// Shape of the images that go in.
     pub input: Size,
-    /// Of those that come out.
+    /// Shape of the images that come out.
     pub output: Size,
-    /// Side of the kernel.
+    /// Kernel size (the side of the square kernel).
     pub kernel: usize,
-    /// Step of the kernel; of its outputs if transposed.
+    /// Stride of the kernel; of its outputs if transposed.
     pub stride: usize,
-    /// Zeros around the image; cut off the result if transposed.
+    /// Zero padding on each side of the image; cropped from the result if transposed.
     pub padding: usize,
     /// Whether it is the transpose of a convolution from `output` to `input`.
     pub is_transposed: bool,
 }
 
 impl Convolution {
-    /// Of its weight: `[outputs, inputs, kernel, kernel]`, inputs first if it is transposed.
+    /// Shape of the weight: `[outputs, inputs, kernel, kernel]`, inputs first if it is transposed.
     #[must_use]
     pub const fn weight_shape(&self) -> [usize; 4] {
         let (inputs, outputs) = (self.input[0], self.output[0]);
@@ -60,7 +60,7 @@ impl Convolution {
         [first, second, self.kernel, self.kernel]
     }
 
-    /// Rows and columns that a transposed convolution's result lacks at its end without them.
+    /// Rows and columns added at the end of a transposed convolution's result to reach `output` (PyTorch's `output_padding`).
     #[must_use]
     pub fn padding_out(&self) -> [usize; 2] {
         [1, 2].map(|axis| {
@@ -70,58 +70,58 @@ impl Convolution {
     }
 }
 
-/// One step. Values between steps are matrices `[batch, columns]`, images row-major with channels first.
+/// One operation. Values between operations are matrices `[batch, columns]`, images row-major with channels first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A column for each class is appended: 1 for the label's, 0 for the others.
+    /// Appends the one-hot label: a column for each class, 1 for the label's, 0 for the others.
     Label,
     /// A dense layer.
     Dense(Dense),
     /// A convolution.
     Convolution(Convolution),
-    /// Each pixel becomes a square of `factor` by `factor`, and what is beyond `output` is cut off.
+    /// Nearest-neighbour upsampling: each pixel becomes a square of `factor` by `factor`, and what is beyond `output` is cropped.
     Repeat {
-        /// Of the images that go in.
+        /// Shape of the images that go in.
         input: Size,
-        /// Of those that come out.
+        /// Shape of the images that come out.
         output: Size,
-        /// Side of the square.
+        /// Upsampling factor (the side of the square).
         factor: usize,
     },
-    /// Channels in groups are brought to mean 0 and deviation 1, then scaled and shifted each.
+    /// Group normalisation: each group of channels is brought to mean 0 and deviation 1, then each channel is scaled and shifted.
     GroupNorm {
-        /// Of its tensors.
+        /// Prefix of its tensors' names.
         name: String,
-        /// `[channels]`; the shift, `[channels]`, is the parameter after it.
+        /// Scale, `[channels]`; the shift, `[channels]`, is the parameter after it.
         scale: Parameter,
-        /// Of the images.
+        /// Shape of the images.
         size: Size,
-        /// How many groups.
+        /// Number of groups.
         groups: usize,
     },
     /// The model's activation.
     Activation,
-    /// These steps' result is added to what went in.
+    /// A residual block: these operations' result is added to their input.
     Residual(Vec<Self>),
 }
 
 /// A model's layers and parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Images to features.
+    /// The encoder without its heads: images to features.
     pub encoder: Vec<Op>,
-    /// Features to posterior means.
+    /// Head of the posterior means.
     pub mu: Dense,
-    /// Features to logarithms of posterior variances.
+    /// Head of the logarithms of the posterior variances.
     pub log_var: Dense,
-    /// Latents to what the likelihood takes.
+    /// The decoder: latents to one number per pixel, the likelihood's parameter.
     pub decoder: Vec<Op>,
-    /// The likelihood's learned spread, `[1]` or `[pixels]`, as a logarithm.
+    /// The likelihood's learned spread, `[1]` or `[pixels]`, as the parameter that is trained: about its logarithm.
     pub log_spread: Option<Parameter>,
-    /// The learned prior's first parameter: of a mixture `logits` `[components]`, `mu` and `log_var` `[components, latent]`;
-    /// of a VampPrior its images `[inputs, pixels]`.
+    /// The learned prior's first parameter: of a mixture `logits` `[components]`, `mu` and `log_var` `[components, latent]`; of a
+    /// VampPrior its pseudo-inputs `[inputs, pixels]`.
     pub prior: Option<Parameter>,
-    /// All tensors.
+    /// Every parameter tensor.
     pub parameters: Vec<ParameterSpec>,
 }
 
@@ -129,7 +129,7 @@ impl Network {
     /// The name of the decoder's last bias.
     pub(crate) const OUTPUT_BIAS: &str = "output.bias";
 
-    /// The most columns that a matrix between two steps has.
+    /// The largest number of columns of a matrix between two operations.
     #[must_use]
     pub fn widest(&self) -> usize {
         fn widest(ops: &[Op]) -> usize {

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What training minimises.
+/// A training objective, with how its terms are estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
-    /// The bound, or what stands in for it.
+    /// Which objective is minimised.
     pub kind: ObjectiveKind,
-    /// Draws of `z` for each image.
+    /// Number of draws of `z` for each row of the batch.
     pub samples: usize,
-    /// How the divergence from the prior is computed.
+    /// How the KL divergence from the prior is computed.
     pub kl: KlEstimate,
-    /// The least that the divergence counts as, for [`ObjectiveKind::Elbo`].
+    /// Free bits, the least that the KL divergence counts as; for [`ObjectiveKind::Elbo`].
     pub free_bits: Option<FreeBits>,
 }
 
 impl Objective {
-    /// The negative ELBO with one draw and the divergence in closed form.
+    /// The negative ELBO with one draw and the KL divergence in closed form.
     pub const ELBO: Self = Self {
         kind: ObjectiveKind::Elbo,
         samples: 1,
@@ -25,7 +25,7 @@ impl Objective {
     };
 }
 
-/// Which objective.
+/// The objectives, as losses to minimise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ObjectiveKind {
     /// `recon + beta kl` (Kingma and Welling 2014; Higgins et al. 2017)
@@ -36,9 +36,9 @@ pub enum ObjectiveKind {
     BetaTc,
     /// `recon + beta kl + weight MMD` (Zhao et al. 2019; with `beta = 0` Tolstikhin et al. 2018)
     Mmd {
-        /// Of the discrepancy.
+        /// Weight of the discrepancy.
         weight: f32,
-        /// By which it is measured.
+        /// Kernel of the discrepancy.
         kernel: MmdKernel,
     },
     /// `-log mean_k p(x, z_k) / q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016)
@@ -48,7 +48,7 @@ pub enum ObjectiveKind {
 }
 
 impl ObjectiveKind {
-    /// What is logged beside the loss, `recon` and `kl`.
+    /// Names of the terms that are logged beside the loss, `recon` and `kl`.
     #[must_use]
     pub const fn extra_terms(self) -> &'static [&'static str] {
         match self {
@@ -59,17 +59,18 @@ impl ObjectiveKind {
     }
 }
 
-/// How the divergence of a posterior from the prior is computed.
+/// How the KL divergence of a posterior from the prior is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KlEstimate {
-    /// In closed form; there is one for the standard normal prior.
+    /// The closed form, which only the standard normal prior has.
     Analytic,
-    /// `log q(z | x) - log p(z)` at the draws.
+    /// The Monte Carlo estimate `log q(z | x) - log p(z)` at the draws.
     Sampled,
 }
 
-/// By what two sets of latents are compared; `d` is a distance, and `c` twice the latent dimensions.
+/// Kernel of the maximum mean discrepancy of two sets of latents; `d` is the distance of two latents, and `c` twice the number of
+/// latent dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MmdKernel {
@@ -79,41 +80,41 @@ pub enum MmdKernel {
     Rbf,
 }
 
-/// The least that parts of the divergence count as.
+/// Free bits: the least that parts of the KL divergence count as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FreeBits {
-    /// For each part, nats.
+    /// Least value of each part, nats.
     pub nats: f32,
-    /// What a part is.
+    /// Grouping of the latent dimensions into parts.
     pub per: FreeBitsPer,
-    /// Whether a part's mean over the batch counts as that much, or the part of each image.
+    /// Whether the least value applies to a part's mean over the batch, or to the part of each row.
     pub after_batch_mean: bool,
 }
 
-/// A part of the latent dimensions.
+/// How latent dimensions are grouped into the parts of [`FreeBits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FreeBitsPer {
-    /// Each dimension.
+    /// Each dimension alone.
     Dimension,
-    /// So many dimensions, one after the other.
+    /// Groups of this many consecutive dimensions.
     Group(usize),
-    /// All together.
+    /// All dimensions together.
     Total,
 }
 
-/// How the terms of an objective are weighted at one step.
+/// Weights of an objective's terms at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weighting {
-    /// The schedule's factor, 0 to 1.
+    /// Factor of the KL schedule, 0 to 1.
     pub anneal: f32,
-    /// Weight of the divergence: the factor times the recipe's beta.
+    /// Weight of the KL divergence: the factor times the recipe's beta.
     pub beta: f32,
-    /// Of [`ObjectiveKind::Capacity`], nats.
+    /// Capacity of [`ObjectiveKind::Capacity`], nats.
     pub capacity: f32,
 }
 
 impl Weighting {
-    /// All terms alike.
+    /// Every weight 1, capacity 0.
     pub const PLAIN: Self = Self {
         anneal: 1.0,
         beta: 1.0,

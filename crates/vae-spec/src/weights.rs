@@ -1,17 +1,17 @@
-//! Weights as plain named tensors: what an engine is built from, what it gives back, and what a file holds.
+//! Weights as named tensors: what an engine is built from, what it returns, and what a file holds.
 
 use vae_rng::{Generator, Stream};
 
 use crate::{Initialization, Likelihood, ModelConfig, Network, ParameterSpec, Spread, Start};
 
-/// A named array of numbers.
+/// A named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {
-    /// For example `encoder.0.weight`.
+    /// Name, for example `encoder.0.weight`.
     pub name: String,
-    /// As [`ParameterSpec::shape`] says.
+    /// Shape, as [`ParameterSpec::shape`] says.
     pub shape: Vec<usize>,
-    /// Row-major.
+    /// Values, row-major.
     pub values: Vec<f32>,
 }
 
@@ -19,14 +19,14 @@ pub struct NamedTensor {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights(Vec<NamedTensor>);
 
-/// What training data say of parameters that start from them.
+/// Statistics and samples of the training data, for parameters that are initialised from them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataStart {
-    /// Of each pixel.
+    /// Mean of each pixel.
     pub means: Vec<f32>,
     /// Standard deviation of each pixel.
     pub deviations: Vec<f32>,
-    /// As many images as a VampPrior has, `[inputs, pixels]`.
+    /// As many training images as a VampPrior has pseudo-inputs, `[inputs, pixels]`.
     pub images: Vec<f32>,
 }
 
@@ -36,7 +36,7 @@ pub enum WeightsError {
     /// A parameter of the model is not among the tensors.
     #[error("no tensor `{0}`: these weights belong to another network")]
     Missing(String),
-    /// A tensor is there that the model has no place for.
+    /// A tensor is not a parameter of the model.
     #[error("tensor `{0}` has no place in this network: these weights belong to another one")]
     Surplus(String),
     /// A tensor has the wrong shape.
@@ -44,12 +44,12 @@ pub enum WeightsError {
     Shape {
         /// The tensor.
         name: String,
-        /// What the model's configuration asks for.
+        /// Shape that the model's configuration requires.
         expected: Vec<usize>,
-        /// What was given.
+        /// Shape that was given.
         found: Vec<usize>,
     },
-    /// A tensor holds a number that is not finite.
+    /// A tensor holds a value that is not finite.
     #[error("tensor `{name}`: value {value} at index {index}; weights must be finite")]
     NotFinite {
         /// The tensor.
@@ -62,7 +62,7 @@ pub enum WeightsError {
 }
 
 impl Weights {
-    /// Fresh weights for `config`: a function of the seed alone, the same on every backend.
+    /// Initial weights for `config`: a function of the seed alone, the same on every backend.
     #[must_use]
     pub fn initial(config: &ModelConfig, seed: u64) -> Self {
         let generator = Generator::new(seed, Stream::Init);
@@ -99,7 +99,7 @@ impl Weights {
         Self(parameters.map(tensor).collect())
     }
 
-    /// The likelihood's spread: one number, or one for each pixel; 1 of a likelihood that has none.
+    /// The likelihood's spread: one number, or one for each pixel; 1 for a likelihood that has none.
     #[must_use]
     pub fn spread(&self, config: &ModelConfig) -> Vec<f64> {
         match config.likelihood.spread() {
@@ -114,7 +114,7 @@ impl Weights {
         }
     }
 
-    /// Puts in what `data` say of the likelihood's spread and of a VampPrior's images.
+    /// Initialises the likelihood's spread and a VampPrior's pseudo-inputs from `data`.
     pub fn start_from(&mut self, config: &ModelConfig, data: &DataStart) {
         let smallest = 0.01;
         let spread = match config.likelihood.spread() {
@@ -126,7 +126,7 @@ impl Weights {
         };
         for tensor in &mut self.0 {
             match tensor.name.as_str() {
-                // The dispersion of counts is no spread around a mean: it starts at 1.
+                // The dispersion of counts is not a spread around a mean: it starts at about 1.
                 "likelihood.log_spread" if !config.likelihood.is_count() => {
                     let parameter = |&spread: &f32| {
                         Likelihood::parameter_of(spread.max(smallest).into()) as f32
@@ -139,7 +139,7 @@ impl Weights {
         }
     }
 
-    /// Starts the output at the data's mean image: a channel's mean, where the bias is one for each channel.
+    /// Initialises the output bias from the data's mean image: from a channel's mean, where the bias is one for each channel.
     pub fn start_output_from(&mut self, config: &ModelConfig, data: &DataStart) {
         let bias = self
             .0
@@ -193,7 +193,7 @@ impl Weights {
         }
     }
 
-    /// The numbers of the tensor `name`; none if there is no such tensor.
+    /// The values of the tensor `name`; empty if there is no such tensor.
     #[must_use]
     pub fn values(&self, name: &str) -> &[f32] {
         let tensor = self.0.iter().find(|tensor| tensor.name == name);

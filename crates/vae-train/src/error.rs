@@ -1,4 +1,4 @@
-//! What can stop a run.
+//! Errors of a training run.
 
 use vae_data::DataError;
 use vae_device::DeviceError;
@@ -10,16 +10,16 @@ use vae_view::PictureError;
 
 use crate::Divergence;
 
-/// Why a run could not start or be resumed, or why it stopped.
+/// Error from starting, resuming or running a training run.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The data cannot be read, or do not fit.
+    /// The data cannot be read, or do not fit the recipe.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A setting does not fit.
+    /// A setting is invalid.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// There is no engine.
+    /// No device or engine can run the model.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The engine failed.
@@ -28,13 +28,13 @@ pub enum TrainError {
     /// The run folder cannot be read or written.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The trained model cannot be shown.
+    /// Inference with the trained model failed.
     #[error(transparent)]
     Infer(#[from] InferError),
-    /// A picture could not be drawn.
+    /// A plot could not be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// The loss is no longer a number.
+    /// A loss or weight became NaN or infinite.
     #[error("{0}\n  the last good checkpoint and the weights of the best epoch are kept")]
     Diverged(Box<Divergence>),
 }

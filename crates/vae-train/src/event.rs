@@ -1,23 +1,23 @@
-//! What a run tells while it goes.
+//! Events and outcome of a run.
 
 use vae_run::{EpochReport, StepReport};
 
-/// What happens during a run.
+/// An event during a run.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Some steps are done.
+    /// Progress within an epoch.
     Progress(StepReport),
-    /// An epoch is done and validated.
+    /// A completed and validated epoch.
     Epoch(EpochReport),
-    /// Something that the user should know, in words.
+    /// A message for the user.
     Notice(String),
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All epochs are done, or no more are worth it.
+    /// All epochs are done, or early stopping ended the run.
     Finished,
-    /// It was asked to stop; what it had learned is saved, and it can go on.
+    /// The run was interrupted; its state is saved and can be resumed.
     Interrupted,
 }

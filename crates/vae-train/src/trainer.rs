@@ -1,5 +1,4 @@
-//! The training loop: epochs of steps, validation, best and last weights, checkpoints, pictures at the end. Emits
-//! [`Event`]s.
+//! The training loop: steps, validation, best and last weights, checkpoints, final plots. Emits [`Event`]s.
 
 mod checkpoint;
 mod divergence;
@@ -28,7 +27,7 @@ use task::Task;
 
 pub use divergence::Divergence;
 
-/// A run about to start or to be resumed.
+/// A new or resumed training run.
 pub struct Training<'a> {
     task: Task<'a>,
     validation_labels: Vec<u32>,
@@ -38,25 +37,25 @@ pub struct Training<'a> {
     manifest: Manifest,
     epochs: Vec<EpochReport>,
     best: Weights,
-    /// The epoch being trained, counted from 1.
+    /// Current epoch, counted from 1.
     epoch: usize,
-    /// Of the epoch's steps whose losses are known.
+    /// Losses of the epoch's steps, as far as known.
     losses: Vec<Losses>,
     plateau: Plateau,
     stopping: StoppingState,
-    /// What rollbacks made of the learning rate.
+    /// Factor on the learning rate from rollbacks.
     lr_scale: f32,
     rollbacks: usize,
-    /// The state of the last checkpoint.
+    /// State of the last checkpoint.
     last_good: Arc<State>,
     last_checkpoint: (Instant, u64),
 }
 
 impl<'a> Training<'a> {
-    /// Fresh weights, to be trained on `device` by `route`, which is the device's for `recipe`, into the new folder `path`.
+    /// A new run in the folder `path`, with initial weights, on `device` by `route`, the device's route for `recipe`.
     ///
     /// # Errors
-    /// If the data do not fit the model, the model does not fit the device, or the folder cannot be made.
+    /// If the data do not fit the model, the model does not fit the device, or the folder cannot be created.
     pub fn new(
         recipe: &'a Recipe,
         dataset: &Dataset,
@@ -90,7 +89,7 @@ impl<'a> Training<'a> {
         };
         let best = state.snapshot.weights.clone();
         let training = Self::at(task, engine, folder, state, best, Vec::new())?;
-        // From here on the folder is a run that can be loaded and resumed, whatever happens.
+        // From here on the folder is always a run that can be loaded and resumed.
         let scaling = training.task.preprocessing.scaling();
         training.folder.write_best(&training.best, scaling)?;
         training.folder.write_state(&training.last_good, scaling)?;
@@ -98,7 +97,7 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
-    /// The run that `interrupted` left, to be trained on with `recipe`; `device` and `route` as in [`Self::new`].
+    /// Resumes the run `interrupted` with `recipe`; `device` and `route` as in [`Self::new`].
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder is locked or cannot be written.
@@ -122,13 +121,13 @@ impl<'a> Training<'a> {
         position.manifest.device = task.computed_by();
         position.manifest.data = DataSummary::of(dataset);
         if recipe.epochs > position.recipe.epochs {
-            // Whoever asks for more epochs wants them, although the run had stopped early.
+            // Asking for more epochs overrides an earlier early stop.
             position.stopping.since = 0;
         }
         Self::at(task, engine, folder, state, best, epochs)
     }
 
-    /// A run at `state`.
+    /// The run at `state`.
     fn at(
         task: Task<'a>,
         engine: Box<dyn Engine>,
@@ -159,11 +158,11 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// Trains until all epochs are done, no more are worth it, or `interrupted` is set, saving after every epoch, at
+    /// Trains until all epochs are done, early stopping ends the run, or `interrupted` is set, saving after every epoch, at
     /// checkpoints and at the end.
     ///
     /// # Errors
-    /// If the device fails, the loss diverges, or the folder cannot be written; what was saved before stays.
+    /// If the device fails, the loss diverges, or the folder cannot be written; what was saved before is kept.
     pub fn run(
         mut self,
         interrupted: &AtomicBool,
@@ -216,7 +215,7 @@ impl<'a> Training<'a> {
         Ok((manifest, outcome))
     }
 
-    /// What is left of an epoch: its validation, none if interrupted, and all that training has changed.
+    /// Trains the rest of an epoch and validates it; returns the report, `None` if interrupted, and the snapshot.
     fn run_epoch(
         &mut self,
         interrupted: &AtomicBool,

@@ -1,12 +1,12 @@
-//! Why there is no picture.
+//! Errors in drawing pictures.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a picture could not be drawn or written.
+/// Error from drawing or writing a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
-    /// It could not be encoded.
+    /// The picture could not be encoded.
     #[error("a picture could not be drawn: {0}")]
     Encoding(String),
     /// A file cannot be written.
@@ -14,7 +14,7 @@ pub enum PictureError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         #[source]
         cause: io::Error,
     },

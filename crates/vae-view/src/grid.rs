@@ -1,4 +1,4 @@
-//! Images side by side, as PNG and GIF files.
+//! Image grids, as PNG and GIF files.
 
 use std::fs;
 use std::io::Cursor;
@@ -11,24 +11,24 @@ use vae_data::Shape;
 
 use crate::PictureError;
 
-/// Images side by side.
+/// A grid of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
-    /// `[rows * columns, channels * height * width]` in `[0, 1]`, 0 is black.
+    /// Pixels `[rows * columns, channels * height * width]` in `[0, 1]`, 0 is black.
     pub images: Vec<f32>,
-    /// Images in a row.
+    /// Number of images per row.
     pub columns: usize,
-    /// Of an image.
+    /// Shape of each image.
     pub shape: Shape,
-    /// Pixels between images.
+    /// Gap between images in pixels.
     pub gap: usize,
 }
 
-/// The shorter side of a small image in a picture, pixels: each pixel is drawn so many times as large as fits.
+/// Target size of the shorter side of small images, in pixels: they are enlarged by the largest integer factor that fits.
 const SHOWN: usize = 56;
 
 impl Grid {
-    /// The grid as an image, grey if its images are; missing images in the last row stay black.
+    /// Draws the grid, in grayscale if its images are; missing images in the last row stay black.
     #[must_use]
     pub fn draw(&self) -> DynamicImage {
         let Shape {
@@ -48,7 +48,7 @@ impl Grid {
             );
             for pixel in 0..height * width {
                 let (x, y) = (left + pixel % width, top + pixel / width);
-                // One channel is grey; of more than three the first three are shown.
+                // Of fewer than three channels the first is drawn in grayscale, of more the first three as RGB.
                 let value = |channel: usize| {
                     let plane = if channels < 3 { 0 } else { channel };
                     byte(image[plane * height * width + pixel])
@@ -67,7 +67,7 @@ impl Grid {
         }
     }
 
-    /// The grid as a PNG file.
+    /// Encodes the grid as PNG.
     ///
     /// # Errors
     /// If it is too large to encode.
@@ -78,7 +78,7 @@ impl Grid {
         Ok(png.into_inner())
     }
 
-    /// Each column of the grid, shown one after the other and back again for ever, as a GIF file.
+    /// Encodes the columns of the grid as the frames of a GIF that loops forwards and backwards.
     ///
     /// # Errors
     /// If it is too large to encode.
@@ -109,7 +109,7 @@ impl Grid {
         Ok(gif)
     }
 
-    /// Writes `<place>.png` of each image into the folder `path`.
+    /// Writes each image to `<place>.png` in the folder `path`.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -126,7 +126,7 @@ impl Grid {
                 ..self.clone()
             };
             let Shape { height, width, .. } = self.shape;
-            // A file for further use has the pixels of the model, not of a picture to look at.
+            // Files for further use have the original resolution, not the enlarged one.
             let small = alone
                 .draw()
                 .resize_exact(width as u32, height as u32, FilterType::Nearest);
@@ -142,7 +142,7 @@ fn byte(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-/// The number of columns that makes a grid of `count` images about square.
+/// The number of columns for a roughly square grid of `count` images.
 #[must_use]
 pub fn square_columns(count: usize) -> usize {
     ((count as f64).sqrt().ceil() as usize).max(1)
@@ -200,7 +200,7 @@ mod tests {
         let frames = image::AnimationDecoder::into_frames(decoder)
             .collect_frames()
             .expect("frames");
-        // Red, green, blue, green.
+        // The frames are red, green, blue, green.
         assert_eq!(frames.len(), 4);
         assert_eq!(frames[2].buffer().get_pixel(0, 0).0[..3], [0, 0, 255]);
     }

@@ -1,6 +1,6 @@
-//! Pictures out of numbers.
+//! Image grids and plots.
 //!
-//! [`Grid`] puts images side by side; the plots have axes. Nothing here knows a model, or how the numbers were made.
+//! [`Grid`] arranges images; the plots have axes. Nothing here depends on a model or on how the numbers were computed.
 
 mod error;
 mod grid;

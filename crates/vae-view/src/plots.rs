@@ -1,4 +1,4 @@
-//! Diagrams with axes: the latent plane and the loss curve. The font is part of the program: a server needs none.
+//! Plots with axes: the latent plane and the loss curve. The font is built in, so none needs to be installed.
 
 mod kl;
 
@@ -27,7 +27,7 @@ type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 const FONT: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans-ascii.ttf");
 const FAMILY: &str = "sans-serif";
 
-/// Ten colours that stay apart for most eyes (Tableau 10).
+/// Ten colours that most people can tell apart (Tableau 10).
 const TEN_COLOURS: [RGBColor; 10] = [
     RGBColor(0x1f, 0x77, 0xb4),
     RGBColor(0xff, 0x7f, 0x0e),
@@ -49,14 +49,14 @@ fn colour(index: usize, count: usize) -> RGBColor {
     RGBColor(r, g, b)
 }
 
-/// Draws on a white canvas of `width` x `height` pixels and gives the PNG file.
+/// Draws on a white canvas of `width` x `height` pixels and returns the PNG file.
 fn draw(
     [width, height]: [u32; 2],
     paint: impl FnOnce(&Area<'_>) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<Vec<u8>, PictureError> {
     static REGISTER: Once = Once::new();
     REGISTER.call_once(|| {
-        // Fails only for bytes that are no font, and then every text below fails with a message.
+        // Fails only for an invalid font, and then every text below fails with an error.
         let _ = register_font(FAMILY, FontStyle::Normal, FONT);
     });
     let picture = |error: &dyn std::fmt::Display| PictureError::Encoding(error.to_string());
@@ -76,7 +76,7 @@ fn draw(
     Ok(png.into_inner())
 }
 
-/// `latent.png`: each image at its posterior mean `mu`, `[count, latent]`, in the plane of the two most active dimensions.
+/// `latent.png`: scatter plot of the posterior means `mu`, `[count, latent]`, in the two most active dimensions.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -85,17 +85,17 @@ pub fn latent(mu: &[f32], latent: usize, images: &Images) -> Result<Vec<u8>, Pic
     scatter(&plane, images)
 }
 
-/// Points in a plane, and what its axes are called.
+/// Points in a plane, and the labels of its axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plane {
-    /// `[count, 2]`
+    /// Coordinates, `[count, 2]`.
     pub points: Vec<f32>,
-    /// To the right and upwards.
+    /// Labels of the horizontal and the vertical axis.
     pub axes: [String; 2],
 }
 
 impl Plane {
-    /// `mu`, `[count, latent]`, in two of its dimensions, counted from 0; one twice if there is no other.
+    /// `mu`, `[count, latent]`, in two of its dimensions, counted from 0; the same one twice if there is only one.
     #[must_use]
     pub fn of_dimensions(mu: &[f32], latent: usize, [right, up]: [usize; 2]) -> Self {
         let rows = mu.chunks_exact(latent);
@@ -105,7 +105,7 @@ impl Plane {
         }
     }
 
-    /// `mu` in the two dimensions, in order, where it varies most.
+    /// `mu` in its two dimensions of largest variance, in index order.
     #[must_use]
     pub fn most_active(mu: &[f32], latent: usize) -> Self {
         let activity = variances(mu, latent);
@@ -176,18 +176,18 @@ fn covariance(values: &[f32], columns: usize) -> (Vec<f64>, Vec<f64>) {
     (means, covariance)
 }
 
-/// The variance of each latent dimension of `mu`, `[count, latent]`, over the data: Burda et al. call a dimension active
-/// if it is above 0.01.
+/// Variance of each latent dimension of `mu`, `[count, latent]`, over the data: Burda et al. call a dimension active if it
+/// is above 0.01.
 #[must_use]
 pub fn variances(mu: &[f32], latent: usize) -> Vec<f64> {
     let (_, covariance) = covariance(mu, latent);
     (0..latent).map(|i| covariance[i * latent + i]).collect()
 }
 
-/// The eigenvector of the largest eigenvalue of a symmetric matrix, and that value, by power iteration.
+/// The eigenvector of the largest eigenvalue of a symmetric matrix, and the eigenvalue, by power iteration.
 fn largest_component(matrix: &[f64], side: usize) -> (Vec<f64>, f64) {
     const ITERATIONS: usize = 1000;
-    // Any start that is not orthogonal to the result will do; equal parts could be.
+    // Any start that is not orthogonal to the result works; a vector of equal components might be.
     let mut vector: Vec<f64> = (0..side).map(|i| 1.0 + i as f64 / 7.0).collect();
     let mut value = 0.0;
     for _ in 0..ITERATIONS {
@@ -204,7 +204,7 @@ fn largest_component(matrix: &[f64], side: usize) -> (Vec<f64>, f64) {
     (vector.iter().map(|x| x / norm).collect(), value)
 }
 
-/// The points of a plane as a PNG file, each in the colour of its image's label, with a colour bar.
+/// Scatter plot of a plane as PNG, each point in the colour of its label, with a colour bar.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -240,7 +240,7 @@ pub fn scatter(plane: &Plane, images: &Images) -> Result<Vec<u8>, PictureError> 
     })
 }
 
-/// One block of colour per class, the first at the bottom, with the class beside it.
+/// Colour bar with one block per class, the first at the bottom, and the class names beside it.
 fn colour_bar(bar: &Area<'_>, classes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let (top, bottom) = (15, bar.dim_in_pixel().1 as i32 - 65);
     let edge = |index: usize| bottom - (bottom - top) * index as i32 / classes.len() as i32;
@@ -260,7 +260,7 @@ fn colour_bar(bar: &Area<'_>, classes: &[String]) -> Result<(), Box<dyn std::err
     Ok(())
 }
 
-/// `loss.png`: the training and the validation loss of each epoch, nats per image.
+/// `loss.png`: training and validation loss of each epoch, nats per sample.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -271,7 +271,7 @@ pub fn loss(epochs: &[(usize, [f64; 2])]) -> Result<Vec<u8>, PictureError> {
     });
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let margin = 0.05 * (high - low).max(1e-3);
-    // An axis needs two ends, also after a single epoch.
+    // The axis needs two distinct ends, even after a single epoch.
     let last = epochs.last().map_or(1, |(epoch, _)| *epoch).max(2);
     draw([900, 600], |area| {
         let mut chart = ChartBuilder::on(area)

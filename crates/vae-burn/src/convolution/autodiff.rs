@@ -1,4 +1,4 @@
-//! Convolutions under burn's autodiff: one node each, where the backend has its own.
+//! Convolutions under burn's autodiff: one node each, where the backend overrides them.
 
 use burn::tensor::ops::{FloatTensor, ModuleOps};
 use burn_autodiff::Autodiff;

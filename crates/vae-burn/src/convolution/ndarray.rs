@@ -126,7 +126,7 @@ fn sizes(batch: usize, weight: &NdArrayTensor, geometry: Geometry) -> Sizes {
     }
 }
 
-/// The number types of ndarray's tensors that convolutions take.
+/// Element types of ndarray's tensors that convolutions take.
 trait Values: Real + Element {
     /// # Panics
     /// If the tensor is of another type, which burn's operations do not take either.

@@ -1,4 +1,4 @@
-//! Convolutions against burn's own, in double precision, and against their own definition.
+//! Convolutions against burn's own, in double precision, and against their definition.
 
 use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, ModuleOps};
@@ -15,7 +15,7 @@ use super::{Convolve, conv_transpose2d, conv2d, primitive, tensor, transpose_opt
 type Plain = NdArray<f64>;
 type Differentiable = Autodiff<Plain>;
 
-/// `[batch, in, out, kernel, stride, padding]`, `[height, width]`, `padding_out` (of the transposed one).
+/// `[batch, in, out, kernel, stride, padding]`, `[height, width]`, `padding_out` (of the transposed convolution).
 const CASES: [([usize; 6], [usize; 2], [usize; 2]); 19] = [
     ([130, 1, 32, 3, 2, 1], [28, 28], [1, 1]),
     ([40, 32, 64, 3, 2, 1], [14, 14], [1, 1]),
@@ -49,11 +49,11 @@ fn values(seed: u64, length: usize) -> Vec<f64> {
 
 fn random<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<Differentiable, D> {
     let data = TensorData::new(values(seed, shape.iter().product()), shape);
-    // Said outright: burn's default is one for all of ndarray, that of the first test to use it.
+    // Explicit, because burn's default type is one for all of ndarray, that of the first test to use it.
     Tensor::from_data(data, (&Default::default(), DType::F64)).require_grad()
 }
 
-/// The output, then the gradients of its product with fixed values by input, weight and bias.
+/// The output, then the gradients of its product with fixed values with respect to input, weight and bias.
 fn with_gradients(
     parameters: [Tensor<Differentiable, 4>; 2],
     bias: Tensor<Differentiable, 1>,
@@ -253,7 +253,7 @@ fn a_flipped_kernel_and_a_padding_off_by_one_are_told_apart() {
         padding: 0,
         ..right
     };
-    // Sums of 27 products of values in -1..1 that share nothing differ by far more than by rounding.
+    // Sums of 27 products of unrelated values in -1..1 differ by far more than by rounding.
     assert!(distance(&expected, &convolve(weight.clone(), off_by_one)) > 0.1);
     assert!(distance(&expected, &convolve(weight.flip([2, 3]), right)) > 0.1);
 }

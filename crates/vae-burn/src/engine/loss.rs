@@ -1,4 +1,4 @@
-//! The loss of a batch with its noise, and the gradients of it.
+//! The loss of a batch with its noise, and its gradients.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -10,7 +10,7 @@ use super::{BurnEngine, Inner};
 use crate::convolution::Convolve;
 use crate::sample_kl::{SampleKl, normals, sample_kl};
 
-/// Noise of one batch.
+/// The noise of one batch.
 pub(super) struct Drawn {
     pub(super) noise: Noise,
     pub(super) prior: Noise,
@@ -28,7 +28,7 @@ impl<B: SampleKl> Draws<B> for Drawn {
 }
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> BurnEngine<B> {
-    /// Noise of the images from place `first_row` on.
+    /// The noise of the rows from index `first_row` on.
     pub(super) const fn drawn(&self, generator: Generator, step: u64, first_row: u32) -> Drawn {
         let first_row = first_row * self.objective.samples as u32;
         let noise = Noise {
@@ -74,7 +74,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             match (found, more) {
                 (Some(found), Some(more)) => found + more,
                 (Some(found), None) | (None, Some(found)) => found,
-                // The loss does not depend on it.
+                // The loss does not depend on this parameter.
                 (None, None) => parameter.clone().inner().zeros_like(),
             }
         });

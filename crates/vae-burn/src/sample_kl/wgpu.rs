@@ -15,7 +15,7 @@ use vae_rng::Noise;
 
 use super::SampleKl;
 
-/// WebGPU's limit in each dimension.
+/// WebGPU's limit of workgroups in each dimension.
 const MAX_WORKGROUPS: u32 = 65_535;
 
 type Tensor = CubeTensor<WgpuRuntime>;
@@ -103,7 +103,7 @@ fn empty(like: &Tensor, [rows, columns]: [u32; 2]) -> Tensor {
     )
 }
 
-/// Launches `kernel` over `workgroups`, folded into two dimensions where one does not hold them.
+/// Launches `kernel` over `workgroups`, folded into two dimensions where one is not enough.
 fn launch<K: KernelSource>(kernel: K, workgroups: u32, tensors: &[Tensor], sizes: Sizes) {
     let client = tensors[0].client.clone();
     let x = workgroups.min(MAX_WORKGROUPS);

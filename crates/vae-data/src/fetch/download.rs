@@ -1,4 +1,4 @@
-//! One file from one mirror: timed, bounded, resumed and checked.
+//! Download of one file from one mirror, with timeouts, a size limit, resumption and verification.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -16,11 +16,11 @@ const CHUNK: usize = 64 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why one download failed.
+/// Reason for a failed download.
 pub(super) enum Failure {
-    /// Another mirror may do better.
+    /// Mirror failure: another mirror may work.
     Mirror(String),
-    /// No mirror will.
+    /// Local failure: no other mirror will help.
     Disk(DataError),
 }
 
@@ -36,8 +36,8 @@ impl From<DataError> for Failure {
     }
 }
 
-/// Downloads into `part`, going on where an earlier download stopped; afterwards `part` is right or, unless the connection
-/// broke, gone.
+/// Downloads into `part`, resuming an earlier download. On success `part` is complete and verified; a file with the wrong
+/// checksum is deleted, an unfinished one is kept.
 pub(super) fn download(
     url: &str,
     part: &Path,
@@ -114,7 +114,7 @@ pub(super) fn download(
     };
     remove(part)?;
     if resumed {
-        // The first half may be from elsewhere: this mirror's own file is still to be seen.
+        // The first part may be from another mirror: try this mirror's whole file.
         return download(url, part, sum, on_progress);
     }
     let (of_what, expected) = (sum.of_what(), sum.hex());

@@ -1,4 +1,4 @@
-//! The table of the data sets that can be downloaded, and the check of a file against it.
+//! Table of the data sets that can be downloaded, and verification of files against it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,26 +7,26 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-/// No file of any set is larger (the largest has 47,040,016 bytes): more is not what was asked for.
+/// Size limit of a download; the largest file of any set has 47,040,016 bytes.
 pub(super) const LARGEST: u64 = 64 << 20;
 
-/// A data set that is downloaded: the four files of MNIST's layout.
+/// A downloadable data set: the four files of the MNIST layout.
 #[derive(Debug)]
 pub struct NamedSet {
-    /// What `--data` calls it.
+    /// Name of the set in `--data`.
     pub name: &'static str,
-    /// Addresses that have `<stem>.gz` below them, best first.
+    /// Base addresses of `<stem>.gz`, best first.
     pub(super) mirrors: &'static [&'static str],
-    /// Stems and check sums.
+    /// File stems and checksums.
     pub(super) files: [(&'static str, Sum); 4],
 }
 
-/// A SHA-256 in hexadecimal, and of which bytes.
+/// A hexadecimal SHA-256, of the plain or of the gzipped file.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sum {
-    /// Of the IDX file: packing it anew does no harm.
+    /// Checksum of the IDX file: it may be recompressed.
     Plain(&'static str),
-    /// Of the `.gz` as published, where no sum of the IDX file is known.
+    /// Checksum of the published `.gz`, where none of the IDX file is known.
     Gzip(&'static str),
 }
 
@@ -79,13 +79,13 @@ static SETS: [NamedSet; 3] = [
 ];
 
 impl NamedSet {
-    /// The set that is called `name`.
+    /// The set with this `name`.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         SETS.iter().find(|set| set.name == name)
     }
 
-    /// All names.
+    /// The names of all sets.
     pub fn names() -> impl Iterator<Item = &'static str> {
         SETS.iter().map(|set| set.name)
     }
@@ -105,7 +105,7 @@ impl Sum {
         }
     }
 
-    /// What a file has instead, if it is not the right one.
+    /// What the file has instead, if its checksum does not match.
     pub(super) fn mismatch(self, path: &Path) -> Option<String> {
         match self.found(path) {
             Ok(found) if found == self.hex() => None,

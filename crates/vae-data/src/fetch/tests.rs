@@ -1,4 +1,4 @@
-//! Downloads from mirrors on this machine, good ones and bad ones.
+//! Downloads from good and bad local mirrors.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use super::*;
 
 type Log = Arc<Mutex<Vec<(String, Option<usize>)>>>;
 
-/// A mirror that answers each request, a path and where its range starts, with a whole response. It logs them.
+/// A mirror that answers each request, given its path and the start of its range, with a complete response, and logs it.
 fn mirror(answer: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
@@ -33,7 +33,7 @@ fn mirror(answer: impl Fn(&str, Option<usize>) -> Vec<u8> + Send + 'static) -> (
                 Some(start.parse().expect("a number"))
             });
             (requests.lock().expect("unpoisoned")).push((path.to_owned(), range));
-            // Whoever refuses a response hangs up while it is written.
+            // A client that refuses a response hangs up while it is written.
             let _ = stream.write_all(&answer(path, range));
         }
     });
@@ -62,7 +62,7 @@ fn content(stem: &str) -> Vec<u8> {
     stem.repeat(9).into_bytes()
 }
 
-/// What a right mirror has at `/<stem>.gz`.
+/// What a correct mirror has at `/<stem>.gz`.
 fn packed(path: &str) -> Vec<u8> {
     let stem = path.trim_start_matches('/').trim_end_matches(".gz");
     let mut gzip = Vec::new();
@@ -187,7 +187,7 @@ fn when_all_mirrors_fail_the_error_says_why_and_nothing_is_left() {
     assert!(files(&place.folder).is_empty());
 }
 
-/// A first download that breaks off after 20 bytes, and a second one from a mirror that answers a range so.
+/// A download that breaks off after 20 bytes, and a second one from a mirror that responds to a range with `answer`.
 fn broken_off(answer: impl Fn(&[u8], usize) -> Vec<u8> + Send + 'static) -> Vec<Option<usize>> {
     let (_folder, place) = empty();
     let (breaks, _) = mirror(|path, _| {

@@ -1,4 +1,4 @@
-//! Decoded folders on disk, for data larger than memory and for the next run.
+//! Disk cache of decoded folders, for data larger than memory and for later runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::{DecodedFile, FolderOptions, Listing, cache_key, decode_to_file};
 use crate::{DataError, OnProgress};
 
-/// The NPY file in the folder `cache` that [`decode_to_file`] makes of `listing`, made now unless it is there.
+/// The NPY file of [`decode_to_file`] for `listing` in the folder `cache`, written now if it is missing.
 ///
 /// # Errors
-/// As [`decode_to_file`].
+/// The same as [`decode_to_file`].
 pub fn decode_to_cache(
     listing: &Listing,
     options: &FolderOptions,
@@ -18,7 +18,7 @@ pub fn decode_to_cache(
 ) -> Result<(PathBuf, DecodedFile), DataError> {
     let key = cache_key(listing, options)?;
     let npy = cache.join(format!("{key}.npy"));
-    // Written after the pixels: where it is, they are.
+    // Written after the pixels: where it exists, they do.
     let summary = cache.join(format!("{key}.json"));
     let known = fs::read(&summary).ok();
     let known = known.and_then(|bytes| serde_json::from_slice::<DecodedFile>(&bytes).ok());

@@ -1,4 +1,4 @@
-//! The pixels of a listed folder, into memory or into an NPY file. How they come about is in `survey` and `file`.
+//! Decodes a listed folder into memory or into an NPY file. The decoding itself is in `survey` and `file`.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, Write};
@@ -15,40 +15,40 @@ use crate::{DataError, OnProgress};
 /// A folder's images in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedImages {
-    /// `[count, channels, height, width]`, black 0 and white 255.
+    /// Pixels `[count, channels, height, width]`, black 0 and white 255.
     pub pixels: Vec<u8>,
-    /// 1 if grey was asked for or all files are grey, else 3 (red, green, blue).
+    /// Number of channels: 1 if grayscale was asked for or all files are grayscale, else 3 (red, green, blue).
     pub channels: usize,
-    /// Rows of an image.
+    /// Image height in pixels.
     pub height: usize,
-    /// Columns of an image.
+    /// Image width in pixels.
     pub width: usize,
-    /// The index of each image in [`Listing::files`].
+    /// Index of each image in [`Listing::files`].
     pub kept: Vec<usize>,
-    /// Which files were left out, and why.
+    /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
 }
 
 /// A folder's images in an NPY file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecodedFile {
-    /// `[count, channels, height, width]`.
+    /// Shape of the array: `[count, channels, height, width]`.
     pub shape: [usize; 4],
-    /// The index of each image in [`Listing::files`].
+    /// Index of each image in [`Listing::files`].
     pub kept: Vec<usize>,
-    /// Which files were left out, and why.
+    /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
 }
 
 /// Decodes all images into memory.
 ///
-/// The set is grey if `options` says so or if every file is; else grey files among coloured ones become coloured. Palettes
-/// and WebP count as coloured whatever they show. Scaling is linear and averages; alpha is composited on black; 16 bits
+/// The data set is grayscale if `options` says so or if every file is; else grayscale files are converted to RGB. Palette
+/// images and WebP count as colour whatever they show. Scaling is linear and averages; alpha is composited on black; 16 bits
 /// become 8; EXIF orientation is applied.
 ///
 /// # Errors
-/// If a file cannot be decoded (unless bad ones are skipped and another is left), sizes differ and none is asked for, an
-/// aspect ratio differs from the size asked for and there is no `fit`, or memory does not suffice.
+/// If a file cannot be decoded (unless bad files are skipped and a good one is left), sizes differ and none is given, an
+/// aspect ratio differs from that of the given size and `fit` is unset, or there is not enough memory.
 pub fn decode(
     listing: &Listing,
     options: &FolderOptions,
@@ -82,11 +82,11 @@ pub fn decode(
     })
 }
 
-/// Decodes all images as [`decode`] does into the file `npy`: `|u1`, `[count, channels, height, width]`. It holds only a
-/// chunk in memory, and replaces `npy` once all is on disk.
+/// Decodes all images as [`decode`] does into the file `npy`: `|u1`, `[count, channels, height, width]`. Only a chunk is held
+/// in memory, and `npy` is replaced once everything is on disk.
 ///
 /// # Errors
-/// As [`decode`], and if the file cannot be written.
+/// The same as [`decode`], and if the file cannot be written.
 pub fn decode_to_file(
     listing: &Listing,
     options: &FolderOptions,
@@ -99,7 +99,7 @@ pub fn decode_to_file(
         cause,
     };
     let name = npy.file_name().unwrap_or_default().to_string_lossy();
-    // Of its own name for each process, as two may fill a cache at the same time.
+    // The name is unique to the process, as two may fill a cache at the same time.
     let temporary = npy.with_file_name(format!(".{name}.{}.tmp", process::id()));
     let mut write = || -> Result<DecodedFile, DataError> {
         let [channels, height, width] = survey.shape;
@@ -111,7 +111,7 @@ pub fn decode_to_file(
             file.write_all(image).map_err(unwritable)
         })?;
         let finish = || -> io::Result<()> {
-            // Once more with the final count, which needs no other room: the padding takes up the digits.
+            // Rewritten with the final count; the header's padding makes room for its digits.
             file.rewind()?;
             file.write_all(&header(kept.len()))?;
             file.into_inner()?.sync_all()?;
@@ -126,7 +126,7 @@ pub fn decode_to_file(
     };
     let written = write();
     if written.is_err() {
-        // What is left of the temporary file only takes room; the error that matters is the first.
+        // A leftover temporary file only takes up space; the first error is the one that matters.
         let _ = fs::remove_file(&temporary);
     }
     written

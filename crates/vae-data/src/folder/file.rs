@@ -1,7 +1,7 @@
-//! One image file: what its header says, and its pixels fitted into a height and a width.
+//! A single image file: its header, and its pixels fitted to a height and width.
 //!
-//! The format is told by content. 16-bit samples become 8-bit ones, alpha is composited on black, the orientation that a
-//! camera noted (EXIF, TIFF) is applied; colour profiles are not.
+//! The format is detected by content. 16-bit samples become 8-bit ones, alpha is composited on black, the orientation tag
+//! (EXIF, TIFF) is applied; colour profiles are not.
 
 use std::io;
 use std::path::Path;
@@ -14,22 +14,22 @@ use image::{
 
 use super::Fit;
 
-/// The longest side that is decoded or scaled to: JPEG's limit.
+/// Maximum side length to decode or scale to: JPEG's limit.
 pub(super) const MAX_SIDE: u32 = 65_535;
 
-/// The most memory one image may take while it is decoded: no photograph needs it, a decompression bomb does.
+/// Memory limit for decoding one image: more than any photograph needs, against decompression bombs.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// A linear filter, widened for downscaling so that it averages: what torchvision's `Resize` does with images. Unlike
-/// Lanczos it cannot overshoot, and so keeps black and white strokes free of rings.
+/// A linear filter, widened for downscaling so that it averages, as torchvision's `Resize` does. Unlike Lanczos it cannot
+/// overshoot, so black and white strokes get no ringing.
 const FILTER: FilterType = FilterType::Triangle;
 
-/// What an image is before its pixels are decoded.
+/// What is known of an image before its pixels are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Height and width as seen, that is after orientation.
+    /// Height and width after applying the orientation.
     pub(super) size: [usize; 2],
-    /// Whether the file can only hold grey; palettes and WebP count as coloured.
+    /// Whether the file format is grayscale; palette images and WebP count as colour.
     pub(super) is_grey: bool,
 }
 
@@ -76,7 +76,7 @@ fn refused(why: &str) -> ImageError {
     ImageError::IoError(io::Error::other(why))
 }
 
-/// Decodes the image at `path`, whose header was `header`, into `target`: `[channels, height, width]`.
+/// Decodes the image at `path`, with header `header`, into `target`: `[channels, height, width]`.
 pub(super) fn decode_into(
     path: &Path,
     header: Header,

@@ -1,7 +1,7 @@
-//! What a folder's images will be decoded to, and the decoding.
+//! Survey of a folder's images, which determines their common shape, and the decoding.
 //!
-//! A first pass reads only headers, to settle channels and size before any pixel is decoded; a second one decodes, a chunk
-//! of files at a time on all cores, in the order of the listing.
+//! A first pass reads only headers, to determine channels and size before any pixel is decoded; a second pass decodes, a
+//! chunk of files at a time on all cores, in the order of the listing.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,19 +13,19 @@ use super::file::{self, Header, MAX_SIDE};
 use super::{FORMATS, FolderOptions, Listing};
 use crate::{DataError, OnProgress, Progress};
 
-/// What the decoded images of a chunk may take together, unless one for each core takes more.
-/// Tests have small images, and want several chunks of them.
+/// Target size of a chunk of decoded images; a chunk has at least one image per core.
+/// Small in tests, so that their small images make several chunks.
 const CHUNK_BYTES: usize = if cfg!(test) { 64 } else { 64 << 20 };
 
-/// Which files will be decoded, and to what.
+/// The files to decode, and their common shape.
 pub(super) struct Survey<'a> {
     listing: &'a Listing,
     options: &'a FolderOptions,
-    /// Those with a good header: the index in the listing, and the header.
+    /// Files with a valid header: the index in the listing, and the header.
     pub(super) files: Vec<(usize, Header)>,
-    /// Those left out: the index in the listing, and why.
+    /// Skipped files: the index in the listing, and the reason.
     bad: Vec<(usize, String)>,
-    /// Channels, height and width of every decoded image.
+    /// Shape of every decoded image: channels, height and width.
     pub(super) shape: [usize; 3],
 }
 
@@ -63,7 +63,7 @@ impl<'a> Survey<'a> {
         Ok(survey)
     }
 
-    /// The height and width that all images will have.
+    /// Height and width of all decoded images.
     fn size(&self) -> Result<[usize; 2], DataError> {
         let Some(&(first, Header { size, .. })) = self.files.first() else {
             return Err(self.nothing_left());
@@ -107,7 +107,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Decodes the files chunk by chunk and hands each image to `sink` in order; returns the indices of those decoded.
+    /// Decodes the files chunk by chunk and passes each image to `sink` in order; returns the indices of those decoded.
     pub(super) fn decode(
         &mut self,
         on_progress: OnProgress<'_>,
@@ -147,12 +147,12 @@ impl<'a> Survey<'a> {
         Ok(kept)
     }
 
-    /// Bytes of a decoded image.
+    /// Size of a decoded image in bytes.
     pub(super) fn image_length(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// What was read of a file, or `None` if it is bad and bad ones are skipped.
+    /// The result of reading a file, or `None` if it failed and bad files are skipped.
     fn good<T>(&mut self, index: usize, result: ImageResult<T>) -> Result<Option<T>, DataError> {
         match result {
             Ok(good) => Ok(Some(good)),
@@ -178,7 +178,7 @@ impl<'a> Survey<'a> {
         wrong(&self.listing.root, "images", expected, found)
     }
 
-    /// A line for each file left out, in the order of the listing.
+    /// One line per skipped file, in the order of the listing.
     pub(super) fn skipped(&self) -> Vec<String> {
         let mut bad: Vec<_> = self.bad.iter().collect();
         bad.sort();
@@ -188,7 +188,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Reports each file that is done, from whichever thread did it.
+/// Reports progress for each finished file, from any thread.
 struct Counter<'a> {
     what: &'static str,
     done: AtomicU64,

@@ -1,4 +1,4 @@
-//! Folders of generated images: what is listed, refused, skipped and written. Their pixels are in `pixels`.
+//! Folders of generated images: what is listed, refused, skipped and written. Tests of the pixels are in `pixels`.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn coloured(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A folder of these files.
+/// A temporary folder with these files.
 fn folder<'a>(images: impl IntoIterator<Item = (&'a str, DynamicImage)>) -> TempDir {
     let folder = tempdir().expect("a folder");
     for (name, image) in images {
@@ -79,7 +79,7 @@ fn a_bad_file_is_named_or_skipped() {
     let folder = folder([("a.png", grey(4, 3).into()), ("d.png", grey(4, 3).into())]);
     let path = |name| folder.path().join(name);
     fs::write(path("c.png"), "no image").expect("written");
-    // A good header and damaged pixels, which only the second pass can find.
+    // A valid header and corrupt pixels, which only the second pass can find.
     let mut damaged = fs::read(path("a.png")).expect("read");
     damaged.truncate(damaged.len() - 20);
     fs::write(path("b.png"), damaged).expect("written");
@@ -286,7 +286,7 @@ fn chunks_are_in_order_and_the_file_says_how_many_were_good() {
         ..PLAIN
     };
     let npy = folder.path().join("cache.npy");
-    // One thread, as a chunk has at least an image for each.
+    // One thread, as a chunk has at least one image per thread.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let file = pool
         .expect("a thread")

@@ -52,7 +52,7 @@ fn binarized_images_are_black_and_white_and_as_bright_as_before() {
     for images in [&digits, &floats] {
         let binarized = images.binarized(generator(1));
         binarized.each(|_, values| assert!(values.iter().all(|&x| x == 0.0 || x == 1.0)));
-        // 784,000 draws of a standard deviation below one half: five of their mean's.
+        // 784,000 draws of a standard deviation below one half: the bound is five standard deviations of their mean.
         assert!((mean(&binarized) - mean(images)).abs() < 0.003);
         assert_eq!(binarized, images.binarized(generator(1)));
         assert_ne!(binarized, images.binarized(generator(2)));

@@ -1,4 +1,4 @@
-//! What comes before an array's elements.
+//! The header of an NPY file.
 
 use std::io::Read;
 
@@ -6,13 +6,13 @@ use crate::DataError;
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Plain arrays need about 128 bytes; only structured types, which are refused, come near this.
+/// Maximum header length. Plain arrays need about 128 bytes; only structured types, which are refused, come near the limit.
 const LONGEST_HEADER: usize = 64 * 1024;
 
-/// NumPy's own limit (`NPY_MAXDIMS`).
+/// Maximum number of dimensions: NumPy's own limit (`NPY_MAXDIMS`).
 const MOST_DIMENSIONS: usize = 64;
 
-/// Element types that are read.
+/// Supported element types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are NumPy's")]
 pub enum NpyElement {
@@ -30,7 +30,7 @@ pub enum NpyElement {
 }
 
 impl NpyElement {
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     #[must_use]
     pub fn size(self) -> usize {
         match self {
@@ -41,7 +41,7 @@ impl NpyElement {
         }
     }
 
-    /// The type that `descr` names after its byte order.
+    /// The type named in `descr` after the byte order.
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "b1" => Self::Bool,
@@ -60,33 +60,33 @@ impl NpyElement {
     }
 }
 
-/// A checked header: at least one dimension, no size of zero, and a length in bytes that can be addressed.
+/// A validated header: at least one dimension, none of size zero, and an addressable length in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NpyHeader {
-    /// The type of the elements.
+    /// Element type.
     pub element: NpyElement,
-    /// Whether the most significant byte of an element comes first.
+    /// Whether elements are big-endian.
     pub big_endian: bool,
-    /// Whether the first dimension is the fastest.
+    /// Whether the array is in Fortran order (first dimension fastest).
     pub fortran_order: bool,
-    /// The sizes.
+    /// Dimensions of the array.
     pub shape: Vec<usize>,
-    /// Where the elements begin in the file.
+    /// Byte offset of the elements in the file.
     pub data_offset: usize,
 }
 
 impl NpyHeader {
-    /// The number of elements.
+    /// Number of elements.
     #[must_use]
     pub fn length(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// Reads and checks what comes before the elements.
+/// Reads and validates the header.
 ///
 /// # Errors
-/// If it is not the header of an array that is read here; `source_name` is the name that the error carries.
+/// If it is not the header of a supported array; the error contains `source_name`.
 pub fn read_header(input: &mut impl Read, source_name: &str) -> Result<NpyHeader, DataError> {
     let mut next = |length: usize| {
         let mut bytes = Vec::with_capacity(length);
@@ -198,7 +198,7 @@ pub fn read_header(input: &mut impl Read, source_name: &str) -> Result<NpyHeader
     })
 }
 
-/// `descr`, `fortran_order` and `shape` of a header's text.
+/// Parses `descr`, `fortran_order` and `shape` from a header's text.
 fn dictionary(text: &str) -> Option<(&str, bool, Vec<usize>)> {
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
     let mut rest = text;
@@ -244,7 +244,7 @@ fn quoted<'a>(rest: &mut &'a str) -> Option<&'a str> {
     Some(inside)
 }
 
-/// A structured type, `[('x', '<f4'), ..]`: taken whole, to be named in the refusal. Nothing after it has brackets.
+/// A structured type, `[('x', '<f4'), ..]`: taken whole, to be named in the error. Nothing after it has brackets.
 fn structured<'a>(rest: &mut &'a str) -> Option<&'a str> {
     *rest = rest.trim_start();
     rest.starts_with('[').then_some(())?;
@@ -261,7 +261,7 @@ fn sizes(rest: &mut &str) -> Option<Vec<usize>> {
         let end = rest
             .find(|c: char| !c.is_ascii_digit())
             .filter(|&end| end > 0)?;
-        // More digits than fit become the largest number, which no shape can have in memory.
+        // An overflow becomes the largest number, which no array in memory can have.
         shape.push(rest[..end].parse().unwrap_or(usize::MAX));
         *rest = &rest[end..];
         if eat(rest, ",").is_none() {
@@ -272,7 +272,7 @@ fn sizes(rest: &mut &str) -> Option<Vec<usize>> {
     Some(shape)
 }
 
-/// Enough of a text from a file to recognise it in an error.
+/// Shortens a text from a file for an error message.
 fn shortened(text: &str) -> String {
     const LENGTH: usize = 100;
     let mut start: String = text.trim().chars().take(LENGTH + 1).collect();

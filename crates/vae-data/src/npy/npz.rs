@@ -1,4 +1,4 @@
-//! Several arrays in a zip.
+//! NPZ files: named arrays in a zip.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, Write};
@@ -17,7 +17,7 @@ pub struct Npz<R = BufReader<File>> {
 }
 
 impl Npz {
-    /// Opens a file and reads its list of arrays.
+    /// Opens a file and reads its directory of arrays.
     ///
     /// # Errors
     /// If there is no such file, or it is not a zip.
@@ -29,7 +29,7 @@ impl Npz {
 }
 
 impl<R: Read + Seek> Npz<R> {
-    /// Reads the list of arrays; `source_name` is the name that errors carry.
+    /// Reads the directory of arrays; errors contain `source_name`.
     ///
     /// # Errors
     /// If it is not a zip.
@@ -41,7 +41,7 @@ impl<R: Read + Seek> Npz<R> {
         })
     }
 
-    /// The arrays' names, in the order of the file.
+    /// Names of the arrays, in file order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.archive.file_names();
         names.filter_map(|name| name.strip_suffix(".npy"))
@@ -50,7 +50,7 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads one array.
     ///
     /// # Errors
-    /// If there is none of that name, or it is damaged or not an array that [`read`] reads.
+    /// If there is no array of that name, or it is corrupt or not supported by [`read`].
     pub fn read(&mut self, name: &str) -> Result<NpyArray, DataError> {
         if !self.names().any(|known| known == name) {
             let names: Vec<_> = self.names().collect();
@@ -73,7 +73,7 @@ impl<R: Read + Seek> Npz<R> {
     }
 }
 
-/// An array to be written, as its shape and its values in C order.
+/// An array to write: its shape and its values in C order.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the names are those of the elements")]
 pub enum NpyArrayRef<'a> {
@@ -85,10 +85,10 @@ pub enum NpyArrayRef<'a> {
 /// Writes named arrays as a deflated NPZ file; the same arrays give the same bytes.
 ///
 /// # Errors
-/// If `output` cannot be written, or a shape has not room for exactly its values.
+/// If `output` cannot be written, or a shape does not match its number of values.
 pub fn write_npz(output: impl Write + Seek, arrays: &[(&str, NpyArrayRef<'_>)]) -> io::Result<()> {
     let mut zip = ZipWriter::new(output);
-    // As NumPy does: without this an array of more than 4 GiB fails.
+    // As in NumPy: without this an array of more than 4 GiB fails.
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .large_file(true);

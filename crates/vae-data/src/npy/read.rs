@@ -1,17 +1,17 @@
-//! Reading an array.
+//! Reads NPY arrays.
 
 use std::io::Read;
 
 use super::{NpyArray, NpyElement, NpyHeader, NpyValues, read_header};
 use crate::DataError;
 
-/// Elements read at a time: memory grows with what arrives, not with what the header promises.
+/// Elements read at a time: memory grows with the data that arrive, not with what the header claims.
 const CHUNK: usize = 16 * 1024;
 
 /// Reads a whole NPY file.
 ///
 /// # Errors
-/// If the header is wrong, or the file is shorter or longer than it says; `source_name` is the name that the error carries.
+/// If the header is invalid, or the file is shorter or longer than it says; the error contains `source_name`.
 pub fn read(mut input: impl Read, source_name: &str) -> Result<NpyArray, DataError> {
     let header = read_header(&mut input, source_name)?;
     let mut data = Data {
@@ -45,7 +45,7 @@ pub fn read(mut input: impl Read, source_name: &str) -> Result<NpyArray, DataErr
     })
 }
 
-/// What follows a header.
+/// The data after a header.
 struct Data<'a, R> {
     input: R,
     header: &'a NpyHeader,
@@ -53,7 +53,7 @@ struct Data<'a, R> {
 }
 
 impl<R: Read> Data<'_, R> {
-    /// All elements in C order; `value` is given their bytes little-endian.
+    /// Reads all elements in C order; `value` converts little-endian bytes.
     fn read<T: Copy, const N: usize>(
         &mut self,
         value: impl Fn([u8; N]) -> T,
@@ -86,7 +86,7 @@ impl<R: Read> Data<'_, R> {
                 value(*bytes)
             }));
         }
-        // Reading past the end also has a zip compare its checksum.
+        // Reading past the end also makes a zip verify its checksum.
         chunk.clear();
         self.input
             .by_ref()
@@ -104,7 +104,7 @@ impl<R: Read> Data<'_, R> {
     }
 }
 
-/// Values whose first dimension is the fastest, put in the order in which the last one is.
+/// Reorders values from Fortran order to C order.
 fn c_order<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
     let mut index = vec![0; shape.len()];
     let mut from = 0;

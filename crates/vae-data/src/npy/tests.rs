@@ -1,4 +1,4 @@
-//! Files byte for byte as NumPy writes them, and broken ones.
+//! Files byte for byte as NumPy writes them, and corrupt ones.
 
 use super::header::MAGIC;
 use super::*;
@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use std::io::Cursor;
 
-// What numpy.save of NumPy 2.4 wrote, byte for byte.
+// Written by numpy.save of NumPy 2.4, byte for byte.
 /// `np.array([[1, 2, 3], [4, 5, 6.5]], '<f4')`
 const F4: &[u8] = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }                                                          \n\x00\x00\x80?\x00\x00\x00@\x00\x00@@\x00\x00\x80@\x00\x00\xa0@\x00\x00\xd0@";
 /// `np.asfortranarray(np.array([[1, 2, 3], [4, 5, 6]], '>i2'))`
@@ -32,7 +32,7 @@ fn savez() -> Vec<u8> {
         .collect()
 }
 
-/// A file of any version with this text as its header.
+/// A file of the given version with this text as its header.
 fn file(version: u8, text: &str, data: &[u8]) -> Vec<u8> {
     let length = (text.len() as u32).to_le_bytes();
     let length = &length[..if version == 1 { 2 } else { 4 }];
@@ -196,7 +196,7 @@ fn a_damaged_zip_is_refused_by_its_checksum() {
     let mut file = Vec::new();
     let values = NpyArrayRef::U8(&[300], &[7; 300]);
     write_npz(Cursor::new(&mut file), &[("x", values)]).expect("in memory");
-    // The checksum, of the local header and of the directory.
+    // The checksum, both in the local header and in the directory.
     let directory = file.windows(4).position(|at| at == b"PK\x01\x02");
     let checksum = directory.expect("a directory") + 16;
     file[checksum] ^= 1;

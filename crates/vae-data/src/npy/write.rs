@@ -1,16 +1,16 @@
-//! Writing an array.
+//! Writes NPY arrays.
 
 use std::io::{self, BufWriter, Write};
 
 use super::header::MAGIC;
 
-/// The start of an NPY file in C order, the same bytes that NumPy writes: version 1.0, and of one length however many rows
-/// there are, so that a streaming writer can come back and put the final number in.
+/// The header of an NPY file in C order, the same bytes that NumPy writes: version 1.0, of the same length for any number of
+/// rows, so that a streaming writer can fill in the final number.
 ///
-/// `descr` is for example `<f4`; at most the 64 dimensions of NumPy have room.
+/// `descr` is for example `<f4`; there is room for at most NumPy's 64 dimensions.
 #[must_use]
 pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
-    /// Digits that NumPy keeps free for the first size to grow.
+    /// Digits that NumPy reserves for the first dimension to grow.
     const GROWTH: usize = 21;
     const ALIGNMENT: usize = 64;
     let sizes: Vec<_> = shape.iter().map(usize::to_string).collect();
@@ -22,7 +22,7 @@ pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     let growth = sizes.first().map_or(0, |first| GROWTH - first.len());
     let start = MAGIC.len() + 4;
     let end = start + text.len() + growth + 1;
-    // NumPy adds a whole line of 64 where none is needed.
+    // NumPy adds 64 bytes even where no padding is needed.
     let padded = (end / ALIGNMENT + 1) * ALIGNMENT;
     text += &" ".repeat(padded - start - text.len() - 1);
     text += "\n";
@@ -35,7 +35,7 @@ pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
 /// Writes an array of `f32` in C order.
 ///
 /// # Errors
-/// If `output` cannot be written, or `shape` has not room for exactly `values`.
+/// If `output` cannot be written, or `shape` does not match the number of `values`.
 pub fn write_f32(output: &mut impl Write, shape: &[usize], values: &[f32]) -> io::Result<()> {
     write(output, "<f4", shape, values.iter().map(|v| v.to_le_bytes()))
 }
@@ -43,7 +43,7 @@ pub fn write_f32(output: &mut impl Write, shape: &[usize], values: &[f32]) -> io
 /// Writes an array of `u8` in C order.
 ///
 /// # Errors
-/// If `output` cannot be written, or `shape` has not room for exactly `values`.
+/// If `output` cannot be written, or `shape` does not match the number of `values`.
 pub fn write_u8(output: &mut impl Write, shape: &[usize], values: &[u8]) -> io::Result<()> {
     write(output, "|u1", shape, values.iter().map(|&v| [v]))
 }
@@ -51,7 +51,7 @@ pub fn write_u8(output: &mut impl Write, shape: &[usize], values: &[u8]) -> io::
 /// Writes an array of `i64` in C order.
 ///
 /// # Errors
-/// If `output` cannot be written, or `shape` has not room for exactly `values`.
+/// If `output` cannot be written, or `shape` does not match the number of `values`.
 pub fn write_i64(output: &mut impl Write, shape: &[usize], values: &[i64]) -> io::Result<()> {
     write(output, "<i8", shape, values.iter().map(|v| v.to_le_bytes()))
 }

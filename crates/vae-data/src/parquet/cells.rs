@@ -1,4 +1,4 @@
-//! The cells of one Parquet column: decoded in batches, out of pages that are checked first; a number or a label each.
+//! The cells of one Parquet column, decoded in batches from validated pages; each is a number or a label.
 
 use parquet::basic::{ConvertedType, Encoding, LogicalType, Type};
 use parquet::column::page::{Page, PageMetadata, PageReader};
@@ -19,7 +19,7 @@ pub(super) fn is_unsigned(column: &ColumnDescriptor) -> bool {
     }
 }
 
-/// A value that is there.
+/// A value that is not missing.
 pub(super) enum Cell {
     Bool(bool),
     /// Wide enough for both signed and unsigned 64 bits.
@@ -29,7 +29,7 @@ pub(super) enum Cell {
     Text(ByteArray),
 }
 
-/// Up to `most` further cells of a column; none if it is at its end.
+/// Up to `most` further cells of a column; empty at its end.
 pub(super) fn batch(
     reader: &mut ColumnReader,
     unsigned: bool,
@@ -67,7 +67,7 @@ fn typed_batch<T: DataType>(
     let (mut levels, mut values) = (Vec::new(), Vec::new());
     let (rows, _, _) = reader.read_records(most, Some(&mut levels), None, &mut values)?;
     let mut values = values.into_iter().map(cell);
-    // A column without missing values may have no levels; the level of a missing value is 0, and it takes no place.
+    // A column without missing values may have no levels; a missing value has level 0 and is not stored.
     let cells = (0..rows).map(|row| match levels.get(row) {
         Some(0) => None,
         _ => values.next(),
@@ -75,7 +75,7 @@ fn typed_batch<T: DataType>(
     Ok(cells.collect())
 }
 
-/// Why a cell is not what it should be: what was expected, and found.
+/// Error in a cell: what was expected, and what was found.
 pub(super) type Refusal = (&'static str, String);
 
 pub(super) fn number(cell: Option<Cell>) -> Result<f32, Refusal> {
@@ -114,13 +114,14 @@ pub(super) fn text(cell: Option<Cell>) -> Result<String, Refusal> {
     }
 }
 
-/// Encodings whose decoders ask for memory by a number in the page that nothing bounds.
+/// Encodings whose decoders allocate memory by an unchecked number in the page.
 pub(super) fn is_delta_text(encoding: Encoding) -> bool {
     use Encoding::{DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY};
     matches!(encoding, DELTA_BYTE_ARRAY | DELTA_LENGTH_BYTE_ARRAY)
 }
 
-/// Pages that hold what they promise: the decoders ask for memory by the promise, and too much of it ends the process.
+/// Pages checked to hold as many values as they claim: the decoders allocate by that number, and running out of memory ends
+/// the process.
 pub(super) struct HonestPages {
     pub(super) pages: Box<dyn PageReader>,
     pub(super) physical: Type,

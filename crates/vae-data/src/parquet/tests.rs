@@ -1,4 +1,4 @@
-//! Tests of the Parquet reader, on files of the `parquet` crate's own writer and one of pandas.
+//! Tests of the Parquet reader, on files written by the `parquet` crate and one by pandas.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ fn read_bytes(bytes: &[u8], label: Option<&str>) -> Result<Table, DataError> {
     Source(Path::new("x.parquet")).read(Bytes::copy_from_slice(bytes), label)
 }
 
-/// The error without the file's name.
+/// The error message without the file name.
 fn message(bytes: &[u8], label: Option<&str>) -> String {
     let error = read_bytes(bytes, label).expect_err("a wrong file");
     error.to_string().replacen("x.parquet: ", "", 1)
@@ -105,7 +105,7 @@ fn every_number_type_is_read_across_row_groups_and_as_a_label() {
         builder().build(),
         builder().set_compression(Compression::SNAPPY).build(),
         builder().set_dictionary_enabled(false).build(),
-        // Its second version stores integers by their differences.
+        // Version 2 of the writer stores integers as differences.
         builder()
             .set_writer_version(WriterVersion::PARQUET_2_0)
             .set_dictionary_enabled(false)
@@ -302,7 +302,7 @@ fn truncated_and_changed_files_give_an_error_or_a_table() {
         for byte in [0, 0x7f, 0x80, 0xff, PANDAS[at] ^ 1] {
             let mut bytes = PANDAS.to_vec();
             bytes[at] = byte;
-            // What is still read, such as other digits of a number, is a table.
+            // A file that can still be read, for example with other digits in a number, is a table.
             let is_table = |table: Table| {
                 let cells = table.rows * table.columns.len();
                 table.values.len() == cells && table.values.iter().all(|value| value.is_finite())

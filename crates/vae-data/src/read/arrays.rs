@@ -1,4 +1,4 @@
-//! Files of arrays: NPY, NPZ, IDX, with labels in other files.
+//! Array files: NPY, NPZ, IDX, with labels in separate files.
 
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -87,7 +87,7 @@ pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     ))
 }
 
-/// An NPY array as samples, channels first.
+/// Converts an NPY array to samples, channels first.
 pub(super) fn samples(
     name: &str,
     array: npy::NpyArray,
@@ -130,7 +130,7 @@ pub(super) fn samples(
     })
 }
 
-/// Labels out of an NPY or IDX file.
+/// Reads labels from an NPY or IDX file.
 pub(super) fn labels_file(path: &Path) -> Result<Labels, DataError> {
     let name = path.display().to_string();
     let mut start = Vec::new();

@@ -1,4 +1,4 @@
-//! Folders of image files and of the four MNIST-layout files.
+//! Folders of image files, and of the four files of the MNIST layout.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn find(folder: &Path, stem: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.is_file())
 }
 
-/// The four files of MNIST's layout, each gzipped or not.
+/// Reads the four files of the MNIST layout, each gzipped or not.
 pub(super) fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     let part = |[images, labels]: [&'static str; 2]| {
         let path = |stem| {
@@ -49,7 +49,7 @@ pub(super) fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source,
     })
 }
 
-/// Names of folders that are parts of a data set, not classes.
+/// Names of folders that hold a split of a data set, not a class.
 const TRAIN: [&str; 2] = ["train", "training"];
 
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];

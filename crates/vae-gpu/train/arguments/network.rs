@@ -1,4 +1,4 @@
-//! Flags of the network, its likelihood and its prior.
+//! Options of the network, its likelihood and its prior.
 
 use clap::Args;
 use vae_recipe::{LikelihoodName, OutputBias, PriorText, RecipePatch, Sigma};
@@ -9,57 +9,89 @@ use crate::arguments::{one_of, positive};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub(super) struct NetworkArguments {
-    /// Latent dimensions [default: 2].
-    #[arg(long, value_parser = positive())]
+    /// Latent dimension: the number of latent variables [default: 2].
+    #[arg(long, value_parser = positive(), value_name = "N")]
     latent: Option<usize>,
-    /// Widths of the encoder's dense hidden layers [default: 256].
+    /// Widths of the encoder's dense hidden layers, such as 512,256 [default: 256].
     #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "WIDTH[,WIDTH..]")]
     hidden: Option<Vec<usize>>,
-    /// Widths of the decoder's [default: those of the encoder, reversed].
+    /// Widths of the decoder's dense hidden layers [default: those of the encoder, reversed].
     #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "WIDTH[,WIDTH..]")]
     decoder_hidden: Option<Vec<usize>>,
-    /// Convolve the image before the dense layers: channels after each stage; the decoder mirrors them [default: none].
+    /// Output channels of convolutional stages, such as 32,64 [default: none, a dense network].
+    ///
+    /// The stages precede the encoder's dense layers; the decoder mirrors them.
     #[arg(long, value_delimiter = ',', value_parser = positive(), value_name = "CHANNELS[,CHANNELS..]")]
     channels: Option<Vec<usize>>,
-    /// Side of the convolutions' kernels [default: 3].
-    #[arg(long, value_parser = positive(), value_name = "SIDE")]
+    /// Kernel size of the convolutions in pixels [default: 3].
+    #[arg(long, value_parser = positive(), value_name = "PIXELS")]
     kernel: Option<usize>,
-    /// By which each convolution shrinks the image [default: 2].
+    /// Stride of the convolutional stages, each of which shrinks the image by this factor [default: 2].
     #[arg(long, value_parser = positive(), value_name = "PIXELS")]
     stride: Option<usize>,
-    /// How the decoder grows it again: by transposed convolutions, or by repeating pixels before a convolution
+    /// How the decoder upsamples: transposed convolutions, or nearest-neighbour upsampling before each convolution
     /// [default: transposed].
-    #[arg(long, value_parser = one_of::<Upsampling>(UPSAMPLINGS))]
+    #[arg(long, value_parser = one_of::<Upsampling>())]
     upsampling: Option<Upsampling>,
-    /// Normalise channels in so many groups after each convolution, or in as many below that as divide them [default: none].
+    /// Group normalisation after each convolution, with this many groups of channels [default: no normalisation].
+    ///
+    /// Where the number does not divide the channels, the next lower one that does is taken.
     #[arg(long, value_parser = positive(), value_name = "GROUPS")]
     group_norm: Option<usize>,
-    /// Residual blocks after each convolution [default: 0].
+    /// Residual blocks after each convolutional stage [default: 0].
     #[arg(long, value_name = "BLOCKS")]
     residual_blocks: Option<usize>,
-    /// After every hidden layer [default: relu].
-    #[arg(long, value_parser = one_of::<Activation>(ACTIVATIONS))]
+    /// Activation function of the hidden layers [default: relu].
+    #[arg(long, value_parser = one_of::<Activation>())]
     activation: Option<Activation>,
-    /// Show encoder and decoder the label, for `sample --label`.
+    /// Condition encoder and decoder on the label, which `sample --label` then chooses [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
-    /// Initial weights: uniform as in Keras (glorot), after He et al. 2015 (he), or as in PyTorch [default: glorot].
-    #[arg(long, value_parser = one_of::<Initialization>(INITS))]
+    /// Initial weights: Glorot uniform as in Keras, He uniform, or PyTorch's default [default: glorot].
+    #[arg(long, value_parser = one_of::<Initialization>())]
     init: Option<Initialization>,
-    /// Start the output's bias as every bias (init), or at the mean of the training images (data) [default: init].
-    #[arg(long, value_parser = one_of::<OutputBias>(OUTPUT_BIASES))]
+    /// Initial bias of the output layer: as --init says (init), or from the mean training sample (data) [default: init].
+    #[arg(long, value_parser = one_of::<OutputBias>())]
     output_bias: Option<OutputBias>,
-    /// What the decoder says of a pixel or number [default: bernoulli].
-    #[arg(long, value_parser = one_of::<LikelihoodName>(LIKELIHOODS))]
+    /// Distribution of each value given the latents [default: bernoulli]
+    ///
+    /// bernoulli, continuous-bernoulli    values from 0 to 1
+    /// gaussian, laplace                  any values
+    /// discretized-logistic               bytes, as 256 levels
+    /// poisson, negative-binomial         counts
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_parser = one_of::<LikelihoodName>(),
+        help_heading = "Likelihood and prior"
+    )]
     likelihood: Option<LikelihoodName>,
-    /// How wide the likelihood is, in units of what the model sees: the deviation of gaussian, the scale of laplace and
-    /// discretized-logistic, the inverse dispersion of negative-binomial; a number, learned, or learned per-dimension
-    /// [default: 0.1 of gaussian and laplace, learned of discretized-logistic, per-dimension of negative-binomial].
-    #[arg(long, value_name = "NUMBER|learned|per-dimension")]
+    /// Spread of the likelihood, in units of the scaled values: a number, learned or per-dimension [default: by likelihood]
+    ///
+    /// learned trains one number for all values, per-dimension one for each pixel or column.
+    ///
+    /// gaussian               standard deviation    [default: 0.1]
+    /// laplace                scale                 [default: 0.1]
+    /// discretized-logistic   scale                 [default: learned]
+    /// negative-binomial      inverse dispersion    [default: per-dimension]
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_name = "NUMBER|learned|per-dimension",
+        help_heading = "Likelihood and prior"
+    )]
     sigma: Option<Sigma>,
-    /// What latents are expected to look like: normal, mixture:COMPONENTS or vamp:IMAGES; the latter two are learned
-    /// [default: normal].
-    #[arg(long)]
+    /// Prior of the latents [default: normal]
+    ///
+    /// normal       the standard normal
+    /// mixture:10   a learned mixture of 10 Gaussians
+    /// vamp:100     a VampPrior of 100 learned pseudo-inputs
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_name = "normal|mixture:N|vamp:N",
+        help_heading = "Likelihood and prior"
+    )]
     prior: Option<PriorText>,
 }
 
@@ -84,34 +116,5 @@ impl NetworkArguments {
             prior: self.prior,
             ..RecipePatch::default()
         }
-    }
-}
-
-const UPSAMPLINGS: &[&str] = &["transposed", "nearest"];
-const ACTIVATIONS: &[&str] = &["relu", "tanh", "sigmoid", "gelu", "leaky-relu", "softplus"];
-const INITS: &[&str] = &["glorot", "he", "pytorch"];
-const OUTPUT_BIASES: &[&str] = &["init", "data"];
-const LIKELIHOODS: &[&str] = &[
-    "bernoulli",
-    "continuous-bernoulli",
-    "gaussian",
-    "laplace",
-    "discretized-logistic",
-    "poisson",
-    "negative-binomial",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arguments::check_names;
-
-    #[test]
-    fn every_name_on_the_command_line_is_one_of_the_config_file() {
-        check_names::<Upsampling>(UPSAMPLINGS);
-        check_names::<Activation>(ACTIVATIONS);
-        check_names::<Initialization>(INITS);
-        check_names::<OutputBias>(OUTPUT_BIASES);
-        check_names::<LikelihoodName>(LIKELIHOODS);
     }
 }

@@ -1,4 +1,4 @@
-//! Flags of how weights are stepped, and when to stop.
+//! Options of the optimizer, and of when to stop.
 
 use clap::Args;
 use vae_recipe::{LrSchedule, Metric, OnNan, RecipePatch, Stopping};
@@ -9,51 +9,73 @@ use crate::arguments::{one_of, positive};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Optimizer")]
 pub(super) struct OptimizerArguments {
-    /// RMSprop as Keras does it, or the others as PyTorch does them [default: rmsprop].
-    #[arg(long, value_parser = one_of::<Optimizer>(OPTIMIZERS))]
+    /// Optimizer; rmsprop is computed as in Keras, the others as in PyTorch [default: rmsprop].
+    #[arg(long, value_parser = one_of::<Optimizer>())]
     optimizer: Option<Optimizer>,
     /// Learning rate [default: 0.001].
-    #[arg(long)]
+    #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
-    /// How it changes: constant, steps:EPOCH,EPOCH..:FACTOR, exponential:FACTOR (after each epoch), cosine[:WARMUP] or
-    /// plateau[:FACTOR[:PATIENCE]] [default: constant].
-    #[arg(long, value_name = "KIND[:..]")]
+    /// Learning rate schedule: how the learning rate changes during training, such as cosine:5 [default: constant]
+    ///
+    /// constant                         --lr throughout
+    /// steps:20,40:0.1                  multiply by 0.1 after epochs 20 and 40
+    /// exponential:0.95                 multiply by 0.95 after every epoch
+    /// cosine[:WARMUP]                  decay to 0 along half a cosine, after a linear warm-up
+    /// plateau[:FACTOR[:PATIENCE]]      multiply by FACTOR (0.1) when --best-by has not improved for
+    ///                                  more than PATIENCE (10) epochs
+    ///
+    /// WARMUP is a number of epochs, such as 5, or of steps, such as 500steps.
+    #[arg(long, verbatim_doc_comment, value_name = "KIND[:..]")]
     lr_schedule: Option<LrSchedule>,
-    /// Images whose gradients are computed together [default: 100].
-    #[arg(long, value_parser = positive())]
+    /// Number of samples in a batch [default: 100].
+    #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Training")]
     batch_size: Option<usize>,
-    /// Take a step by the mean gradient of so many batches [default: 1].
-    #[arg(long, value_parser = positive(), value_name = "BATCHES")]
+    /// Gradient accumulation: average the gradients of this many batches in each step [default: 1].
+    #[arg(long, value_parser = positive(), value_name = "BATCHES", help_heading = "Training")]
     accumulate: Option<usize>,
-    /// Weight decay: decoupled with adamw, added to the gradient with the others [default: 0.01 of adamw, else none].
-    #[arg(long)]
+    /// Weight decay: decoupled with adamw, an L2 penalty with the others [default: 0.01 with adamw, else none].
+    #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,
     /// Momentum of sgd [default: 0.9].
     #[arg(long)]
     momentum: Option<f64>,
-    /// Added to the optimizer's root [default: 1e-7 of rmsprop, 1e-8 of adam, adamw and amsgrad, 1e-10 of adagrad].
-    #[arg(long)]
+    /// Epsilon in the optimizer's denominator [default: rmsprop 1e-7, adam, adamw and amsgrad 1e-8, adagrad 1e-10].
+    #[arg(long, value_name = "EPSILON")]
     eps: Option<f64>,
-    /// Scale gradients down to this norm, all parameters together [default: never].
+    /// Clip gradients by their global norm: scale them down to NORM if it is larger [default: no clipping].
     #[arg(long, value_name = "NORM")]
     clip_norm: Option<f64>,
-    /// Cut each number of the gradients to this magnitude [default: never].
+    /// Clip each component of the gradients to [-VALUE, VALUE] [default: no clipping].
     #[arg(long, value_name = "VALUE", conflicts_with = "clip_norm")]
     clip_value: Option<f64>,
-    /// Validate, save and show an average of the weights with this decay, for example 0.999 [default: none].
+    /// Validate and save an exponential moving average of the weights with this decay, such as 0.999 [default: none].
     #[arg(long, value_name = "DECAY")]
     ema: Option<f64>,
-    /// Stop when the epochs get no better for PATIENCE epochs, by more than MIN_DELTA; the first WARMUP epochs, and those while
-    /// the weight of the KL term rises, do not count [default: never].
-    #[arg(long, value_name = "PATIENCE[:MIN_DELTA[:WARMUP]]")]
+    /// Stop when --best-by has not improved for PATIENCE epochs, for example 10 or 10:0.5:20 [default: never]
+    ///
+    /// An improvement is more than MIN_DELTA [default: 0]. The first WARMUP epochs [default: 0] and those
+    /// while the weight of the KL term rises do not count.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_name = "PATIENCE[:MIN_DELTA[:WARMUP]]",
+        help_heading = "Training"
+    )]
     early_stopping: Option<Stopping>,
-    /// Keep the weights of the epoch that is best by this number of metrics.jsonl: validation or train with .loss, .recon, .kl
-    /// or .elbo (recon + kl), active_units, mutual_information, .. [default: validation.loss].
-    #[arg(long, value_name = "METRIC")]
+    /// Metric that selects the best epoch, whose weights are kept as model.safetensors [default: validation.loss]
+    ///
+    /// validation.loss, .recon, .kl or .elbo (recon + kl: the negative ELBO), the same with train.,
+    /// or active_units or mutual_information, of which more is better.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_name = "METRIC",
+        help_heading = "Training"
+    )]
     best_by: Option<Metric>,
-    /// When a loss is not finite: stop, or go back to the last checkpoint at half the learning rate, three times at most
+    /// If a loss is not finite: stop, or resume from the last checkpoint at half the learning rate, at most three times
     /// [default: stop].
-    #[arg(long, value_parser = one_of::<OnNan>(ON_NAN))]
+    #[arg(long, value_parser = one_of::<OnNan>(), help_heading = "Training")]
     on_nan: Option<OnNan>,
 }
 
@@ -76,20 +98,5 @@ impl OptimizerArguments {
             on_nan: self.on_nan,
             ..RecipePatch::default()
         }
-    }
-}
-
-const OPTIMIZERS: &[&str] = &["rmsprop", "adam", "adamw", "amsgrad", "adagrad", "sgd"];
-const ON_NAN: &[&str] = &["stop", "rollback"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arguments::check_names;
-
-    #[test]
-    fn every_name_on_the_command_line_is_one_of_the_config_file() {
-        check_names::<Optimizer>(OPTIMIZERS);
-        check_names::<OnNan>(ON_NAN);
     }
 }

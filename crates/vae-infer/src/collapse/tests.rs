@@ -1,4 +1,4 @@
-//! Latent use of posteriors whose information, divergence and activity are known.
+//! Latent use of posteriors with known mutual information, divergence and active units.
 
 use vae_rng::{Generator, Stream};
 
@@ -16,17 +16,17 @@ fn information(mu: &[f32], log_var: &[f32], latent: usize) -> f64 {
 fn a_posterior_that_ignores_the_image_carries_no_information() {
     let (mu, log_var) = ([0.3, -1.0].repeat(500), [-0.5, 0.2].repeat(500));
     let found = information(&mu, &log_var, 2);
-    // All densities are the same numbers: only the sum of 500 of them is rounded.
+    // All densities are equal: only the sum of 500 of them is rounded.
     assert!(found.abs() < 1e-12, "{found}");
 }
 
 #[test]
 fn narrow_posteriors_far_apart_tell_which_image_it_was() {
-    // 100 posteriors of deviation 1e-2, 1 apart: the neighbours' densities are exp(-5000) of the own.
+    // 100 posteriors of standard deviation 1e-2, 1 apart: a neighbour's density is exp(-5000) times the own.
     let mu: Vec<f32> = (0..100).map(|i| i as f32).collect();
     let found = information(&mu, &[1e-4f32.ln(); 100], 1);
     assert!((found - 100f64.ln()).abs() < 1e-3, "{found}");
-    // More images than are looked at: the bound is that of those that are.
+    // More samples than are used: the bound is that of those used.
     let mu: Vec<f32> = (0..5000).map(|i| i as f32).collect();
     let found = information(&mu, &[1e-4f32.ln(); 5000], 1);
     assert!((found - 2000f64.ln()).abs() < 1e-3, "{found}");
@@ -41,16 +41,16 @@ fn the_information_of_a_normal_channel_is_that_of_shannon() {
     let mu: Vec<f32> = normals.into_iter().map(|z| root * z).collect();
     let found = LatentUse::of(&mu, &[0.0; 4000], 2, noise());
     let expected = 4f64.ln();
-    // A term of a dimension is ln(4) / 2 + (u^2 - eps^2) / 2, where u = z / 2 is a standard normal of correlation 1/2
-    // with eps: a variance of (2 + 2 - 4 / 4) / 4 = 0.75. The mean of 2000 terms of two dimensions has a deviation of
-    // 0.027: four. That a posterior counts among the 2000 that its draw is compared with takes some e^I / 2000 = 0.002
-    // off.
+    // Each dimension contributes ln(4) / 2 + (u^2 - eps^2) / 2, where u = z / 2 is a standard normal with correlation 1/2 to
+    // eps: a variance of (2 + 2 - 4 / 4) / 4 = 0.75. The mean of 2000 terms of two dimensions has a standard deviation of
+    // 0.027; the tolerance is four of them. As each posterior is among the 2000 that its draw is compared with, the estimate is
+    // about e^I / 2000 = 0.002 too low.
     let tolerance = 0.11;
     assert!(
         (found.mutual_information - expected).abs() < tolerance,
         "{found:?}"
     );
-    // The divergence from the prior, which it is mistaken for, counts the distance of the aggregate posterior as well.
+    // The KL divergence from the prior, often confused with it, also includes that of the aggregate posterior.
     let divergence: f64 = found.kl_per_dimension.iter().sum();
     assert!(divergence > expected + 10.0 * tolerance, "{found:?}");
 }
@@ -58,20 +58,20 @@ fn the_information_of_a_normal_channel_is_that_of_shannon() {
 #[test]
 fn the_divergence_of_each_dimension_is_the_closed_form() {
     let found = LatentUse::of(&[1.0, 0.0, 3.0, 0.0], &[0.0, 1.0, 0.0, 1.0], 2, noise());
-    // (1 + 9) / 2 / 2 images, and (e - 2) / 2.
+    // (1 + 9) / 2 / 2 samples, and (e - 2) / 2.
     let expected = [2.5, 0.5 * (1f64.exp() - 2.0)];
     assert_eq!(found.kl_per_dimension.len(), 2);
     for (found, expected) in found.kl_per_dimension.iter().zip(expected) {
         // A few operations in f64.
         assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
     }
-    // With the sign of log_var turned, the second dimension would be this.
+    // With a flipped sign of log_var, the second dimension would be this.
     assert!((found.kl_per_dimension[1] - 0.5 * 1f64.exp()).abs() > 0.1);
 }
 
 #[test]
 fn a_mean_that_hardly_varies_is_dead_and_one_that_varies_is_active() {
-    // Deviations of 0.05, 0.2 and 0 about means that do not count; the limit is 0.1.
+    // Standard deviations of 0.05, 0.2 and 0 around arbitrary means; the threshold is 0.1.
     let mu = [0.05, 5.2, 2.0, -0.05, 4.8, 2.0].repeat(10);
     let found = LatentUse::of(&mu, &[0.0; 60], 3, noise());
     assert_eq!(found.active_units, 1);

@@ -1,4 +1,4 @@
-//! How likely images are under a model.
+//! Likelihood of samples under a model.
 
 use vae_data::Images;
 use vae_spec::{Batch, EngineError, Posterior, Prior};
@@ -7,20 +7,20 @@ use super::{EVALUATION_BATCH, Inference, batches, of};
 use crate::InferError;
 use crate::mixture::log_sum_exp;
 
-/// What a model says of one image, nats.
+/// Likelihood terms of one sample, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Negative log-likelihood of the image given one draw of its posterior.
+    /// Reconstruction term: negative log-likelihood of the sample given one draw from its posterior.
     pub recon: f64,
-    /// Divergence of the posterior from the prior; of a learned prior its value at that draw.
+    /// KL divergence of the posterior from the prior; for a learned prior its estimate at that draw.
     pub kl: f64,
-    /// Negative log-likelihood of the image, estimated with importance samples from the posterior: `-log mean_k p(x, z_k) /
-    /// q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016), if asked for.
+    /// Negative log-likelihood of the sample, estimated with importance samples from the posterior: `-log mean_k p(x, z_k) /
+    /// q(z_k | x)` (Burda, Grosse and Salakhutdinov 2016), if requested.
     pub nll: Option<f64>,
 }
 
 impl Score {
-    /// The lower bound of the log-likelihood that training raises.
+    /// The evidence lower bound (ELBO).
     #[must_use]
     pub fn elbo(&self) -> f64 {
         -(self.recon + self.kl)
@@ -28,7 +28,7 @@ impl Score {
 }
 
 impl Inference<'_> {
-    /// The scores of `images`, their log-likelihoods estimated with `samples` draws, if any.
+    /// Scores `images`; with `samples`, also estimates log-likelihoods with that many draws.
     ///
     /// # Errors
     /// If the device fails, or a conditional model finds no label.
@@ -63,7 +63,7 @@ impl Inference<'_> {
                 );
                 let kl = match &prior {
                     None => divergence(&mu, &log_var),
-                    // There is no closed form: its value at the draw.
+                    // There is no closed form: estimated at the draw.
                     Some(prior) => log_normal(&z, &mu, &log_var) - prior.log_density(&z),
                 };
                 scores.push(Score {
@@ -95,7 +95,7 @@ impl Inference<'_> {
         Ok(scores)
     }
 
-    /// `-log mean_k p(x, z_k) / q(z_k | x)` of one image.
+    /// `-log mean_k p(x, z_k) / q(z_k | x)` of one sample.
     fn importance(
         &mut self,
         posterior: &Posterior,
@@ -110,7 +110,7 @@ impl Inference<'_> {
                 mu: posterior.mu.repeat(count),
                 log_var: posterior.log_var.repeat(count),
             };
-            // Draws of an image are the rows of a step of its own; step 0 is that of plain evaluations.
+            // Each sample has its own step of the generator, with one row per draw; step 0 is that of plain evaluations.
             let step = u64::from(image.first_row) + 1;
             let z = self.draws(&posteriors, step, weights.len() as u32, count);
             let (images, labels) = (image.images.repeat(count), image.labels.repeat(count));
@@ -129,7 +129,7 @@ impl Inference<'_> {
     }
 }
 
-/// Divergence of a normal from the standard normal, nats.
+/// KL divergence of a normal from the standard normal, nats.
 fn divergence(mu: &[f32], log_var: &[f32]) -> f64 {
     let terms = mu.iter().zip(log_var).map(|(&mu, &log_var)| {
         let [mu, log_var] = [mu, log_var].map(f64::from);
@@ -138,7 +138,7 @@ fn divergence(mu: &[f32], log_var: &[f32]) -> f64 {
     terms.sum()
 }
 
-/// Logarithm of a normal's density at `z`, nats.
+/// Log-density of a normal at `z`, nats.
 fn log_normal(z: &[f32], mu: &[f32], log_var: &[f32]) -> f64 {
     let terms = z.iter().zip(mu).zip(log_var).map(|((&z, &mu), &log_var)| {
         let [z, mu, log_var] = [z, mu, log_var].map(f64::from);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_normal_is_densest_at_its_mean() {
-        // At the mean -ln(2 pi v) / 2, one deviation away 1/2 less.
+        // At the mean -ln(2 pi v) / 2, one standard deviation away 1/2 less.
         let at_mean = -0.5 * (std::f64::consts::TAU * 1f64.exp()).ln();
         assert!((log_normal(&[3.0], &[3.0], &[1.0]) - at_mean).abs() < 1e-12);
         assert!(

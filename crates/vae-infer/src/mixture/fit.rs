@@ -1,6 +1,6 @@
-//! Mixtures fitted to latent vectors by expectation maximisation (Dempster, Laird and Rubin 1977).
+//! Fits mixtures to latent vectors by expectation maximisation (EM; Dempster, Laird and Rubin 1977).
 //!
-//! The same to the bit for any number of threads: rows are summed in chunks of a fixed size, and chunks in their order.
+//! Bit-identical for any number of threads: rows are summed in chunks of a fixed size, and chunks in order.
 
 use std::array;
 
@@ -9,31 +9,30 @@ use vae_rng::Generator;
 
 use super::{Mixture, Normal, log_sum_exp};
 
-/// Rows that are summed by one thread: enough to hide the cost of a task, few enough to keep many threads busy.
+/// Rows per task: enough to hide the cost of a task, few enough to keep many threads busy.
 const CHUNK: usize = 1024;
-/// Chunks whose moments are in memory together.
+/// Number of chunks whose moments are in memory at a time.
 const AT_ONCE: usize = 64;
-/// Of the noise that means are chosen by: draws of a mixture take the steps below.
+/// Generator step for choosing the initial means: sampling from a mixture uses the steps below.
 const START_STEP: u64 = 2;
-/// Rows that a thread works on at once: enough for their sums not to wait for each other, few enough for registers.
+/// Rows that a thread processes at once: enough for independent sums, few enough for registers.
 const LANES: usize = 8;
-/// An iteration that raises the mean log-likelihood by less, nats, is the last.
+/// Convergence threshold: minimum increase of the mean log-likelihood per iteration, nats.
 const IMPROVEMENT: f64 = 1e-4;
-/// The most iterations.
+/// Maximum number of iterations.
 const ITERATIONS: usize = 100;
-/// What is added to the variances of a component, as a share of the mean variance of the data: a component that closes
-/// in on rows in a plane stays a normal.
+/// Regularization added to the variances of a component, as a fraction of the mean variance of the data: it keeps the
+/// covariance of a component positive definite when its rows lie in a plane.
 const RIDGE: f64 = 1e-6;
-/// A component with less than this part of a row stays where it is: its moments would be mostly rounding.
+/// A component with less total responsibility than this is not updated: its moments would be mostly rounding errors.
 const EMPTY: f64 = 1e-6;
 
 impl Mixture {
-    /// A mixture of `components` correlated normals fitted to the rows of `z`, `[rows, latent]`. It starts from rows
-    /// that `generator` chooses, by k-means++ (Arthur and Vassilvitskii 2007).
+    /// Fits a mixture of `components` normals with full covariance to the rows of `z`, `[rows, latent]`. The initial means are
+    /// rows chosen with `generator` by k-means++ (Arthur and Vassilvitskii 2007).
     ///
     /// # Errors
-    /// If there are fewer than `components * (latent + 1)` rows, a row holds a number that is not finite, or all rows
-    /// are the same.
+    /// If there are fewer than `components * (latent + 1)` rows, a row contains NaN or infinity, or all rows are the same.
     pub fn fit(
         z: &[f32],
         latent: usize,
@@ -62,7 +61,7 @@ impl Mixture {
                 place / latent + 1
             ));
         }
-        // Compared exactly: a computed variance of equal rows may be rounding.
+        // Compared exactly: the computed variance of equal rows may be a rounding error.
         if z.chunks_exact(latent).all(|row| *row == z[..latent]) {
             return Err("expected latent vectors that differ, found the same in every row".into());
         }
@@ -79,8 +78,8 @@ impl Mixture {
         Ok(mixture)
     }
 
-    /// Equal round normals about rows that are far apart: each is chosen with a probability in proportion to its
-    /// squared distance from the nearest of those before it.
+    /// Initial mixture: equal spherical normals at rows that are far apart, each chosen with a probability proportional to its
+    /// squared distance from the nearest earlier one.
     fn start(
         z: &[f32],
         latent: usize,
@@ -98,7 +97,7 @@ impl Mixture {
                 below += distance;
                 target < below
             });
-            // There is none if every row is a mean already.
+            // There is none if every row is already a mean.
             let centre = &z[reached.unwrap_or(0) * latent..][..latent];
             means.extend_from_slice(centre);
             let nearest = distances.par_chunks_mut(CHUNK);
@@ -120,13 +119,13 @@ impl Mixture {
         Self::normalized(vec![0.0; components], normals.collect())
     }
 
-    /// The mean log-likelihood of the rows of `z`, nats, and the mixture after one iteration.
+    /// One EM iteration: returns the mean log-likelihood of the rows of `z` before it, nats, and the new mixture.
     fn iterate(&self, z: &[f32], ridge: f64) -> (f64, Self) {
         let latent = self.latent();
         let side = latent + 1;
         let mut log_likelihood = 0.0;
         let mut moments = vec![0.0; self.normals.len() * side * side];
-        // Some at a time: each has moments of its own. Added up in order, whatever the number of threads.
+        // A few chunks at a time, as each has its own moments; added up in order, whatever the number of threads.
         for rows in z.chunks(AT_ONCE * CHUNK * latent) {
             let chunks: Vec<(f64, Vec<f64>)> = rows
                 .par_chunks(CHUNK * latent)
@@ -152,8 +151,8 @@ impl Mixture {
     /// triangle of `[latent + 1, latent + 1]`, where `r_i` is the component's responsibility for row `i` and `d_i` is a
     /// 1 followed by the row's deviation from the component's mean.
     ///
-    /// The 1 makes room for the count and the means in the same sum; deviations from a mean nearby, not the rows
-    /// themselves, keep the difference of moments that is the covariance free of cancellation.
+    /// The 1 puts the count and the means into the same sum; using deviations from a nearby mean instead of the rows themselves
+    /// avoids cancellation in the difference of moments that is the covariance.
     fn moments(&self, z: &[f32]) -> (f64, Vec<f64>) {
         let latent = self.latent();
         let side = latent + 1;
@@ -176,7 +175,7 @@ impl Mixture {
                     terms[component] = log_weight + log_density;
                 }
             }
-            // From here on the terms are responsibilities: of a lane without a row, 0.
+            // From here on the terms are responsibilities: 0 for a lane without a row.
             let (with_row, without) = terms.split_at_mut(rows.len() / latent * components);
             without.fill(0.0);
             for terms in with_row.chunks_exact_mut(components) {
@@ -202,13 +201,13 @@ fn add_outer_products(sums: &mut [f64], weights: [f64; LANES], x: &[[f64; LANES]
         let weighted: [f64; LANES] = array::from_fn(|lane| weights[lane] * x[i][lane]);
         for (sum, x) in sums[..=i].iter_mut().zip(x) {
             let [a, b, c, d, e, f, g, h] = array::from_fn(|lane| weighted[lane] * x[lane]);
-            // Paired as vector units hold them.
+            // Paired in the order of vector registers.
             *sum += ((a + e) + (c + g)) + ((b + f) + (d + h));
         }
     }
 }
 
-/// The normal of these `moments` about the mean of the present one, as [`Mixture::moments`] has them.
+/// The updated normal from `moments` about the mean of the current `normal`, as computed by [`Mixture::moments`].
 fn maximise(normal: &Normal, moments: &[f64], ridge: f64) -> Normal {
     let latent = normal.mean().len();
     let side = latent + 1;
@@ -232,7 +231,7 @@ fn maximise(normal: &Normal, moments: &[f64], ridge: f64) -> Normal {
     }
     let mean = normal.mean().iter().zip(&shift);
     let mean = mean.map(|(mean, shift)| mean + shift).collect();
-    // The ridge is far above rounding, so there always is a factor.
+    // The ridge is far above rounding errors, so the Cholesky factor always exists.
     Normal::full(mean, &covariance).unwrap_or_else(|| normal.clone())
 }
 

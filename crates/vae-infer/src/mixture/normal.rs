@@ -1,18 +1,18 @@
-//! One normal of a mixture: its mean, and its covariance as a Cholesky factor.
+//! One normal component of a mixture: its mean, and its covariance as a Cholesky factor.
 
 use std::f64::consts::PI;
 
 /// A normal distribution of latent vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normal {
-    /// `[latent]`
+    /// Mean, `[latent]`.
     mean: Vec<f64>,
     factor: Factor,
-    /// The logarithm of the density at the mean, nats.
+    /// Log-density at the mean, nats.
     log_peak: f64,
 }
 
-/// The lower triangular `L` of a covariance `L L^T`.
+/// The lower triangular Cholesky factor `L` of a covariance `L L^T`.
 #[derive(Clone, Debug, PartialEq)]
 enum Factor {
     /// Standard deviations, `[latent]`.
@@ -22,13 +22,14 @@ enum Factor {
 }
 
 impl Normal {
-    /// Independent dimensions; both `[latent]`.
+    /// A normal with independent dimensions; `mean` and `log_var` are `[latent]`.
     pub(super) fn diagonal(mean: Vec<f64>, log_var: impl Iterator<Item = f64>) -> Self {
         let deviations = log_var.map(|log_var| (0.5 * log_var).exp()).collect();
         Self::new(mean, Factor::Diagonal(deviations))
     }
 
-    /// `covariance` is `[latent, latent]`, of which the lower triangle is read; none if it is not positive definite.
+    /// A normal with full covariance `[latent, latent]`, of which only the lower triangle is read; `None` if it is not positive
+    /// definite.
     pub(super) fn full(mean: Vec<f64>, covariance: &[f64]) -> Option<Self> {
         let factor = cholesky(covariance, mean.len())?;
         Some(Self::new(mean, Factor::Lower(factor)))
@@ -50,13 +51,13 @@ impl Normal {
         }
     }
 
-    /// `[latent]`
+    /// Mean, `[latent]`.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// `[latent, latent]`
+    /// Covariance, `[latent, latent]`.
     #[must_use]
     pub fn covariance(&self) -> Vec<f64> {
         let latent = self.mean.len();
@@ -78,8 +79,8 @@ impl Normal {
         covariance
     }
 
-    /// `z - mean` of at most `N` rows of `z`, `[rows, latent]`, as the first columns of `deviations`, `[latent, N]`;
-    /// further columns stay as they are.
+    /// Writes `z - mean` of at most `N` rows of `z`, `[rows, latent]`, to the first columns of `deviations`, `[latent, N]`;
+    /// further columns are unchanged.
     pub(super) fn deviate<const N: usize>(&self, z: &[f32], deviations: &mut [[f64; N]]) {
         for (lane, row) in z.chunks_exact(self.mean.len()).enumerate() {
             for ((deviation, &z), mean) in deviations.iter_mut().zip(row).zip(&self.mean) {
@@ -88,8 +89,8 @@ impl Normal {
         }
     }
 
-    /// The logarithms of the densities, nats, at the `deviations` from the mean, `[latent, N]`, which are divided by
-    /// the factor. `N` rows at a time share each number of the factor, and do not wait for each other.
+    /// Log-densities, nats, at the `deviations` from the mean, `[latent, N]`, which are overwritten by `L^-1` times them. `N`
+    /// rows at a time share the loads of the factor and are independent of each other.
     pub(super) fn log_densities<const N: usize>(&self, deviations: &mut [[f64; N]]) -> [f64; N] {
         match &self.factor {
             Factor::Diagonal(scales) => {
@@ -108,7 +109,7 @@ impl Normal {
         log_densities
     }
 
-    /// A draw of this normal out of `eps`, `[latent]`, one of the standard normal, in place.
+    /// Transforms `eps`, `[latent]`, a draw from the standard normal, into a draw from this normal, in place.
     pub(super) fn transform(&self, eps: &mut [f64]) {
         match &self.factor {
             Factor::Diagonal(scales) => {
@@ -116,7 +117,7 @@ impl Normal {
                     .zip(scales)
                     .for_each(|(x, scale)| *x *= scale);
             }
-            // The last row first, for a row needs those before it as they were.
+            // Last row first, because a row needs the original values of those before it.
             Factor::Lower(rows) => {
                 for (i, row) in rows.chunks_exact(eps.len()).enumerate().rev() {
                     eps[i] = dot(&row[..=i], &eps[..=i]);
@@ -147,8 +148,8 @@ fn solve<const N: usize>(rows: &[f64], x: &mut [[f64; N]]) {
     }
 }
 
-/// The lower triangular factor of a symmetric `matrix`, `[side, side]`, row by row (Cholesky and Banachiewicz), if it
-/// is positive definite.
+/// The Cholesky factor of a symmetric `matrix`, `[side, side]`, row by row (Cholesky-Banachiewicz), if it is positive
+/// definite.
 fn cholesky(matrix: &[f64], side: usize) -> Option<Vec<f64>> {
     let mut rows = matrix.to_vec();
     for i in 0..side {
@@ -166,12 +167,12 @@ fn cholesky(matrix: &[f64], side: usize) -> Option<Vec<f64>> {
     Some(rows)
 }
 
-/// The probability that a standard normal falls below `z`.
+/// The cumulative distribution function of the standard normal at `z`.
 pub(crate) fn normal_probability(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
 }
 
-/// The `z` below which a standard normal falls with probability `p`, by bisection.
+/// The quantile of the standard normal at probability `p`, by bisection.
 pub(crate) fn normal_quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-10.0, 10.0);
     for _ in 0..64 {

@@ -1,4 +1,4 @@
-//! Densities against SciPy and against their integral, draws against their moments and against the plain prior.
+//! Densities against SciPy and their integral; draws against their moments and the standard prior.
 
 use vae_rng::{Generator, Stream};
 
@@ -8,7 +8,7 @@ fn generator() -> Generator {
     Generator::new(3, Stream::Prior)
 }
 
-/// `goldens/mixture.py`
+/// Reference values written by `goldens/mixture.py`.
 fn golden(name: &str) -> Vec<Vec<f64>> {
     let lines = include_str!("../../../../assets/goldens/mixture.txt").lines();
     let lines = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -27,7 +27,7 @@ fn of_golden() -> Mixture {
     Mixture::full(&weights, &means, &covariances, 3).expect("positive definite")
 }
 
-/// The largest distance of a log-density from SciPy's, relative to it where it is above 1.
+/// The largest error of a log-density against SciPy, relative where its value is above 1.
 fn distance(mixture: &Mixture) -> f64 {
     let points = golden("point");
     assert_eq!(points.len(), 6);
@@ -42,7 +42,7 @@ fn distance(mixture: &Mixture) -> f64 {
     distances.fold(0.0, f64::max)
 }
 
-/// About a hundred f64 operations of 1.1e-16 each, on covariances of a condition number of at most 20.
+/// About a hundred f64 operations of 1.1e-16 each, on covariances with a condition number of at most 20.
 const TOLERANCE: f64 = 1e-12;
 
 #[test]
@@ -84,7 +84,7 @@ fn independent_dimensions_are_the_same_either_way() {
     }
     for z in [[0.0, 0.0], [3.0, -4.0]] {
         let difference = diagonal.log_density(&z) - full.log_density(&z);
-        // ln 3 is rounded to an f32.
+        // ln 3 is rounded to f32.
         assert!(difference.abs() < 1e-7, "{difference}");
     }
 }
@@ -94,8 +94,8 @@ fn the_density_integrates_to_one() {
     let covariances = [1.0, 0.5, 0.5, 0.75, 0.25, -0.1, -0.1, 0.5];
     let mixture = Mixture::full(&[2.0, 1.0], &[-1.0, 0.5, 1.5, -1.0], &covariances, 2);
     let mixture = mixture.expect("positive definite");
-    // Cells of 1/8, at most a quarter of the smallest deviation, for which the trapezoidal rule is exact to f64 (its
-    // error is exp(-2 pi^2 deviation^2 / step^2)), out to 9: eight deviations.
+    // Cells of 1/8, at most a quarter of the smallest standard deviation, for which the trapezoidal rule is exact to f64 (its
+    // error is exp(-2 pi^2 deviation^2 / step^2)), out to 9: eight standard deviations.
     let step = 0.125f32;
     let axis = || (-80i16..=80).map(|i| f32::from(i) * step);
     let densities = axis().flat_map(|x| axis().map(move |y| [x, y]));
@@ -122,7 +122,7 @@ fn a_component_scales_and_shifts_the_normals_of_the_standard_prior() {
     let normals = generator().normals(0, 0, 10, 2);
     let draws = mixture.sample(generator(), 10, 1.0, None);
     for (draw, eps) in draws.chunks(2).zip(normals.chunks(2)) {
-        // ln 4 and the draw are rounded to an f32.
+        // ln 4 and the draw are rounded to f32.
         assert!((draw[0] - (1.0 + 2.0 * eps[0])).abs() < 1e-5);
         assert!((draw[1] - (eps[1] - 2.0)).abs() < 1e-5);
     }
@@ -133,7 +133,7 @@ fn truncated_draws_stay_within_and_fill_their_range() {
     let z = Mixture::standard(4).sample(generator(), 1000, 0.5, Some(1.0));
     let largest = z.iter().fold(0f32, |largest, z| largest.max(z.abs()));
     assert!((0.49..=0.5).contains(&largest), "{largest}");
-    // The variance of a standard normal cut at 1 is 0.2912, here times 0.25; five deviations of its estimate.
+    // The variance of a standard normal truncated at 1 is 0.2912, here times 0.25; the bound is five standard deviations.
     let variance = z.iter().map(|z| z * z).sum::<f32>() / z.len() as f32;
     assert!((variance - 0.0728).abs() < 0.005, "{variance}");
 }
@@ -164,7 +164,7 @@ fn draws_have_the_moments_of_the_mixture() {
     assert_eq!(compared, 9);
 }
 
-/// Asserts that the mean of `values` is within five of its standard deviations of `expected`.
+/// Asserts that the mean of `values` is within five standard errors of `expected`.
 fn assert_is_mean(values: impl ExactSizeIterator<Item = f64> + Clone, expected: f64) {
     let count = values.len() as f64;
     let mean = values.clone().sum::<f64>() / count;
@@ -188,7 +188,7 @@ fn a_temperature_of_zero_gives_the_means_as_often_as_their_weights_say() {
     let z = mixture.sample(generator(), 10_000, 0.0, None);
     for (mean, weight) in means.into_iter().zip([0.2, 0.5, 0.3]) {
         let share = z.iter().filter(|&&z| z == mean).count() as f64 / 10_000.0;
-        // Five deviations of a binomial frequency, at most 0.005 each.
+        // Five standard deviations of a binomial frequency, at most 0.005 each.
         assert!(
             (share - weight).abs() < 0.025,
             "{mean}: {share}, not {weight}"

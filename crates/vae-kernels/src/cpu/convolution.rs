@@ -1,7 +1,7 @@
-//! Convolutions of slices: for each image one matrix product with its patches, the images in parallel. Results do not
+//! Convolutions of slices (im2col): for each image one matrix product with its patches, the images in parallel. Results do not
 //! depend on the number of threads.
 //!
-//! With stride 1 a convolution is also a transposed one, with the kernel turned by half and the two sides swapped
+//! With stride 1 a convolution is also a transposed one, with the kernel rotated by 180 degrees and its two sides swapped
 //! ([`Sizes::swapped`]); of the two forms the one is taken that unfolds the side of fewer numbers.
 
 mod patches;
@@ -14,57 +14,56 @@ pub use super::matmul::Real;
 use super::matmul::{Matrix, matmul};
 use patches::{fold, unfold};
 
-/// Images whose gradients are summed by one task: a number of its own, for the sums to be the same on any number of
-/// threads.
+/// Images whose gradients one task sums: a constant, for the sums to be the same on any number of threads.
 const IMAGES: usize = 8;
-/// Partial sums of a row of numbers, for its additions not to wait for each other.
+/// Partial sums of a row, kept apart so that additions do not wait for each other.
 const LANES: usize = 16;
 
-/// Where the kernel lies at each point of the map: its corner is at `stride * [y, x] - padding` of the image.
+/// Geometry of a convolution: at point `[y, x]` of the map, the kernel's corner is at `stride * [y, x] - padding` of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    /// Side of the kernel.
+    /// Kernel size (the side of the square kernel).
     pub kernel: usize,
-    /// Image pixels from one place of the kernel to the next.
+    /// Stride: image pixels from one position of the kernel to the next.
     pub stride: usize,
-    /// Rows and columns of zeros on each side of the image.
+    /// Zero padding: rows and columns on each side of the image.
     pub padding: usize,
-    /// Height and width of what a convolution reads and a transposed one writes.
+    /// Height and width of the image, which a convolution reads and a transposed one writes.
     pub image: [usize; 2],
-    /// Height and width of what a convolution writes and a transposed one reads.
+    /// Height and width of the map, which a convolution writes and a transposed one reads.
     pub map: [usize; 2],
 }
 
-/// How long everything is.
+/// Batch size, channels and geometry of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Images, and maps.
+    /// Number of images, and of maps.
     pub batch: usize,
-    /// Of each image.
+    /// Channels of each image.
     pub image_channels: usize,
-    /// Of each map.
+    /// Channels of each map.
     pub map_channels: usize,
-    /// Where the kernel lies.
+    /// Geometry of the kernel.
     pub geometry: Geometry,
 }
 
 impl Sizes {
-    /// Of one image.
+    /// Number of elements of one image.
     const fn image(&self) -> usize {
         self.image_channels * self.geometry.pixels()
     }
 
-    /// Of one map.
+    /// Number of elements of one map.
     const fn map(&self) -> usize {
         self.map_channels * self.geometry.places()
     }
 
-    /// What the kernel sees at one place.
+    /// Number of elements that the kernel covers at one position.
     const fn patch(&self) -> usize {
         self.image_channels * self.geometry.kernel * self.geometry.kernel
     }
 
-    /// The same sums with image and map swapped, if that is possible and unfolds less.
+    /// The same convolution with image and map swapped, if that is possible and unfolds less.
     fn swapped(&self) -> Option<Self> {
         let Geometry {
             kernel,
@@ -88,7 +87,7 @@ impl Sizes {
         })
     }
 
-    /// The weight of the swapped sums: `[in, out, kernel, kernel]` with the kernel turned by half.
+    /// The weight of the swapped convolution: `[in, out, kernel, kernel]` with the kernel rotated by 180 degrees.
     fn turned<T: Real>(&self, weight: &[T]) -> Vec<T> {
         let taps = self.geometry.kernel * self.geometry.kernel;
         let mut turned = Vec::with_capacity(weight.len());
@@ -101,11 +100,11 @@ impl Sizes {
     }
 }
 
-/// What one task works on.
+/// Buffers of one task.
 struct Scratch<T> {
-    /// Of one channel.
+    /// Phases of one channel.
     phases: Vec<T>,
-    /// `[in * kernel * kernel, window]`
+    /// Patches, `[in * kernel * kernel, window]`.
     patches: Vec<T>,
     /// A map in windows, `[out, window]`: zero between its rows.
     map: Vec<T>,
@@ -122,7 +121,7 @@ impl<T: Real> Scratch<T> {
         }
     }
 
-    /// Spreads a map's rows as they are in windows.
+    /// Copies a map's rows to their places in windows.
     fn spread(&mut self, map: &[T], geometry: Geometry) {
         let maps = map.chunks(geometry.places());
         for (map, window) in maps.zip(self.map.chunks_mut(geometry.window())) {
@@ -148,7 +147,7 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-/// The maps of `images`, `[batch, in, height, width]`; `weight` is `[out, in, kernel, kernel]`, `bias` `[out]`.
+/// Convolves `images`, `[batch, in, height, width]`, to maps; `weight` is `[out, in, kernel, kernel]`, `bias` `[out]`.
 #[must_use]
 pub fn convolve<T: Real>(images: &[T], weight: &[T], bias: Option<&[T]>, sizes: Sizes) -> Vec<T> {
     if let Some(swapped) = sizes.swapped() {
@@ -171,7 +170,7 @@ pub fn convolve<T: Real>(images: &[T], weight: &[T], bias: Option<&[T]>, sizes: 
     maps
 }
 
-/// The images of `maps`, `[batch, out, height, width]`, by the adjoint of [`convolve`]; `bias` is `[in]`.
+/// Convolves `maps`, `[batch, out, height, width]`, transposed, to images: the adjoint of [`convolve`]; `bias` is `[in]`.
 #[must_use]
 pub fn convolve_transposed<T: Real>(
     maps: &[T],
@@ -205,7 +204,7 @@ pub fn convolve_transposed<T: Real>(
     images
 }
 
-/// The gradient of the weight from one side and the gradient of the other.
+/// The gradient of the weight, from the values of one side and the gradient of the other.
 #[must_use]
 pub fn weight_gradient<T: Real>(images: &[T], maps: &[T], sizes: Sizes) -> Vec<T> {
     if let Some(swapped) = sizes.swapped() {

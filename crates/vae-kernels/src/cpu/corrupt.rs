@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use vae_rng::Generator;
 use vae_spec::Corruption;
 
-/// Damages `images`, `[rows, columns]`, which are the rows `first_row ..` of `step`.
+/// Corrupts `images`, `[rows, columns]`, which are the rows `first_row ..` of `step`.
 pub fn corrupt(
     images: &mut [f32],
     columns: usize,

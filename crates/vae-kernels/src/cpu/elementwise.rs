@@ -1,5 +1,5 @@
-//! Loops over the elements of some rows: written so that the compiler vectorises them, run with the widest registers that
-//! the processor has. Sharing rows among the cores is the caller's.
+//! Loops over the elements of some rows: written so that the compiler vectorises them, run with the widest registers that the
+//! processor has. Sharing rows among the cores is up to the caller.
 
 use pulp::Arch;
 use vae_spec::{Activation, Likelihood, Spread};
@@ -70,7 +70,7 @@ fn normal(x: f32) -> (f32, f32) {
     (below, bell * 0.398_942_3) // 1 / sqrt(2 pi)
 }
 
-/// Adds `bias` to every row of `output`, then applies `activation`, if there is one; its derivative goes into `slope` if there is one.
+/// Adds `bias` to every row of `output`, then applies `activation`, if any; its derivative goes into `slope`, if given.
 pub(super) fn activate(
     output: &mut [f32],
     bias: &[f32],
@@ -84,7 +84,7 @@ pub(super) fn activate(
     };
     match activation {
         Activation::Relu => map(output, bias, slope, |x| {
-            // Not max, which hides what is no number.
+            // Not max, which hides NaN.
             if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
         }),
         Activation::Tanh => map(output, bias, slope, |x| {
@@ -145,8 +145,8 @@ pub(super) fn multiply(values: &mut [f32], slope: &[f32]) {
     );
 }
 
-/// See [`crate::program::Pass::DenseNll`]: `output` holds the layer's sums without their `bias` and becomes `d_output`,
-/// `scale` times the derivative.
+/// See [`crate::program::Pass::DenseNll`]: `output` holds the layer's product without its `bias` and becomes `d_output`, `scale`
+/// times the derivative.
 pub(super) fn nll(
     likelihood: Likelihood,
     output: &mut [f32],
@@ -176,7 +176,7 @@ pub(super) fn nll(
     );
 }
 
-/// One row. Loops of one formula each: together, or with a float sum in them, they are too much for the vectoriser.
+/// One row of [`nll`]. Loops of one formula each: together, or with a float sum in them, they are too much for the vectoriser.
 #[inline(always)]
 fn bernoulli_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32) {
     let blocks = y.chunks_mut(BLOCK).zip(bias.chunks(BLOCK));
@@ -198,7 +198,7 @@ fn bernoulli_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scal
     }
 }
 
-/// One row.
+/// One row of [`nll`].
 #[inline(always)]
 fn gaussian_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32, sigma: f32) {
     let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();

@@ -6,11 +6,11 @@ use vae_rng::Generator;
 
 use vae_spec::Element;
 
-/// Rows of a task: fewer would cost more to hand out than to read.
+/// Smallest number of rows of a task: fewer would cost more to hand out than to read.
 const TASK_ROWS: usize = 16;
 
-/// The images at `rows` of `bytes`, `[count, columns]` elements, bytes scaled to `[0, 1]`: `[rows, columns]`. With a
-/// `binarization` and its step each pixel is drawn as 0 or 1.
+/// The images at `rows` of `bytes`, `[count, columns]` elements, bytes scaled to `[0, 1]`: `[rows, columns]`. With
+/// `binarization`, a generator and its step, each pixel is drawn as 0 or 1.
 ///
 /// # Panics
 /// If a row is not below the count.

@@ -1,10 +1,11 @@
-//! Matrix products by the `gemm` crate, on one core: the one place here that needs `unsafe`, for gemm takes pointers.
+//! Matrix products by the `gemm` crate, on one core: the one place of the CPU executor that needs `unsafe`, for gemm takes
+//! pointers.
 
 use std::ops::{Add, AddAssign};
 
 use gemm::{Parallelism, gemm};
 
-/// The numbers that gemm multiplies here: it panics for types that it does not know.
+/// Element types that gemm multiplies here: it panics for types that it does not know.
 pub trait Real:
     Copy + Default + Add<Output = Self> + AddAssign + From<f32> + Send + Sync + 'static
 {
@@ -41,7 +42,7 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// The first `columns` columns, from `first` on, of rows that are `stride` long.
+    /// Columns `first .. first + columns` of rows that are `stride` long.
     ///
     /// # Panics
     /// If they do not fit.

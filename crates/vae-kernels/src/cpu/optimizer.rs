@@ -10,14 +10,14 @@ use crate::program::{Rule, Update};
 
 /// Elements of a task: all its arrays together fit a core's second-level cache.
 const TASK: usize = 16_384;
-/// Values that a running sum keeps apart, so that it can be vectorised.
+/// Partial sums that are kept apart, so that a sum of squares can be vectorised.
 const LANES: usize = 16;
-/// The most arenas that an update keeps: AMSGrad's three and the average.
+/// Largest number of arenas that an update keeps: AMSGrad's three and the average.
 const MOMENTS: usize = 4;
 
-/// Below these a number is taken for zero. A pixel that is seldom bright leaves moments that shrink with every step, down
-/// to subnormal numbers, which processors handle a hundred times slower; a gradient's square gets there at once. Either
-/// would move a parameter by less than 1e-9 of a learning rate.
+/// Values below these count as zero. A pixel that is seldom bright leaves moments that shrink with every step, down to subnormal
+/// numbers, which processors handle a hundred times slower; a gradient's square gets there at once. Either would move a parameter
+/// by less than 1e-9 of a learning rate.
 const TINY_MOMENT: f32 = 1e-33;
 const TINY_GRADIENT: f32 = 1e-17;
 
@@ -26,7 +26,7 @@ fn settled(value: f32, tiny: f32) -> f32 {
     if value.abs() < tiny { 0.0 } else { value }
 }
 
-/// `f32::clamp` without its panic, which would keep loops from being vectorised; what is no number stays none.
+/// `f32::clamp` without its panic, which would keep loops from being vectorised; NaN stays NaN.
 #[inline(always)]
 fn cut(value: f32, limit: f32) -> f32 {
     let value = if value > limit { limit } else { value };
@@ -64,7 +64,7 @@ pub(super) fn update(
         }
     }
     let decay = update.weight_decay;
-    // Each has loops of its own, so that an update pays for nothing that it does not ask for.
+    // Each case has loops of its own, so that an update does not pay for what it does not use.
     if limit == f32::INFINITY && decay == 0.0 {
         run(tasks, &update, move |_, g| scale * g);
     } else {
@@ -74,7 +74,7 @@ pub(super) fn update(
     }
 }
 
-/// `gradient` gives what the rule sees of a parameter and its gradient.
+/// `gradient` maps a parameter and its gradient to the gradient that the rule uses.
 fn run(tasks: Vec<Task<'_>>, update: &Update, gradient: impl Fn(f32, f32) -> f32 + Copy + Sync) {
     let arch = Arch::new();
     tasks
@@ -82,11 +82,11 @@ fn run(tasks: Vec<Task<'_>>, update: &Update, gradient: impl Fn(f32, f32) -> f32
         .for_each(|task| task.run(arch, update, gradient));
 }
 
-/// One thread's piece of the arenas.
+/// One task's piece of the arenas.
 struct Task<'a> {
     w: &'a mut [f32],
     g: &'a [f32],
-    /// The rule's, then the average; what is not kept is empty.
+    /// The rule's moments, then the average; those not kept are empty.
     moments: [&'a mut [f32]; MOMENTS],
 }
 
@@ -173,7 +173,7 @@ impl Task<'_> {
                 },
             ),
         }
-        // While the parameters are in the core's cache.
+        // While the parameters are still in the core's cache.
         if let Some(decay) = update.ema {
             let averages = self.moments[update.rule.moments()].iter_mut();
             let each = averages.zip(&*self.w);
@@ -189,7 +189,7 @@ impl Task<'_> {
     }
 }
 
-/// The Euclidean norm: sums of tasks, one after the other, so that the number of threads changes nothing.
+/// The Euclidean norm; the tasks' sums are added in order, so that the number of threads changes nothing.
 fn norm(values: &[f32]) -> f32 {
     let arch = Arch::new();
     let sums: Vec<f32> = values

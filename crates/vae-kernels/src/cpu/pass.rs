@@ -1,4 +1,4 @@
-//! One pass on the CPU: its rows shared among the threads, each share taken through all that the pass does.
+//! One pass on the CPU: its rows are shared among the threads, each share taken through all that the pass does.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::executor::Run;
 use crate::program::{Layer, MatrixId, Pass};
 
 impl Cpu {
-    /// Runs one pass on a batch of `batch`; `rows` are for [`Pass::Gather`].
+    /// Runs one pass on `batch` rows; `rows` are for [`Pass::Gather`].
     pub(super) fn pass(&mut self, pass: &Pass, run: &Run, batch: usize, rows: &[u32]) {
         let matrices = &mut self.matrices;
         match *pass {
@@ -161,11 +161,11 @@ impl Cpu {
     }
 }
 
-/// Rows that a task takes of a `rows x columns` product of `depth` terms: as many for each thread, in whole tiles of the
-/// product's innermost loop; all of them if there is too little to share.
+/// Rows of a task in a `rows x columns` product of `depth` terms: as many for each thread, in whole tiles of the product's
+/// innermost loop; all of them if there is too little to share.
 ///
-/// gemm adds the terms of small results in another order: along rows of both factors up to 256 elements (`along_rows`), and
-/// up to 64 x 64 beyond 512 terms. What may be cut into such pieces is not shared, or bits would hang on the number of threads.
+/// gemm adds the terms of small results in another order: along rows of both factors up to 256 elements (`along_rows`), and up to
+/// 64 x 64 beyond 512 terms. What may be cut into such pieces is not shared, or bits would depend on the number of threads.
 fn panel(rows: usize, columns: usize, depth: usize, along_rows: bool) -> usize {
     const TILE: usize = 8;
     const TASK: usize = 1 << 15;
@@ -183,7 +183,7 @@ fn panel(rows: usize, columns: usize, depth: usize, along_rows: bool) -> usize {
     panel
 }
 
-/// Lends out matrices to be written while others are read.
+/// Takes matrices out, to be written while others are read.
 fn take<const N: usize>(matrices: &mut [Vec<f32>], buffers: [MatrixId; N]) -> [Vec<f32>; N] {
     buffers.map(|buffer| std::mem::take(&mut matrices[buffer.0]))
 }

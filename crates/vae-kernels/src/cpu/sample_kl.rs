@@ -6,7 +6,7 @@ use vae_rng::{Noise, normals_of_block};
 use super::elementwise::exp;
 use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 
-/// Latents of a task: drawing their noise takes several times as long as handing them out.
+/// Latents of a task: drawing their noise takes several times as long as handing the task out.
 const TASK: usize = 256;
 
 /// `z` and `kl` of each row of `posterior`, mu | log_var.
@@ -38,7 +38,7 @@ pub(super) fn forward(posterior: &[f32], noise: Noise, z: &mut [f32], kl: &mut [
     });
 }
 
-/// `d_posterior`, d_mu | d_log_var, where the loss holds `d_kl` times each row's `kl`.
+/// `d_posterior`, d_mu | d_log_var, where the loss contains `d_kl` times each row's `kl`.
 pub(super) fn backward(
     [posterior, z, d_z]: [&[f32]; 3],
     latent: usize,

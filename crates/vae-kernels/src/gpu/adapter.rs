@@ -1,4 +1,4 @@
-//! Finding and opening a GPU through wgpu. Never prints, never chooses a CPU instead.
+//! Finds and opens a GPU through wgpu. Never prints, never chooses a CPU instead.
 
 mod report;
 
@@ -13,7 +13,7 @@ pub use report::AdapterReport;
 #[cfg(test)]
 pub(super) use report::WORKGROUP_STORAGE;
 
-/// The graphics interfaces that may carry the compute shaders.
+/// The graphics APIs that may carry the compute shaders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphicsApi {
     /// Any of the three.
@@ -27,7 +27,7 @@ pub enum GraphicsApi {
 }
 
 impl GraphicsApi {
-    /// OpenGL is left out: it is no target here, and enumerating it prints warnings on machines without a display.
+    /// OpenGL is left out: it is not a target, and enumerating it prints warnings on machines without a display.
     const fn backends(self) -> Backends {
         match self {
             Self::Any => Backends::VULKAN
@@ -54,20 +54,20 @@ impl fmt::Display for GraphicsApi {
 /// Why no GPU could be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
-    /// No adapter speaks the interface that was asked for.
+    /// No adapter supports the graphics API that was asked for.
     #[error("no adapter for {api}; {}. Install a graphics driver, or train on the CPU with --backend cpu", seen(.others))]
     NoAdapter {
-        /// What was asked for.
+        /// The graphics API that was asked for.
         api: GraphicsApi,
-        /// Adapters of other interfaces, described.
+        /// Adapters of other graphics APIs, described.
         others: Vec<String>,
     },
-    /// The best adapter is too small for the shaders.
+    /// The best adapter's limits are too low for the shaders.
     #[error("{adapter} cannot run the shaders: {}", .lacks.join("; "))]
     LacksLimits {
         /// The adapter, described.
         adapter: String,
-        /// Each limit with what is needed and what is there.
+        /// Each limit that is too low, with what is needed and what is there.
         lacks: Vec<String>,
     },
     /// The driver refused to open the adapter.
@@ -75,7 +75,7 @@ pub enum GpuError {
     Refused {
         /// The adapter, described.
         adapter: String,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         cause: wgpu::RequestDeviceError,
     },
@@ -114,10 +114,10 @@ fn adapters_of(instance: &Instance, api: GraphicsApi) -> Vec<AdapterReport> {
     reports
 }
 
-/// An open GPU, which engines share.
+/// An open GPU, shared by engines.
 #[derive(Debug)]
 pub struct Gpu {
-    /// What it is.
+    /// Description of its adapter.
     pub report: AdapterReport,
     instance: Instance,
     device: Device,
@@ -127,12 +127,12 @@ pub struct Gpu {
     cores: Cores,
 }
 
-/// What the driver said when something went wrong behind our back, once it has.
+/// The first error that the driver reported outside a call, once there is one.
 #[derive(Clone, Debug, Default)]
 pub struct Failure(Arc<Mutex<Option<String>>>);
 
 impl Failure {
-    /// Keeps the first message: what follows is its consequence.
+    /// Keeps the first message: later ones are its consequences.
     fn set(&self, message: String) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert(message);
@@ -154,7 +154,7 @@ impl Gpu {
     pub fn open(api: GraphicsApi) -> Result<Self, GpuError> {
         let instance = instance();
         let mut reports = adapters_of(&instance, api);
-        // The first that can run the shaders, or else the first, to say what it lacks.
+        // The first that can run the shaders, or else the first, to report what it lacks.
         reports.sort_by_key(|report| !report.lacks().is_empty());
         let Some(report) = reports.into_iter().next() else {
             let others = adapters_of(&instance, GraphicsApi::Any)
@@ -186,7 +186,7 @@ impl Gpu {
                 let failure = Failure::default();
                 let (lost, wrong) = (failure.clone(), failure.clone());
                 device.set_device_lost_callback(move |reason, message| {
-                    // Dropped on purpose, at the end of the program.
+                    // A device dropped on purpose, at the end of the program, has not failed.
                     if reason != wgpu::DeviceLostReason::Destroyed {
                         lost.set(format!("it was lost: {message}"));
                     }
@@ -224,7 +224,7 @@ impl Gpu {
         }
     }
 
-    /// Lets the fused engine cut its products up as if this GPU had a single core, so that small ones take the tiles of large
+    /// Lets the fused engine divide its products as if this GPU had a single core, so that small ones take the tiles of large
     /// ones: for tests.
     #[must_use]
     pub fn with_one_core(self) -> Self {
@@ -234,7 +234,7 @@ impl Gpu {
         }
     }
 
-    /// How many cores to keep busy.
+    /// Number of cores to keep busy.
     pub(super) const fn cores(&self) -> Cores {
         self.cores
     }
@@ -244,25 +244,25 @@ impl Gpu {
         self.checks_shaders
     }
 
-    /// The device and the queue, for kernels launched through wgpu itself.
+    /// The device and the queue, for kernels launched through wgpu directly.
     #[must_use]
     pub const fn device_and_queue(&self) -> (&Device, &Queue) {
         (&self.device, &self.queue)
     }
 
-    /// The instance and the adapter that the device was opened from, for others who launch kernels on it.
+    /// The instance and the adapter that the device was opened from, for other libraries that launch kernels on it.
     #[must_use]
     pub const fn instance_and_adapter(&self) -> (&Instance, &Adapter) {
         (&self.instance, &self.report.adapter)
     }
 
-    /// The largest tensor that a kernel can see whole, bytes.
+    /// Size of the largest tensor that one binding can hold, bytes.
     #[must_use]
     pub fn largest_tensor(&self) -> u64 {
         self.device.limits().max_storage_buffer_binding_size
     }
 
-    /// Where a failure of the device will be seen.
+    /// Where a failure of the device is reported.
     #[must_use]
     pub fn failure(&self) -> Failure {
         self.failure.clone()

@@ -1,18 +1,18 @@
-//! The passes around the latents, three and three, in one dispatch each: where so few rows are trained that launches cost more
-//! than reading the weights again for each of them.
+//! Fuses the passes around the latents, three forward and three backward, into one dispatch each: where a batch has so few rows
+//! that launches cost more than reading the weights again for each of them.
 
 use super::kernel::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
 use super::source;
 use crate::program::{Layer, Pass};
 
-/// Bytes of weights that all rows together may read: 3 us of an H100's second-level cache, less than two launches.
+/// Bytes of weights that all rows together may read: 3 us of an H100's L2 cache, less than two launches.
 const WEIGHTS: usize = 1 << 24;
-/// Threads of a workgroup, some for each latent.
+/// Largest number of latents: each has some threads of a workgroup.
 const MOST_LATENTS: usize = 128;
-/// Numbers of a row that lie in workgroup memory.
+/// Largest number of columns of a row in workgroup memory.
 const MOST_COLUMNS: usize = 4_096;
 
-/// The kernel of the first three of `passes` at once; `None` if they are no such three, or apart is better.
+/// The fused kernel of the first three of `passes`; `None` if they do not fit the pattern, or apart is faster.
 pub(super) fn kernel(passes: &[&Pass], lowering: Lowering<'_>) -> Option<Kernel> {
     let &[first, second, third, ..] = passes else {
         return None;
@@ -133,7 +133,7 @@ fn choice(source: &'static source::Source, heads: Layer, decoder: Layer) -> Choi
         .with("decoder", decoder.offset.to_string())
 }
 
-/// One workgroup for each row; `None` if a GPU may not bind so much.
+/// One workgroup for each row; `None` if the kernel binds more than the GPU allows.
 fn finish(
     choice: Choice,
     stem: &'static str,
@@ -155,7 +155,7 @@ mod tests {
     use crate::program::{MatrixId, Program};
     use vae_spec::Activation;
 
-    /// Both threes, around so many latents.
+    /// Both groups of three passes, around `latent` latents.
     fn program(latent: usize, slope: Option<MatrixId>) -> Program {
         let layer = |offset, inputs, outputs, blocks| Layer {
             offset,

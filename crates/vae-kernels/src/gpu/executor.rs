@@ -1,5 +1,5 @@
-//! The GPU executor: queues training steps and submits many at once, so that neither the processor nor the GPU waits for
-//! the other. Data set, parameters, optimizer state and losses stay on the GPU.
+//! The GPU executor: queues training steps and submits many at once, so that neither the CPU nor the GPU waits for the other.
+//! Dataset, parameters, optimizer state and losses stay on the GPU.
 
 mod prepare;
 mod submit;
@@ -24,28 +24,28 @@ use crate::program::{self, Program};
 use prepare::{Prepared, UpdateKey};
 use submit::{LOSSES, Submitted};
 
-/// Steps of one submission: enough that submitting costs little beside them, few enough that losses come often.
+/// Steps per submission: enough that submitting costs little beside them, few enough that losses come often.
 const STEPS: usize = 32;
-/// Steps of the first submission to an idle GPU, which waits for it; each one after it has twice as many, up to [`STEPS`].
+/// Steps of the first submission to an idle GPU, which waits for it; each later one doubles them, up to [`STEPS`].
 const FIRST_STEPS: usize = 2;
 /// Rows that the steps of a submission may have together, unless one step alone has more.
 const ROWS: usize = 1 << 16;
-/// Bytes of images that are uploaded with a submission where the data set does not stay on the GPU, unless one step's
-/// images are more.
+/// Bytes of images that are uploaded with a submission where the dataset does not stay on the GPU, unless one step's images are
+/// more.
 const STREAM: usize = 1 << 25;
-/// The parameters of one model, on a GPU.
+/// Executor on a GPU, with the parameters of one model.
 #[derive(Debug)]
 pub struct GpuExecutor {
     link: Link,
     pipelines: Pipelines,
     cores: Cores,
-    /// Numbers in each arena.
+    /// Number of elements of each arena.
     length: usize,
     parameters: Buffer,
     gradients: Buffer,
-    /// How the last program left the gradients.
+    /// Layout in which the last program left the gradients.
     left: Parts,
-    /// All of them, one behind the other.
+    /// All moments, one arena after the other.
     moments: Buffer,
     square_sums: Buffer,
     images: ImageStore,
@@ -56,7 +56,7 @@ pub struct GpuExecutor {
     prepared: VecDeque<Rc<Prepared>>,
     updates: Vec<(UpdateKey, Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
-    /// How many of them the next submission has.
+    /// Number of pending steps at which they are submitted.
     at_once: usize,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
@@ -65,16 +65,16 @@ pub struct GpuExecutor {
 /// Where [`program::Pass::Gather`] finds the images.
 #[derive(Debug)]
 struct ImageStore {
-    /// `[count, row_bytes]`, four to a word: all of them, or those of one submission.
+    /// `[count, row_bytes]`, four bytes to a word: all images, or those of one submission.
     buffer: Buffer,
     count: usize,
     row_bytes: usize,
-    /// The data set, where it is too large to stay on the GPU.
+    /// The dataset, where it is too large to stay on the GPU.
     streamed: Option<Bytes>,
 }
 
 impl GpuExecutor {
-    /// An executor whose optimizer remembers `moments`, each as long as `parameters`.
+    /// An executor with the optimizer state `moments`, each as long as `parameters`.
     ///
     /// # Errors
     /// If the GPU fails.
@@ -122,8 +122,8 @@ impl GpuExecutor {
         Ok(executor)
     }
 
-    /// As [`Executor::set_images`], but the images stay where they are: each submission uploads its own while the one before
-    /// is computed. For data sets that the GPU cannot hold or a binding cannot show.
+    /// As [`Executor::set_images`], but the images stay in host memory: each submission uploads its own while the one before is
+    /// computed. For datasets that do not fit into the GPU's memory or into one binding.
     ///
     /// # Errors
     /// If the GPU fails.
@@ -145,7 +145,7 @@ impl Executor for GpuExecutor {
         self.flush()?;
         self.prepared.clear();
         let bytes = images.len().next_multiple_of(size_of::<u32>());
-        // Places in the data set are counted in 32 bits.
+        // Offsets into the dataset have 32 bits.
         let fits = bytes as u64 <= self.link.device.limits().max_storage_buffer_binding_size
             && u32::try_from(images.len()).is_ok();
         let scope = self

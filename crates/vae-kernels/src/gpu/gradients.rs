@@ -1,5 +1,5 @@
-//! The gradients of dense layers' parameters: in how many parts they come, which layers share a dispatch, and its kernel; the
-//! last one sums the losses, too.
+//! The gradients of dense layers' parameters: into how many partial sums they are split, which layers share a dispatch, and its
+//! kernel; the last kernel sums the losses, too.
 
 use super::cost::Cores;
 use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place};
@@ -10,7 +10,7 @@ use crate::program::{Layer, MatrixId, Pass, Program};
 /// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
 const LAUNCH: f64 = 2_000.0;
 
-/// How the gradients are kept: `count` arenas, `stride` apart, to be added up; each is of a part of the batch.
+/// Layout of the gradients: `count` arenas, `stride` apart, that are still to be summed; each is of a part of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) count: usize,
@@ -18,17 +18,17 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// So many arenas of `length` numbers.
+    /// `count` arenas of `length` numbers.
     pub(super) const fn new(count: usize, length: usize) -> Self {
         Self {
             count,
-            // Whole vec4s.
+            // A whole number of vec4s.
             stride: length.next_multiple_of(4),
         }
     }
 
-    /// As many as make a step of `program` fastest, as far as a kernel may see all of them in `bytes`: with more, more cores
-    /// share the gradients' products, and the update adds up more.
+    /// The number of parts that makes a step of `program` fastest, as far as a kernel can bind all of them in `bytes`: with more
+    /// parts, more cores share the gradients' products, and the update adds up more.
     pub(super) fn choose(
         program: &Program,
         batch: usize,
@@ -37,7 +37,7 @@ impl Parts {
         length: usize,
         bytes: u64,
     ) -> Self {
-        /// Bytes that a core writes in a nanosecond and the update reads again in another.
+        /// Bytes that a core writes per nanosecond, and that the update reads again per nanosecond.
         const MOVED: f64 = 16.0;
         let jobs = jobs(program);
         let cost = |parts: &usize| {
@@ -51,7 +51,7 @@ impl Parts {
         Self::new(best.map_or(1, |(_, parts)| parts), length)
     }
 
-    /// Numbers of all arenas.
+    /// Number of elements of all arenas.
     pub(super) const fn length(self) -> usize {
         self.count * self.stride
     }
@@ -59,7 +59,7 @@ impl Parts {
     const MOST: u64 = 16;
 }
 
-/// One layer's.
+/// The gradient computation of one layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
     layer: Layer,
@@ -84,7 +84,7 @@ impl Job {
     }
 }
 
-/// Those of a program.
+/// The gradient computations of a program.
 pub(super) fn jobs(program: &Program) -> Vec<Job> {
     let passes = program.passes.iter();
     let jobs = passes.filter_map(|pass| match *pass {
@@ -102,8 +102,8 @@ pub(super) fn jobs(program: &Program) -> Vec<Job> {
     jobs.collect()
 }
 
-/// The jobs of each dispatch, with its tile, and the nanoseconds that all take. Jobs share one where launches cost more than
-/// looking up whose a tile is, as far as `bindings` storage buffers suffice.
+/// The jobs of each dispatch, with its tile, and the nanoseconds that all take. Jobs share a dispatch where launches cost more
+/// than looking up which job a tile belongs to, as far as `bindings` storage buffers suffice.
 pub(super) fn dispatches(
     jobs: &[Job],
     batch: usize,
@@ -123,7 +123,7 @@ pub(super) fn dispatches(
         ((tile, jobs.to_vec()), LAUNCH + time)
     };
     let (wide, narrow): (Vec<Job>, Vec<Job>) = jobs.iter().partition(|job| job.is_wide());
-    // An input and an output of each; the gradients; recon, kl and the losses.
+    // An input and an output of each job; the gradients; recon, kl and the losses.
     let at_once = (bindings.saturating_sub(4) / 2).max(1);
     let mut all = Vec::new();
     let mut time = 0.0;
@@ -142,7 +142,7 @@ pub(super) fn dispatches(
     (all, time)
 }
 
-/// The kernels of all of a program.
+/// The kernels of all jobs of a program.
 pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
     let Lowering {
         program,

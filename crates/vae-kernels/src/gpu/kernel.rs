@@ -1,4 +1,4 @@
-//! Passes as kernels: which text, bound to what, over how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
+//! Passes as kernels: which text, which bindings, how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
 mod choice;
 #[cfg(test)]
@@ -16,31 +16,31 @@ use crate::sample_kl::lanes_per_row;
 
 pub(super) use choice::{Access, Choice, Kernel, Place};
 
-/// WebGPU's limit in each dimension.
+/// WebGPU's limit of workgroups in each dimension.
 pub(super) const MAX_WORKGROUPS: usize = 65_535;
-/// Threads of a workgroup that goes through a list.
+/// Threads of a workgroup in kernels with one thread per element.
 const LINEAR_WORKGROUP: usize = 256;
 /// Workgroups that sum the squares of the gradients: half as many as a large GPU has cores, and no more than those of the
 /// update can add up at once.
 pub(super) const SQUARE_SUMS: usize = 64;
-/// Workgroups that sum the losses, and pairs of (recon, kl) that a step leaves for the processor to add up.
+/// Workgroups that sum the losses, and pairs of (recon, kl) that a step leaves for the CPU to add up.
 pub(super) const LOSS_PARTS: usize = 32;
 
-/// What the kernels of a program hang on.
+/// What the kernels of a program depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lowering<'a> {
     pub(super) program: &'a Program,
     pub(super) batch: usize,
     pub(super) cores: Cores,
-    /// Storage buffers that a kernel may bind.
+    /// Number of storage buffers that a kernel may bind.
     pub(super) bindings: usize,
-    /// `recon` and `kl`, if their sums are to be left in the step's slot.
+    /// `recon` and `kl`, if their sums are to be written to the step's slot.
     pub(super) losses: Option<[MatrixId; 2]>,
     pub(super) gradients: Parts,
 }
 
-/// The kernels of a program: those of its passes in order, some of which share one; but gradients of parameters, which nothing
-/// in the program reads, come last.
+/// The kernels of a program: those of its passes in order, some of which share one; but gradients of parameters, which nothing in
+/// the program reads, come last.
 pub(super) fn of_program(lowering: Lowering<'_>) -> Vec<Kernel> {
     let is_last = |pass: &&Pass| matches!(pass, Pass::DenseBackwardParameters { .. });
     let passes = lowering.program.passes.iter();
@@ -178,7 +178,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             recon,
             d_output,
         } => {
-            // A tile holds whole numbers of recon.
+            // A tile covers whole elements of recon.
             let tile = tile(batch, layer.width(), layer.inputs, Stores::Nll);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
             let (likelihood, sigma) = match likelihood {
@@ -245,7 +245,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
     })
 }
 
-/// The optimizer over an arena of `length`, whose gradients come in `parts`.
+/// The kernels of an optimizer update over an arena of `length`, whose gradients come in `parts`.
 pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel> {
     let average = update.rule.moments() * length;
     let sizes = [length, average, parts.count, parts.stride];
@@ -273,7 +273,7 @@ pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel>
     clips.then(square_sums).into_iter().chain([step]).collect()
 }
 
-/// What the text of an update hangs on: its rule's function, then its flags.
+/// What the text of an update depends on: its rule's function, then its flags.
 pub(super) fn update_choices(update: &Update) -> Vec<&'static str> {
     let (rule, is_amsgrad) = match update.rule {
         Rule::Rmsprop { .. } => ("rmsprop", false),
@@ -297,14 +297,14 @@ pub(super) fn update_choices(update: &Update) -> Vec<&'static str> {
         .collect()
 }
 
-/// Workgroups for one thread per element, folded into two dimensions where one does not hold them.
+/// Workgroups for one thread per element, folded into two dimensions where one is not enough.
 fn linear(elements: usize) -> [usize; 2] {
     let workgroups = elements.div_ceil(LINEAR_WORKGROUP);
     let x = workgroups.clamp(1, MAX_WORKGROUPS);
     [x, workgroups.div_ceil(x).max(1)]
 }
 
-/// Its name in `shaders/step/activation.wgsl`.
+/// The activation's function in `shaders/step/activation.wgsl`.
 pub(super) const fn function(activation: Option<Activation>) -> &'static str {
     let Some(activation) = activation else {
         return "identity";

@@ -1,4 +1,4 @@
-//! The way to the GPU and back: buffers, uploads, submissions and what is read back.
+//! Transfers to the GPU and back: buffers, uploads, submissions and read-backs.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -18,7 +18,7 @@ pub(super) struct Link {
     failure: Failure,
 }
 
-/// A copy of some buffer that the GPU fills and the processor will see.
+/// A copy of some buffers that the GPU fills and the CPU will read.
 #[derive(Debug)]
 pub(super) struct Reading {
     staging: Buffer,
@@ -35,12 +35,12 @@ impl Link {
         }
     }
 
-    /// An empty buffer that shaders see.
+    /// An empty storage buffer for shaders.
     pub(super) fn storage(&self, bytes: usize) -> Buffer {
         self.buffer(bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
     }
 
-    /// What the driver has complained about since the device was opened.
+    /// Fails if the driver has reported an error since the device was opened.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         self.failure
             .get()
@@ -76,7 +76,7 @@ impl Link {
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
-    /// Submits `encoder` with a copy of (buffer, offset, bytes) of each of `parts` behind each other.
+    /// Submits `encoder`, then copies of `parts`, (buffer, offset, bytes) each, one after the other.
     pub(super) fn submit_and_read(
         &self,
         mut encoder: CommandEncoder,
@@ -98,7 +98,7 @@ impl Link {
         (index, Reading { staging, mapped })
     }
 
-    /// Submits `encoder`, waits for it, and gives a copy of `parts`.
+    /// Submits `encoder`, waits for it, and returns a copy of `parts`.
     pub(super) fn wait_and_read(
         &self,
         encoder: CommandEncoder,
@@ -111,7 +111,7 @@ impl Link {
         Ok(reading.values())
     }
 
-    /// An empty buffer of whole words, at least one: nothing can be bound to less.
+    /// An empty buffer of whole words, at least one: nothing smaller can be bound.
     pub(super) fn buffer(&self, bytes: usize, usage: BufferUsages) -> Buffer {
         self.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
@@ -125,7 +125,7 @@ impl Link {
 }
 
 impl Reading {
-    /// What was copied, once it is mapped.
+    /// The copied values, once they are mapped.
     pub(super) fn values(&self) -> Vec<f32> {
         bytemuck::pod_collect_to_vec(&self.staging.get_mapped_range(..))
     }

@@ -1,4 +1,4 @@
-//! Kernels ready to be launched: pipelines made once for each text, bind groups once for each program and batch.
+//! Kernels ready to launch: pipelines made once for each text, bind groups once for each program and batch size.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use wgpu::{
 use super::adapter::Gpu;
 use super::kernel::{Access, Kernel, Place};
 
-/// What a step's constants take, and how far apart they lie: WebGPU's largest alignment of a dynamic offset.
+/// Size and stride of a step's constants, bytes: WebGPU's largest alignment of a dynamic offset.
 pub(super) const STEP_STRIDE: u32 = 256;
 
 /// A kernel with everything bound but the step.
@@ -38,13 +38,13 @@ impl Dispatch {
     }
 }
 
-/// Makes dispatches of kernels.
+/// Makes dispatches from kernels.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     device: Device,
     checks_shaders: bool,
     step_layout: BindGroupLayout,
-    /// By the kernel's whole text.
+    /// Pipelines by the kernel's whole text.
     made: HashMap<String, (ComputePipeline, BindGroupLayout)>,
 }
 
@@ -63,7 +63,7 @@ impl Pipelines {
         }
     }
 
-    /// Group 1: one slot of `steps` at a time.
+    /// Bind group 1: one slot of `steps` at a time.
     pub(super) fn bind_steps(&self, steps: &Buffer) -> BindGroup {
         let slot = wgpu::BufferBinding {
             buffer: steps,
@@ -80,7 +80,7 @@ impl Pipelines {
         })
     }
 
-    /// Compiles what of `kernels` is not compiled yet, on all cores: a driver takes 10 to 100 ms for each.
+    /// Compiles those of `kernels` that are not compiled yet, on all cores: a driver takes 10 to 100 ms for each.
     pub(super) fn make(&mut self, kernels: &[Kernel]) {
         let mut texts = HashSet::new();
         let new: Vec<&Kernel> = kernels
@@ -93,7 +93,7 @@ impl Pipelines {
         self.made.extend(made);
     }
 
-    /// Binds a kernel, which was made, to the buffers at its places.
+    /// Binds a compiled kernel to the buffers at its places.
     pub(super) fn dispatch<'a>(
         &self,
         kernel: &Kernel,

@@ -1,4 +1,4 @@
-//! The text of a kernel: `shaders/step/<stem>.wgsl` behind the libraries that it uses, with its choices filled in.
+//! The text of a kernel: `shaders/step/<stem>.wgsl` after the libraries that it uses, with its choices filled in.
 
 /// A kernel's text, and the texts that it builds on.
 pub(super) struct Source {
@@ -58,7 +58,7 @@ pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
     libraries: &[MATMUL],
     kernel: shader!("step/dense_backward_parameters.wgsl"),
 };
-/// With the sums of the losses.
+/// The same kernel, which also sums the losses.
 pub(super) const DENSE_BACKWARD_PARAMETERS_LAST: Source = Source {
     libraries: &[STEP, MATMUL, LOSSES],
     kernel: DENSE_BACKWARD_PARAMETERS.kernel,
@@ -81,7 +81,7 @@ pub(super) const UPDATE: Source = Source {
 };
 
 impl Source {
-    /// Whether the kernel reads what differs from step to step.
+    /// Whether the kernel reads the constants of the step.
     pub(super) fn takes_step(&self) -> bool {
         self.libraries.contains(&STEP)
     }

@@ -1,4 +1,4 @@
-//! What differs from step to step, as the shaders see it.
+//! The constants of a step, as the shaders see them.
 
 use bytemuck::{Pod, Zeroable};
 use vae_spec::Clip;
@@ -15,9 +15,9 @@ pub(super) struct StepConstants {
     corruption_key: [u32; 2],
     step: [u32; 2],
     first_row: u32,
-    /// Where the batch begins in the list of rows.
+    /// Start of the batch in the list of rows.
     pub(super) rows: u32,
-    /// Where the losses go.
+    /// Slot of the losses.
     pub(super) slot: u32,
     beta: f32,
     clip: f32,

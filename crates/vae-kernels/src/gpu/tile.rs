@@ -1,5 +1,5 @@
-//! How the workgroups of a matrix product cut it up: the tiles that there are, which one a product takes, and the repeated
-//! lines of `shaders/step/matmul.wgsl`.
+//! How a matrix product is divided among workgroups: the tiles that there are, which one a product takes, and the repeated lines
+//! of `shaders/step/matmul.wgsl`.
 
 mod text;
 
@@ -11,27 +11,27 @@ use crate::program::NLL_COLUMNS;
 pub(super) struct Tile {
     /// Elements of the result, down and across.
     pub(super) size: [usize; 2],
-    /// Those of one thread.
+    /// Elements of one thread, down and across.
     thread: [usize; 2],
     /// Groups of threads that share k.
     groups: usize,
-    /// Of k, for each group at a time.
+    /// Length of k that each group takes at a time.
     depth: usize,
-    /// Workgroups that a core holds at a time.
+    /// Workgroups resident on a core at a time.
     held: usize,
-    /// Where neighbours along k are neighbours in the memory of an operand.
+    /// Speed where neighbours along k are neighbours in the memory of an operand.
     along_k: Speed,
-    /// Where they are not.
+    /// Speed where they are not.
     across_k: Speed,
 }
 
-/// What a core does, measured on an H100 (docs/benchmarks.md): n workgroups at a time take as long as n + `wait` of them would
-/// if it multiplied at `rate`.
+/// Speed of a core, measured on an H100 (docs/benchmarks.md): n workgroups at a time take as long as n + `wait` of them would if
+/// it multiplied at `rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Speed {
-    /// Multiply-adds in a nanosecond.
+    /// Multiply-adds per nanosecond.
     rate: f64,
-    /// For memory, in multiply-adds of a workgroup.
+    /// Wait for memory, in units of a workgroup's multiply-adds.
     wait: f64,
 }
 
@@ -41,13 +41,13 @@ impl Speed {
     }
 }
 
-/// Nanoseconds that workgroups take beside their multiply-adds.
+/// Nanoseconds that each round of workgroups takes beside its multiply-adds.
 const START: f64 = 1_000.0;
-/// How much longer products of one dispatch take, whose workgroups look up which one is theirs: on an H200 1.0 to 1.2 times,
-/// and 1.4 to 1.6 where 8 x 8 elements leave a thread no registers for it.
+/// Factor by which products take longer that share a dispatch, where workgroups look up which product is theirs: on an H200 1.0
+/// to 1.2, and 1.4 to 1.6 where 8 x 8 elements leave a thread no registers for it.
 const LOOK_UP: [f64; 2] = [1.15, 1.5];
 
-/// The largest first. 80 and 112 divide 400 and 784, the widths of the models that most people begin with.
+/// The tiles, the largest first. 80 and 112 divide 400 and 784, the widths of the models that most people begin with.
 const TILES: [Tile; 7] = [
     Tile::new([128, 112], [8, 8], 1, 8).on_a_core(
         2,
@@ -62,22 +62,22 @@ const TILES: [Tile; 7] = [
     Tile::new([16, 16], [4, 4], 16, 4).on_a_core(6, Speed::new(55.0, 0.0), Speed::new(52.0, 0.0)),
 ];
 
-/// What is done with the elements of a result.
+/// Work on the elements of a result before they are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stores {
-    /// Little.
+    /// Little work.
     Plain,
-    /// Exponentials and logarithms, and sums of [`NLL_COLUMNS`] of them: tiles hold whole ones, and many threads.
+    /// Exponentials and logarithms, and sums of [`NLL_COLUMNS`] of them: tiles hold whole sums, and many threads.
     Nll,
 }
 
-/// Products `[m, k] [k, n]` of one k, in one dispatch.
+/// Matrix products `[m, k] [k, n]` of the same k, in one dispatch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Product<'a> {
-    /// m and n of each.
+    /// m and n of each product.
     pub(super) results: &'a [[usize; 2]],
     pub(super) k: usize,
-    /// Workgroups that share k.
+    /// Number of workgroups that share k.
     pub(super) parts: usize,
     /// Whether neighbours along k are neighbours in the memory of an operand.
     pub(super) is_along_k: bool,
@@ -106,7 +106,7 @@ impl Tile {
         }
     }
 
-    /// The fastest, and the nanoseconds that it takes.
+    /// The fastest tile, and the nanoseconds that it takes.
     pub(super) fn choose(product: Product<'_>, stores: Stores, cores: Cores) -> (Self, f64) {
         let allowed = TILES.into_iter().filter(|tile| tile.allows(stores));
         let costs = allowed.map(|tile| (tile, tile.nanoseconds(product, cores)));
@@ -121,7 +121,7 @@ impl Tile {
         stores == Stores::Plain || (n.is_multiple_of(NLL_COLUMNS) && per_thread <= 16)
     }
 
-    /// What `product` takes: the busiest core does its tiles in so many rounds.
+    /// Nanoseconds of `product`, estimated: the busiest core does its tiles in rounds.
     fn nanoseconds(self, product: Product<'_>, cores: Cores) -> f64 {
         let results = product.results.iter();
         let tiles = results.map(|&[m, n]| self.tiles(m, n)).sum::<usize>() * product.parts;
@@ -142,7 +142,7 @@ impl Tile {
         }
     }
 
-    /// Of k, for all groups at a time.
+    /// Length of k that all groups take at a time.
     const fn slice(self) -> usize {
         self.groups * self.depth
     }
@@ -167,12 +167,12 @@ impl Tile {
         self.size[0] * self.size[1] / self.thread[0]
     }
 
-    /// Workgroups for `m x n` elements: columns of tiles first.
+    /// Workgroups for `m x n` elements: columns of tiles, then rows.
     pub(super) const fn grid(self, m: usize, n: usize) -> [usize; 2] {
         [n.div_ceil(self.size[1]), m.div_ceil(self.size[0])]
     }
 
-    /// Tiles of `m x n` elements.
+    /// Number of tiles of `m x n` elements.
     pub(super) const fn tiles(self, m: usize, n: usize) -> usize {
         let [across, down] = self.grid(m, n);
         across * down

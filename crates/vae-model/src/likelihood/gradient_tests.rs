@@ -5,13 +5,13 @@ use super::tests::{
 };
 use vae_spec::{Likelihood, Spread};
 
-/// Of the differences, in units of the distribution's scale. What it leaves of the Taylor series is its square over 6
-/// times the third derivative, which is at most 8 times the first's terms (of a square by the log of its root).
+/// Step of the differences, in units of the distribution's scale. The truncation of the Taylor series is its square over 6 times
+/// the third derivative, which is at most 8 times the first's terms (of a square by the log of its root).
 const STEP: f64 = 1e-4;
 const TRUNCATED: f64 = 8.0 / 6.0 * STEP * STEP;
 
-/// Over all lines of a golden, the largest distances of the gradients of the tensors of this name, in f64 from the
-/// differences of the host function of `reference`, and in f32 from those in f64; in units of their tolerances.
+/// Over all lines of a golden, the largest distances of the gradients of the tensors of this name: in f64 from the differences of
+/// the host function of `reference`, and in f32 from those in f64; in units of their tolerances.
 fn gradient_distances(name: &str, reference: &str) -> [f64; 2] {
     let likelihood = named(reference, Spread::Learned);
     let (mut from_host, mut from_double) = (0f64, 0f64);

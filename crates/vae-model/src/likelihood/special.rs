@@ -1,7 +1,7 @@
-//! Special functions over burn tensors, from ordinary operations, accurate in value and gradient to the rounding of an
-//! f32 wherever their arguments' magnitudes are within 1e-17 and 1e17. Series are cut below 1e-9 of their sum.
+//! Special functions over burn tensors, made of ordinary operations, accurate in value and gradient to the rounding of an f32
+//! wherever their arguments' magnitudes are within 1e-17 and 1e17. Series are cut below 1e-9 of their sum.
 //!
-//! A branch that is not taken still has a gradient, times 0: its input is made harmless first, for `0 * inf` is not 0.
+//! A branch that is not taken still contributes its gradient times 0: its input is made harmless first, for `0 * inf` is NaN.
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, backend::Backend};
@@ -50,8 +50,8 @@ pub(super) fn ln_ratio<B: Backend>(
     (a / b).log().mask_where(is_near, near)
 }
 
-/// Binet's function `ln Gamma(z) - (z - 1/2) ln z + z - ln(2 pi) / 2` of `z > 0`, what Stirling's formula lacks; with
-/// it the large terms of log-gammas cancel on paper (Loader 2000).
+/// Binet's function `ln Gamma(z) - (z - 1/2) ln z + z - ln(2 pi) / 2` of `z > 0`, what Stirling's formula lacks; with it the
+/// large terms of log-gammas cancel analytically (Loader 2000).
 ///
 /// Stirling's series serves from 4 on, and below with `Gamma(z) = Gamma(z + 4) / (z (z + 1) (z + 2) (z + 3))`.
 pub(super) fn binet<B: Backend>(z: Tensor<B, 2>) -> Tensor<B, 2> {
@@ -79,7 +79,7 @@ mod tests {
 
     /// Value and derivative of `f`.
     fn both(f: impl Fn(Row) -> Row, x: f32) -> [f64; 2] {
-        // A device makes tensors of the type that the first of its backends to be used has, unless it is told.
+        // Unless told otherwise, a device makes tensors of the type of the first of its backends to be used.
         let x = Row::from_data([[x]], (&Default::default(), DType::F32)).require_grad();
         let value = f(x.clone());
         let gradient = x.grad(&value.backward()).expect("a gradient");

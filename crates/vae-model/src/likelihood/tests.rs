@@ -22,11 +22,11 @@ pub(super) const NAMES: [&str; 7] = [
     "negative-binomial",
 ];
 
-/// Sixteen roundings of an f32 on the way to a number, relative to its largest terms.
+/// Tolerance in f32: sixteen roundings on the way to a number, relative to its largest terms.
 pub(super) const SINGLE: f64 = 16.0 / (1u64 << 24) as f64;
-/// Of tensors of f64: where the series are cut.
+/// Tolerance of tensors of f64, whose series are cut.
 const DOUBLE: f64 = 1e-9;
-/// Sixteen roundings of an f64.
+/// Tolerance of the host functions: sixteen roundings of an f64.
 const HOST: f64 = 8.0 * f64::EPSILON;
 
 pub(super) fn named(name: &str, spread: Spread) -> Likelihood {
@@ -41,7 +41,7 @@ pub(super) fn named(name: &str, spread: Spread) -> Likelihood {
     }
 }
 
-/// The numbers of the lines of this name; each input is an f32 and read as one.
+/// The numbers on the lines of this name; each input is an f32 and read as one.
 pub(super) fn golden(name: &str) -> Vec<Vec<f64>> {
     let lines = GOLDEN
         .lines()
@@ -57,7 +57,7 @@ pub(super) fn golden(name: &str) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// `nll` and, if its spread is learned, the gradients by `output` and by the log of the spread: `[rows, columns]` flat.
+/// `nll` and, if its spread is learned, its gradients with respect to `output` and the log of the spread: `[rows, columns]` flat.
 pub(super) fn evaluate<B: AutodiffBackend>(
     likelihood: Likelihood,
     [rows, columns]: [usize; 2],
@@ -65,7 +65,7 @@ pub(super) fn evaluate<B: AutodiffBackend>(
     x: &[f64],
     spread: &[f64],
 ) -> [Vec<f64>; 3] {
-    // A device makes tensors of one type, whatever its backend's, unless it is told.
+    // Unless told otherwise, a device makes tensors of one type, whatever its backend's.
     let options = (&B::Device::default(), B::FloatElem::dtype());
     let tensor = |values: &[f64], shape: [usize; 2]| {
         Tensor::<B, 2>::from_data(TensorData::new(values.to_vec(), shape), options)
@@ -99,8 +99,8 @@ pub(super) fn single<B: AutodiffBackend>(name: &str, output: f64, x: f64, spread
     [nll[0], by_output[0], by_log.first().copied().unwrap_or(0.0)]
 }
 
-/// The largest terms of the value, of the gradient by the output and of that by the log of the spread, with what the
-/// rounding of an input or of a difference of inputs does to them: what a rounding is relative to.
+/// The largest terms of the value, of its gradient by the output and of that by the log of the spread, with what the rounding of
+/// an input or of a difference of inputs does to them: what rounding errors are relative to.
 pub(super) fn magnitudes(name: &str, output: f64, x: f64, spread: f64) -> [f64; 3] {
     let distance = (x - output).abs() / spread;
     let inputs = (x.abs() + output.abs() + 1.0) / spread;
@@ -152,7 +152,7 @@ fn tensor_terms(name: &str, output: f64, x: f64, spread: f64) -> f64 {
     magnitudes(name, output, x, spread)[0]
 }
 
-/// The largest distance of `found` from SciPy over a golden's lines, in units of the largest terms.
+/// The largest distance of `found` from SciPy over the lines of a golden, in units of the largest terms.
 fn distance_in(
     terms: fn(&str, f64, f64, f64) -> f64,
     name: &str,
@@ -242,7 +242,7 @@ fn a_learned_spread_is_nearly_its_parameters_and_never_below_its_floor() {
         let gradient: f64 = values.grad(&gradients).expect("one").into_scalar();
         let log: f64 = log.into_scalar();
         let host = Likelihood::spread_of(parameter).ln();
-        // log_sigmoid of burn works in f32 within.
+        // burn's log_sigmoid computes in f32 internally.
         assert!((log - host).abs() < 1e-6, "{log}, {host}");
         assert!(log >= Likelihood::MIN_LOG_SPREAD, "{log}");
         let sigmoid = 1.0 / (1.0 + (-6.0 - parameter).exp());

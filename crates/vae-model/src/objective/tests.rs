@@ -36,14 +36,14 @@ pub(super) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64>
     tensor.into_data().iter().collect()
 }
 
-/// Standard normals, others for each `seed`.
+/// Standard normal draws, different for each `seed`.
 pub(super) fn normals(seed: u64, count: usize) -> Vec<f64> {
     let generator = Generator::new(seed, Stream::Noise);
     let values = generator.normals(0, 0, 1, count).into_iter();
     values.map(f64::from).collect()
 }
 
-/// Noise that is known beforehand.
+/// Fixed noise.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// `[rows, latent]`
@@ -74,29 +74,29 @@ pub(super) fn tiny() -> ModelConfig {
     }
 }
 
-/// A loss, and all that it depends on.
+/// A loss, and everything that it depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) config: ModelConfig,
     pub(super) objective: Objective,
     pub(super) weighting: Weighting,
-    /// In the order of [`ModelConfig::parameters`].
+    /// Parameters, in the order of [`ModelConfig::parameters`].
     pub(super) parameters: Vec<Vec<f64>>,
-    /// What the likelihood is that of, `[batch, pixels]`.
+    /// What the likelihood reconstructs, `[batch, pixels]`.
     pub(super) images: Vec<f64>,
-    /// What the encoder sees, `[batch, pixels]`.
+    /// Input of the encoder, `[batch, pixels]`.
     pub(super) seen: Vec<f64>,
     pub(super) data_count: usize,
     pub(super) noise: Known,
 }
 
 impl Case {
-    /// Parameters of half a standard normal; images that the likelihood allows.
+    /// Normal parameters of standard deviation 0.5; images that the likelihood allows.
     pub(super) fn new(config: &ModelConfig, objective: Objective) -> Self {
         let specs = config.parameters().into_iter().enumerate();
         let parameters = specs.map(|(index, spec)| {
             let values = normals(100 + index as u64, spec.length()).into_iter();
-            // A VampPrior's images lie where the likelihood's clamp lets them be.
+            // A VampPrior's pseudo-inputs lie where the likelihood's clamp does not change them.
             if spec.name == "prior.images" {
                 values.map(|x| 0.5 + 0.4 * x.tanh()).collect()
             } else {
@@ -163,7 +163,7 @@ impl Case {
         read(self.terms::<Plain>(&self.vae()).loss)[0]
     }
 
-    /// Of the loss alone, one for each parameter, zeros where it does not depend on it.
+    /// Gradients of the loss alone, one for each parameter, zeros where it does not depend on it.
     pub(super) fn gradients(&self) -> Vec<Vec<f64>> {
         let vae = self.vae::<Double>();
         let gradients = self.terms(&vae).loss.backward();
@@ -184,7 +184,7 @@ pub(super) fn gradients_of<B: AutodiffBackend>(
         .collect()
 }
 
-/// The largest distance of two lists of arrays, relative to 1 and to their numbers.
+/// The largest elementwise distance between two lists of arrays, relative to 1 plus the expected magnitude.
 pub(super) fn distance(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let both = found.iter().zip(expected);

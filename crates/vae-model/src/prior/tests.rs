@@ -1,4 +1,4 @@
-//! Priors as densities. Against SciPy's they are in the tests of `objective`.
+//! Priors as densities; the tests of `objective` compare them with SciPy's.
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_autodiff::Autodiff;
@@ -19,7 +19,7 @@ fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
     tensor.into_data().iter().collect()
 }
 
-/// One latent, two pixels, fresh weights.
+/// A model with one latent, two pixels and initial weights.
 fn vae(prior: Prior, likelihood: Likelihood) -> Vae<Double> {
     let config = ModelConfig {
         prior,

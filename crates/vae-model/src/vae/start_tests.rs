@@ -1,4 +1,4 @@
-//! A model that starts from its data says their mean image before it has learned anything.
+//! A model that starts from its data puts out their mean image before it is trained.
 
 use burn_ndarray::NdArray;
 
@@ -12,7 +12,7 @@ const ROUNDED: f64 = 1e-6;
 
 const GAUSSIAN: Likelihood = Likelihood::Gaussian(Spread::Learned);
 
-/// What the likelihood's mean is for each pixel, whatever the latents, of a decoder whose last weights are 0.
+/// The likelihood's mean for each pixel, whatever the latents, of a decoder whose last weights are 0.
 fn mean_image(config: &ModelConfig, data: &DataStart) -> Vec<f64> {
     let mut weights = Weights::initial(config, 1);
     weights.start_output_from(config, data);
@@ -132,11 +132,11 @@ fn a_learned_spread_starts_at_the_datas() {
         logs.map(|&log| Likelihood::spread_of(log.into()))
             .collect::<Vec<f64>>()
     };
-    // The root of the mean square, 0.25 / 3; no less than 0.01 each.
+    // The root of the mean square, 0.25 / 3; at least 0.01 for each pixel.
     check(&spread(GAUSSIAN), &[(0.25f64 / 3.0).sqrt()]);
     let of_each = Likelihood::Gaussian(Spread::PerDimension);
     check(&spread(of_each), &[0.01, 0.3, 0.4]);
-    // The dispersion of counts is no spread around a mean.
+    // The dispersion of counts is not a spread around a mean.
     check(
         &spread(Likelihood::NegativeBinomial(Spread::PerDimension)),
         &[Likelihood::spread_of(0.0); 3],

@@ -1,4 +1,4 @@
-//! Layers against their closed forms in loops, in f64.
+//! Layers against their closed forms, computed in loops in f64.
 
 mod whole;
 
@@ -11,7 +11,7 @@ use vae_spec::{Activation, Convolutions, ModelConfig, Upsampling, Weights};
 
 type Matrix = Tensor<NdArray<f64>, 2>;
 
-/// Sums of some tens of numbers below 10.
+/// Rounding of sums of some tens of numbers below 10.
 const ROUNDED: f64 = 1e-13;
 
 fn matrix(values: &[f64], columns: usize) -> Matrix {

@@ -14,7 +14,7 @@ use super::{Span, split_first};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum KlSchedule {
-    /// 1 throughout.
+    /// Constant factor of 1.
     Constant,
     /// `t`.
     Linear(Option<Span>),
@@ -27,7 +27,7 @@ pub enum KlSchedule {
     /// stays at 1 in its second. The paper rounds cycles up to whole steps, which cuts the last one short; here they
     /// are not rounded.
     Cyclical {
-        /// M, at least 1.
+        /// Number of cycles, M, at least 1.
         cycles: u32,
         /// Length of all cycles together, by default the whole run; the factor is 1 afterwards.
         span: Option<Span>,

@@ -13,7 +13,7 @@ use super::{Span, positive, split_first};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum LrSchedule {
-    /// 1 throughout.
+    /// Constant factor of 1.
     Constant,
     /// Multiplied at given epochs, as by PyTorch's `MultiStepLR`.
     Steps {

@@ -1,4 +1,4 @@
-//! A graph that grows node by node, and the file that it ends as.
+//! Builds an ONNX graph node by node, and the file from it.
 
 use prost::Message;
 use vae_spec::network::Parameter;
@@ -12,10 +12,10 @@ use super::proto::{
 
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
-/// The name of the first dimension of every input and output: any number of rows.
+/// Name of the dynamic batch dimension, the first of every input and output.
 const BATCH: &str = "batch";
 
-/// Part of a model as a graph of ONNX.
+/// An ONNX graph of a part of a model.
 pub(super) struct Graph<'a> {
     pub(super) config: &'a ModelConfig,
     pub(super) weights: &'a Weights,
@@ -43,7 +43,7 @@ impl<'a> Graph<'a> {
         self.proto.output.push(rows(name, columns));
     }
 
-    /// A node, which is called like its output; gives that name.
+    /// Adds a node named like its output; returns that name.
     pub(super) fn node(&mut self, op_type: &str, inputs: &[&str], output: &str) -> String {
         self.node_with(op_type, inputs, output, vec![])
     }
@@ -65,7 +65,7 @@ impl<'a> Graph<'a> {
         output.to_owned()
     }
 
-    /// Calls the last node and its output `name`.
+    /// Renames the last node and its output to `name`.
     pub(super) fn rename_last(&mut self, name: &str) {
         if let Some(node) = self.proto.node.last_mut() {
             node.name = name.into();
@@ -73,21 +73,21 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// `x` in another shape, in which 0 stands for the size that is there: that of the batch.
+    /// Reshapes `x`; a 0 in `shape` keeps that dimension, as for the batch.
     pub(super) fn reshape(&mut self, x: &str, shape: &[usize], output: &str) {
         let sizes = format!("{output}.shape");
         self.integers(&sizes, shape);
         self.node("Reshape", &[x, &sizes], output);
     }
 
-    /// The numbers of a parameter in this shape, under its own name.
+    /// Adds a parameter with this shape, under its own name.
     pub(super) fn parameter(&mut self, parameter: Parameter, shape: &[usize]) -> &'a str {
         let tensor = &self.weights.tensors()[parameter];
         self.tensor(&tensor.name, shape, &tensor.values);
         &tensor.name
     }
 
-    /// A number that several nodes may share: kept once.
+    /// Adds a scalar constant, stored once for all nodes that use it.
     pub(super) fn constant(&mut self, name: &str, value: f32) {
         let tensors = &self.proto.initializer;
         if tensors.iter().all(|tensor| tensor.name != name) {
@@ -100,7 +100,7 @@ impl<'a> Graph<'a> {
         self.initializer(name, shape, FLOAT, bytes.collect());
     }
 
-    /// Sizes or places: a vector of i64.
+    /// Adds an i64 vector of sizes or indices.
     pub(super) fn integers(&mut self, name: &str, values: &[usize]) {
         let bytes = values
             .iter()

@@ -1,17 +1,17 @@
-//! What the decoder's output says of an image, as nodes: the mean of its likelihood.
+//! ONNX nodes for the mean of the likelihood given the decoder's output.
 
 use vae_spec::Likelihood;
 
 use super::graph::Graph;
 
-/// Half a logit below which [`LANGEVIN`] is used.
+/// Threshold on half the logit, below which [`LANGEVIN`] is used.
 const NEAR: f32 = 0.5;
-/// The Taylor series of `coth t - 1/t` in odd powers of `t`, from the first on (Abramowitz and Stegun 4.5.67). The next
-/// term is `2 t^9 / 93555`: 4e-8 at [`NEAR`].
+/// Taylor coefficients of `coth t - 1/t` in odd powers of `t`, from the first (Abramowitz and Stegun 4.5.67). The next term is
+/// `2 t^9 / 93555`: 4e-8 at [`NEAR`].
 const LANGEVIN: [f64; 4] = [1.0 / 3.0, -1.0 / 45.0, 2.0 / 945.0, -1.0 / 4725.0];
 
 impl Graph<'_> {
-    /// The mean, called `images`, from what the last node gives.
+    /// Adds the mean, called `images`, of the output of the last node.
     pub(super) fn mean(&mut self, images: &str) {
         const OUTPUT: &str = "output.linear";
         self.rename_last(OUTPUT);
@@ -48,8 +48,8 @@ impl Graph<'_> {
         self.node("Mul", &["mean.between", "mean.spread"], images);
     }
 
-    /// `1 / (1 - exp(-l)) - 1 / l = (1 + coth t - 1 / t) / 2`, `t = l / 2`: the latter loses fewer digits near 0, and in
-    /// its series none.
+    /// `1 / (1 - exp(-l)) - 1 / l = (1 + coth t - 1 / t) / 2`, `t = l / 2`: the latter loses fewer digits near 0, and its series
+    /// none.
     fn continuous_bernoulli(&mut self, l: &str, images: &str) {
         self.constant("mean.half", 0.5);
         self.node("Mul", &[l, "mean.half"], "mean.t");

@@ -1,5 +1,5 @@
-//! The steps of a network as nodes: one function each. Values between steps are matrices `[batch, columns]`, as in the
-//! network itself.
+//! ONNX nodes for the operations of a network, one function each. Values between operations are matrices `[batch, columns]`,
+//! as in the network itself.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -10,13 +10,13 @@ use super::LABEL;
 use super::graph::Graph;
 use super::proto::AttributeProto;
 
-/// Added to the variance of a group, as the engines do.
+/// Epsilon of group normalization, added to the variance as in the engines.
 const NORM_EPS: f32 = 1e-5;
-/// Ends the name of a value whose activation is called like the layer that it comes from.
+/// Suffix of the name of a pre-activation; the activation gets the layer's name.
 const LINEAR: &str = ".linear";
 
 impl Graph<'_> {
-    /// The nodes of `ops` from the value `x` on; gives the value that they end in.
+    /// Adds the nodes of `ops` applied to the value `x`; returns the name of the result.
     pub(super) fn ops(&mut self, ops: &[Op], x: &str) -> String {
         let next = ops.iter().skip(1).map(Some).chain([None]);
         ops.iter().zip(next).fold(x.to_owned(), |x, (op, next)| {
@@ -46,7 +46,7 @@ impl Graph<'_> {
         })
     }
 
-    /// `ln(1 + x)`, which ONNX has no operator for; of counts `1 + x` is exact.
+    /// `ln(1 + x)`, for which ONNX has no operator; for counts `1 + x` is exact.
     pub(super) fn log1p(&mut self, x: &str) -> String {
         self.constant("log1p.one", 1.0);
         let sum = self.node("Add", &[x, "log1p.one"], &format!("{x}.plus_one"));
@@ -85,12 +85,12 @@ impl Graph<'_> {
         self.node("Flatten", &[&output], y)
     }
 
-    /// A matrix as images.
+    /// Reshapes a matrix to images.
     fn images(&mut self, x: &str, [channels, height, width]: Size, output: &str) {
         self.reshape(x, &[0, channels, height, width], output);
     }
 
-    /// Pixel `i` of the result is pixel `floor(i / factor)`, as long as there is room.
+    /// Nearest-neighbour upsampling: pixel `i` of the result is pixel `floor(i / factor)`, cropped to `output`.
     fn repeat(&mut self, input: Size, output: Size, factor: usize, x: &str) -> String {
         let y = format!("{x}.repeated");
         let [images, scales, larger, cut] =
@@ -112,7 +112,7 @@ impl Graph<'_> {
         self.node("Flatten", &[&cut], &y)
     }
 
-    /// By the normalisation of each instance's channels, for opset 17 has none of groups: groups are its channels.
+    /// Group normalization as instance normalization with the groups as channels, because opset 17 has no group normalization.
     fn group_norm(
         &mut self,
         name: &str,
@@ -152,9 +152,9 @@ impl Graph<'_> {
             Activation::Relu => "Relu",
             Activation::Tanh => "Tanh",
             Activation::Sigmoid => "Sigmoid",
-            // ONNX has an operator of that name from opset 20 only.
+            // ONNX has a Gelu operator only from opset 20 on.
             Activation::Gelu => return self.gelu(x, &y),
-            // Its slope below zero is 0.01 unless an attribute says otherwise.
+            // The default slope below zero is 0.01.
             Activation::LeakyRelu => "LeakyRelu",
             Activation::Softplus => "Softplus",
         };

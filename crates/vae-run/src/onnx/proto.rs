@@ -1,7 +1,7 @@
-//! The messages of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, by their names and tags there, cut to the
+//! The messages of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, with their names and tags, reduced to the
 //! fields that are written.
 //!
-//! A `oneof` of which one arm is used is an optional field here: on the wire they are the same.
+//! A `oneof` with one used arm is an optional field here: both have the same encoding.
 
 use prost::Message;
 
@@ -26,7 +26,7 @@ pub(super) struct ModelProto {
     pub(super) metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// Without a domain: the operators of ONNX itself.
+/// Operator set; without a domain, that of ONNX itself.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct OperatorSetIdProto {
     #[prost(int64, tag = "2")]
@@ -81,7 +81,7 @@ pub(super) struct AttributeProto {
     pub(super) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
-    /// Which of the others is meant.
+    /// Type of the attribute: which of the other fields is set.
     #[prost(int32, tag = "20")]
     pub(super) r#type: i32,
 }
@@ -127,7 +127,7 @@ impl AttributeProto {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TensorProto {
-    // Not packed there: the file's syntax is proto2.
+    // Not packed in proto2, the syntax of onnx.proto.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub(super) dims: Vec<i64>,
     #[prost(int32, tag = "2")]

@@ -1,4 +1,4 @@
-//! What the files say. That other programs compute the same with them as we do is a test of the whole product.
+//! Contents of the ONNX files. That other programs compute the same results from them is tested in `tests/export.rs`.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ fn dense(hidden: &[usize]) -> ModelConfig {
     }
 }
 
-/// 3 x 7 x 6, then 4 x 4 x 3, then 6 x 2 x 2.
+/// A convolutional model: 3 x 7 x 6, then 4 x 4 x 3, then 6 x 2 x 2.
 fn convolutional(upsampling: Upsampling) -> ModelConfig {
     ModelConfig {
         image: [3, 7, 6],
@@ -50,7 +50,7 @@ fn nodes(graph: &GraphProto) -> Vec<String> {
     graph.node.iter().map(node).collect()
 }
 
-/// Such as `images batch x 6`.
+/// Inputs or outputs as text, such as `images batch x 6`.
 fn values(values: &[ValueInfoProto]) -> Vec<String> {
     let value = |value: &ValueInfoProto| {
         let kind = value.r#type.clone().expect("a type");

@@ -1,4 +1,4 @@
-//! A run folder as it is written, read back, and damaged.
+//! Run folders: written, read back, and corrupted.
 
 use vae_data::Dataset;
 use vae_spec::Snapshot;
@@ -43,7 +43,7 @@ fn state() -> State {
     }
 }
 
-/// A complete run.
+/// A run with all its files.
 fn run(path: &Path) -> RunFolder {
     let folder = RunFolder::create(path).expect("writable");
     folder

@@ -1,5 +1,5 @@
-//! The likelihoods in f64, one number at a time: what tests and tools hold the tensors against, by other formulas where
-//! there are some.
+//! The likelihoods in f64, one number at a time: the reference that tests and tools compare the tensors with, by other formulas
+//! where there are some.
 
 use std::f64::consts::TAU;
 
@@ -8,14 +8,14 @@ use libm::lgamma;
 use super::Likelihood;
 
 impl Likelihood {
-    /// The smallest mean of a coin, and 1 less the largest, that [`Self::output_for_mean`] aims at.
+    /// The smallest mean of a Bernoulli, and 1 less the largest, that [`Self::output_for_mean`] aims at.
     const SMALLEST_CHANCE: f64 = 1e-3;
-    /// The smallest mean count that it aims at.
+    /// The smallest mean count that [`Self::output_for_mean`] aims at.
     const SMALLEST_COUNT: f64 = 1e-3;
-    /// The largest logit of the continuous Bernoulli that it gives: at a mean of 0.0125 or 0.9875.
+    /// The largest logit of the continuous Bernoulli that [`Self::output_for_mean`] gives: a mean of 0.0125 or 0.9875.
     const LARGEST_LOGIT: f64 = 80.0;
 
-    /// A learned spread, from the parameter that is trained: about `exp` of it, but its log is always more than
+    /// A learned spread, from the parameter that is trained: about `exp` of it, but its log is always above
     /// [`Self::MIN_LOG_SPREAD`].
     #[must_use]
     pub fn spread_of(parameter: f64) -> f64 {
@@ -23,15 +23,15 @@ impl Likelihood {
         (Self::MIN_LOG_SPREAD + softplus(above)).exp()
     }
 
-    /// The parameter of a learned `spread`, whose log is more than [`Self::MIN_LOG_SPREAD`].
+    /// The parameter of a learned `spread`, whose log is above [`Self::MIN_LOG_SPREAD`].
     #[must_use]
     pub fn parameter_of(spread: f64) -> f64 {
         let above = spread.ln() - Self::MIN_LOG_SPREAD;
         Self::MIN_LOG_SPREAD + above + (-(-above).exp()).ln_1p()
     }
 
-    /// Negative log-likelihood of `x` given `output`, with all its constants, in nats. `spread` is unused by those that
-    /// have none.
+    /// Negative log-likelihood of `x` given `output`, with all its constants, in nats. Likelihoods without a spread ignore
+    /// `spread`.
     #[must_use]
     pub fn nll_of(self, output: f64, x: f64, spread: f64) -> f64 {
         match self {
@@ -56,19 +56,19 @@ impl Likelihood {
         }
     }
 
-    /// The mean of `x` given `output`; of the discretized logistic, that of the logistic with its tails at 0 and 1, from
-    /// which its bins move it by less than 1e-4 at any learned scale. `spread` is unused by the others.
+    /// The mean of `x` given `output`; of the discretized logistic, that of the logistic with its tails at 0 and 1, from which
+    /// its bins move it by less than 1e-4 at any learned scale. The other likelihoods ignore `spread`.
     #[must_use]
     pub fn mean_of(self, output: f64, spread: f64) -> f64 {
         match self {
             Self::Bernoulli => 1.0 / (1.0 + (-output).exp()),
-            // Its own formula loses digits near 0; the Taylor series' next term is l^5 / 30240.
+            // The closed form loses digits near 0; the Taylor series' next term is l^5 / 30240.
             Self::ContinuousBernoulli if output.abs() < 0.01 => {
                 0.5 + output / 12.0 - output.powi(3) / 720.0
             }
             Self::ContinuousBernoulli => -1.0 / (-output).exp_m1() - 1.0 / output,
             Self::Gaussian(_) | Self::Laplace(_) => output,
-            // The integral of the chance to be more.
+            // The integral of the survival function over [0, 1].
             Self::DiscretizedLogistic(_) => {
                 spread * (softplus(output / spread) - softplus((output - 1.0) / spread))
             }
@@ -76,7 +76,7 @@ impl Likelihood {
         }
     }
 
-    /// The output whose mean is `mean`, or the nearest that a decoder can well start from: a coin's mean is kept within
+    /// The output whose mean is `mean`, or the nearest that a decoder can well start from: a Bernoulli's mean is kept within
     /// [0.001, 0.999], a continuous Bernoulli's within [0.0125, 0.9875], that of counts from 0.001 up.
     #[must_use]
     pub fn output_for_mean(self, mean: f64) -> f64 {
@@ -87,7 +87,7 @@ impl Likelihood {
             }
             Self::ContinuousBernoulli => {
                 let (mut low, mut high) = (-Self::LARGEST_LOGIT, Self::LARGEST_LOGIT);
-                // Each halves 160; after 60 no f64 between them is left to gain.
+                // Bisection of an interval of 160: after 60 halvings it is as narrow as an f64 resolves.
                 for _ in 0..60 {
                     let middle = (low + high) / 2.0;
                     if self.mean_of(middle, 1.0) < mean {
@@ -128,7 +128,7 @@ fn discretized_logistic(mean: f64, x: f64, scale: f64) -> f64 {
     if x > 1.0 - half_bin {
         return softplus(start);
     }
-    // The logistic is even; in its left tail its distribution function keeps its digits.
+    // The logistic is symmetric; in its left tail its distribution function keeps its digits.
     let (start, end) = if start + end > 0.0 {
         (-end, -start)
     } else {

@@ -7,8 +7,8 @@ use libm::lgamma;
 use super::Likelihood;
 
 impl Likelihood {
-    /// An `x` given `output`, from `rng`, which gives independent uniforms in (0, 1). `spread` is unused by those that
-    /// have none.
+    /// A draw of `x` given `output`, from `rng`, which gives independent uniforms in (0, 1). Likelihoods without a spread ignore
+    /// `spread`.
     pub fn sample(self, output: f64, spread: f64, rng: &mut impl FnMut() -> f64) -> f64 {
         match self {
             Self::Bernoulli => f64::from(rng() < self.mean_of(output, spread)),
@@ -44,12 +44,12 @@ fn continuous_bernoulli(logit: f64, u: f64) -> f64 {
     if logit > 0.0 { 1.0 - x } else { x }
 }
 
-/// A standard normal (Box and Muller 1958).
+/// A standard normal draw (Box and Muller 1958).
 fn normal(rng: &mut impl FnMut() -> f64) -> f64 {
     (-2.0 * rng().ln()).sqrt() * (TAU * rng()).cos()
 }
 
-/// A gamma of this shape and scale 1 (Marsaglia and Tsang 2000).
+/// A gamma draw of this shape and scale 1 (Marsaglia and Tsang 2000).
 fn gamma(shape: f64, rng: &mut impl FnMut() -> f64) -> f64 {
     if shape < 1.0 {
         return gamma(shape + 1.0, rng) * rng().powf(shape.recip());
@@ -64,7 +64,7 @@ fn gamma(shape: f64, rng: &mut impl FnMut() -> f64) -> f64 {
     }
 }
 
-/// A Poisson count: of a small mean by Knuth's product of uniforms, else by PTRS (Hormann 1993).
+/// A Poisson draw: for a small mean by Knuth's product of uniforms, else by PTRS (Hormann 1993).
 fn poisson(mean: f64, rng: &mut impl FnMut() -> f64) -> f64 {
     if mean < 30.0 {
         let (mut product, mut count) = (rng(), 0.0);
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// How far mean and variance of 200,000 draws are from these, in their standard errors.
+    /// Distances of the mean and the variance of 200,000 draws from `moments`, in standard errors.
     fn errors(likelihood: Likelihood, output: f64, spread: f64, moments: [f64; 2]) -> [f64; 2] {
         let mut rng = uniforms(7);
         let draws: Vec<f64> = (0..200_000)
@@ -130,7 +130,7 @@ mod tests {
         ]
     }
 
-    /// Of the likelihood with this output and spread.
+    /// Mean and variance of the likelihood with this output and spread.
     fn closed_form(likelihood: Likelihood, output: f64, spread: f64) -> [f64; 2] {
         let mean = likelihood.mean_of(output, spread);
         let variance = match likelihood {

@@ -1,4 +1,4 @@
-//! How a configuration becomes layers.
+//! Builds the layers of a configuration.
 
 use super::{Convolution, Dense, Network, Op, Parameter, Size, product};
 use crate::{Convolutions, ModelConfig, ParameterSpec, Prior, Spread, Start, Upsampling};
@@ -72,7 +72,7 @@ impl Network {
 }
 
 impl Convolutions {
-    /// Sizes before the first stage, between the stages and after the last.
+    /// Image shapes before the first stage, between the stages and after the last.
     fn sizes(&self, image: Size) -> Vec<Size> {
         let shrink = |size: &mut Size, &channels: &usize| {
             let side = |side: usize| (side + 2 * self.padding() - self.kernel) / self.stride + 1;
@@ -98,12 +98,12 @@ impl Convolutions {
         })
     }
 
-    /// That keeps the size of an image at stride 1, for odd kernels.
+    /// Padding that keeps the size of an image at stride 1, for odd kernels.
     const fn padding(&self) -> usize {
         (self.kernel - 1) / 2
     }
 
-    /// Side of the kernels that keep an image's size.
+    /// Kernel size of the convolutions that keep an image's size.
     const fn keeping_kernel(&self) -> usize {
         if self.kernel.is_multiple_of(2) {
             self.kernel - 1
@@ -159,7 +159,7 @@ impl Builder {
         }
     }
 
-    /// Stages from the first size to the last.
+    /// The encoder's downsampling stages, from the first size to the last.
     fn shrinking(&mut self, stages: &Convolutions, sizes: &[Size]) -> Vec<Op> {
         let mut ops = Vec::new();
         for (index, pair) in sizes.windows(2).enumerate() {
@@ -172,8 +172,8 @@ impl Builder {
         ops
     }
 
-    /// The same backwards: each stage gives the channels that its mirror image had made, and the last convolution those of
-    /// the image.
+    /// The decoder's upsampling stages, in reverse order: each gives the channels that its mirrored encoder stage had made, and
+    /// the last convolution those of the image.
     fn growing(&mut self, stages: &Convolutions, sizes: &[Size]) -> Vec<Op> {
         let mut ops = Vec::new();
         let mut input = sizes[sizes.len() - 1];
@@ -207,7 +207,7 @@ impl Builder {
         ops
     }
 
-    /// Normalisation, activation and residual blocks.
+    /// The rest of a stage: normalisation, activation and residual blocks.
     fn rest_of_stage(&mut self, stages: &Convolutions, name: &str, size: Size, ops: &mut Vec<Op>) {
         self.norm(stages, &format!("{name}.norm"), size, ops);
         ops.push(Op::Activation);
@@ -260,7 +260,7 @@ impl Builder {
             padding: (kernel - 1) / 2,
             is_transposed,
         };
-        // Keras and PyTorch both count a transposed convolution's inputs and outputs as those of the convolution that it is
+        // Keras and PyTorch both count the fan-in and fan-out of a transposed convolution as those of the convolution that it is
         // the transpose of.
         let [first, second, ..] = layer.weight_shape();
         let area = kernel * kernel;

@@ -1,4 +1,4 @@
-//! Sizes, names and first values of every network that fits its images.
+//! Sizes, names and initial values of every network that fits its images.
 
 use std::collections::HashSet;
 
@@ -24,8 +24,7 @@ fn with(image: [usize; 3], convolutions: Convolutions) -> ModelConfig {
     }
 }
 
-/// Every network of these kernels, strides and stages on images of sides 1 to 33, and on a colour image that is no
-/// square.
+/// Every network of these kernels, strides and stages on images of sides 1 to 33, and on a colour image that is not square.
 fn all() -> Vec<ModelConfig> {
     let mut all = Vec::new();
     let squares = (1..=33).map(|side| [1, side, side]);
@@ -47,7 +46,7 @@ fn all() -> Vec<ModelConfig> {
     all
 }
 
-/// The columns that come out of `ops`, each of which is checked to take what the one before gives.
+/// The columns that come out of `ops`; checks that each operation takes what the one before gives.
 fn walk(network: &Network, ops: &[Op], columns: usize) -> usize {
     let shape = |parameter: usize| network.parameters[parameter].shape.clone();
     let product = |size: &[usize; 3]| size.iter().product::<usize>();
@@ -64,7 +63,7 @@ fn walk(network: &Network, ops: &[Op], columns: usize) -> usize {
             assert_eq!(shape(layer.weight), layer.weight_shape());
             assert_eq!(shape(layer.weight + 1), [layer.output[0]]);
             let (large, small) = if layer.is_transposed {
-                // Frameworks refuse more.
+                // Frameworks refuse an output padding of the stride or more.
                 assert!(layer.padding_out().iter().all(|&more| more < layer.stride));
                 (layer.output, layer.input)
             } else {
@@ -84,7 +83,7 @@ fn walk(network: &Network, ops: &[Op], columns: usize) -> usize {
             assert_eq!(columns, product(input));
             assert_eq!(input[0], output[0]);
             for axis in [1, 2] {
-                // No row or column of squares is cut off whole.
+                // No row or column of squares is cropped as a whole.
                 let grown = input[axis] * factor;
                 assert!(output[axis] <= grown && output[axis] + factor > grown);
             }
@@ -145,13 +144,13 @@ fn what_does_not_fit_is_said_before_it_is_built() {
     assert!(!stages(2).fits([1, 4, 4]));
     assert!(stages(2).fits([1, 8, 8]));
     assert!(!stages(2).fits([1, 8, 4]));
-    // Sides 1: padding keeps odd kernels within.
+    // Side 1: padding makes room for odd kernels.
     assert!(stages(5).fits([1, 1, 1]));
-    // Sides 1: padding 1 leaves 3 of 4.
+    // Side 1: padding 1 leaves 3 pixels for a kernel of 4.
     assert!(!stages(4).fits([1, 1, 1]));
 }
 
-/// The largest value of the parameter of this name.
+/// The largest magnitude in the parameter of this name.
 fn largest(config: &ModelConfig, name: &str) -> f64 {
     let weights = Weights::initial(config, 3);
     let values = weights.values(name).iter();
@@ -166,7 +165,7 @@ fn weights_of_convolutions_fill_the_bounds_of_pytorch_and_keras() {
         residual_blocks: 0,
         ..stages(2, 3, 2, Upsampling::Transposed)
     };
-    // Of a transposed weight [inputs, outputs, 3, 3], PyTorch's fan-in is `outputs * 9`: that of its second axis.
+    // PyTorch's fan-in of a transposed weight [inputs, outputs, 3, 3] is `outputs * 9`: that of its second axis.
     for (name, first, second) in [
         ("encoder.conv.1.weight", 12.0, 8.0),
         ("decoder.conv.1.weight", 12.0, 8.0),
@@ -192,7 +191,7 @@ fn weights_of_convolutions_fill_the_bounds_of_pytorch_and_keras() {
                 ..with([3, 9, 9], stages.clone())
             };
             let found = largest(&config, name);
-            // Of 216 uniform numbers or more, all are below 0.95 of the bound once in 65,000.
+            // All of 216 uniform draws or more are below 0.95 of the bound once in 65,000.
             let is_full = found <= bound * (1.0 + 1e-6) && found > 0.95 * bound;
             assert!(is_full, "{init:?} {name}: {found}, bound {bound}");
             let bias = largest(&config, &name.replace("weight", "bias"));
@@ -213,6 +212,6 @@ fn norms_start_as_the_identity() {
         .filter(|spec| spec.name.contains("norm"))
         .map(|spec| spec.start)
         .collect();
-    // One in each stage and two in each block, of encoder and decoder; a scale and a shift each.
+    // One normalisation in each stage and two in each block, of encoder and decoder; a scale and a shift each.
     assert_eq!(norms, [Start::Ones, Start::Zeros].repeat(6));
 }

@@ -1,4 +1,4 @@
-//! What a run saves, and when.
+//! Snapshots, best weights and checkpoints.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::Training;
 use crate::TrainError;
 
 impl Training<'_> {
-    /// All that training has changed so far.
+    /// Current weights and optimizer moments.
     pub(super) fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
         self.engine.snapshot().map_err(|error| match error {
             EngineError::Weights(bad @ WeightsError::NotFinite { .. }) => {
@@ -20,7 +20,7 @@ impl Training<'_> {
         })
     }
 
-    /// The weights that are judged and saved.
+    /// The weights that are evaluated and saved: their moving average, if there is one.
     pub(super) fn evaluated(&self, snapshot: &Snapshot) -> Weights {
         snapshot
             .evaluated(&self.task.recipe.optimizer_config())
@@ -45,7 +45,7 @@ impl Training<'_> {
             .checkpoint_steps
             .is_some_and(|every| steps >= every)
             || minutes >= self.task.recipe.checkpoint_minutes;
-        // A disk that is slower than this gets fewer checkpoints, and training is not held up.
+        // A slow disk gets fewer checkpoints, so that training does not wait for it.
         is_due && self.writer.is_idle()
     }
 

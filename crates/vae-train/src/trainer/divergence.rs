@@ -1,4 +1,4 @@
-//! When a loss is not finite: which step, which tensor, which images; and going on from before.
+//! Divergence: finds the step, tensor and samples where a value became NaN or infinite, and rolls back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use vae_spec::{Batch, Losses, NamedTensor, Wait};
 use super::Training;
 use crate::TrainError;
 
-/// How often a run goes back at most: each time at half the learning rate.
+/// Maximum number of rollbacks, each of which halves the learning rate.
 const ROLLBACKS: usize = 3;
-/// Images of a batch that are named.
+/// Maximum number of samples of a batch to name.
 const SHOWN: usize = 8;
 
-/// A run whose numbers are no longer finite.
+/// Report of a run whose loss or weights are NaN or infinite.
 #[derive(Clone, Debug)]
 pub struct Divergence {
-    /// Counted from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
-    /// Of the epoch, counted from 1.
+    /// Step within the epoch, counted from 1.
     pub step: usize,
-    /// Of that step, if its losses were not finite.
+    /// Losses of that step, if they were not finite.
     pub losses: Option<Losses>,
-    /// The first tensor that was not finite, in words.
+    /// Description of the first tensor that was not finite.
     pub first: Option<String>,
-    /// What that step's images are called in their source, and their smallest and largest value.
+    /// Identifiers of that step's samples in their source, and their minimum and maximum value.
     pub batch: Option<(Vec<String>, [f32; 2])>,
-    /// What to do.
+    /// Advice for the user.
     pub advice: &'static str,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Divergence {
 }
 
 impl Training<'_> {
-    /// That the losses of the last known step, or the weights after it, are not finite.
+    /// The error for NaN or infinity in the losses of the last known step, or in the weights after it.
     pub(super) fn diverged(&self, losses: Option<Losses>, first: Option<String>) -> TrainError {
         TrainError::Diverged(Box::new(Divergence {
             epoch: self.epoch,
@@ -86,8 +86,8 @@ impl Training<'_> {
         }))
     }
 
-    /// Finds out more by computing the steps since the last checkpoint again, then goes back to it if that is wanted: gives
-    /// what happened in words.
+    /// Completes the report by repeating the steps since the last checkpoint, then rolls back to it if enabled; returns a message
+    /// for the user.
     pub(super) fn recover(
         &mut self,
         mut divergence: Box<Divergence>,
@@ -95,7 +95,7 @@ impl Training<'_> {
         self.go_back()?;
         self.repeat(&mut divergence)?;
         if self.task.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
-            // What is on the disk is the last good state.
+            // The last good state is on disk.
             self.writer.finish()?;
             return Err(TrainError::Diverged(divergence));
         }
@@ -120,7 +120,7 @@ impl Training<'_> {
         Ok(notice)
     }
 
-    /// To the last checkpoint.
+    /// Restores the last checkpoint.
     fn go_back(&mut self) -> Result<(), TrainError> {
         let state = Arc::clone(&self.last_good);
         self.engine = self.task.engine(&state.snapshot)?;
@@ -134,7 +134,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Repeats the steps up to that of `divergence` and looks where that one goes wrong.
+    /// Repeats the steps up to that of `divergence`, and finds where its values stop being finite.
     fn repeat(&mut self, divergence: &mut Divergence) -> Result<(), TrainError> {
         let order = self.order();
         let bad = divergence.step.saturating_sub(1);
@@ -190,8 +190,7 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// The training images at `places` as the engine sees them at `step`, and what its encoder sees of them if they are
-    /// corrupted.
+    /// The training samples at `places` as the engine sees them at `step`, and the corrupted encoder input, if any.
     fn training_batch(
         &self,
         places: &[u32],
@@ -217,8 +216,8 @@ impl Training<'_> {
     }
 }
 
-/// The tensor's name, and in words where its first number is that is not finite, if there is one; its rows are those of the
-/// batch from `first` on.
+/// The tensor's name and a description of its first value that is not finite, if any; its rows are those of the batch from
+/// `first` on.
 fn first_not_finite(tensor: &NamedTensor, first: usize) -> Option<(String, String)> {
     let NamedTensor {
         name,
@@ -235,7 +234,7 @@ fn first_not_finite(tensor: &NamedTensor, first: usize) -> Option<(String, Strin
     Some((name.clone(), words))
 }
 
-/// What usually helps, by where numbers went wrong first.
+/// Advice by the name of the first tensor that was not finite.
 fn advice(first: Option<&str>) -> &'static str {
     match first {
         Some("images") => {

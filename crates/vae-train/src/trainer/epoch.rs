@@ -1,4 +1,4 @@
-//! The end of an epoch: what it is judged by.
+//! The end of an epoch: validation, best weights, and updates of the schedules.
 
 use vae_infer::{LatentUse, batches};
 use vae_recipe::Stopping;
@@ -10,7 +10,7 @@ use super::Training;
 use crate::TrainError;
 
 impl Training<'_> {
-    /// The report of the epoch whose weights are in `snapshot`; the best weights are saved.
+    /// Validates the epoch whose weights are in `snapshot`; saves them if they are the best.
     pub(super) fn validate(
         &mut self,
         images_per_second: f64,
@@ -37,13 +37,13 @@ impl Training<'_> {
         Ok(report)
     }
 
-    /// Compares the epoch with those before.
+    /// Compares the epoch with earlier ones.
     fn judge(&mut self, report: &mut EpochReport, snapshot: &Snapshot) -> Result<(), TrainError> {
-        // Checked when the recipe was resolved.
+        // The metric was checked when the recipe was resolved.
         let cost = report
             .cost(&self.task.recipe.best_by)
             .unwrap_or(report.validation.loss);
-        // Runs of older versions were judged by their validation loss alone.
+        // Older versions compared epochs by the validation loss only.
         let manifest = &mut self.manifest;
         let best = manifest.best_cost.or(manifest.best_validation_loss);
         report.is_best = best.is_none_or(|best| cost < best);
@@ -55,7 +55,7 @@ impl Training<'_> {
         }
         let (steps, epochs) = (self.steps_per_epoch(), self.task.recipe.epochs);
         let ramp = self.task.recipe.kl_schedule.ramp_epochs(steps, epochs);
-        // While the weight of the KL term rises, so may the loss.
+        // The loss may rise with the KL weight.
         if self.epoch > ramp {
             self.plateau.end_epoch(&self.task.recipe.lr_schedule, cost);
         }
@@ -69,19 +69,19 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Whether no more epochs are worth it.
+    /// Whether early stopping ends the run.
     pub(super) fn is_stopped(&self) -> bool {
         let stopping = self.task.recipe.early_stopping;
         stopping.is_some_and(|stopping| stopping.is_over(&self.stopping))
     }
 
-    /// What there is to say of latents that carry nothing, when it becomes so.
+    /// A message about inactive latent units, when their number grows.
     pub(super) fn latent_notice(&self) -> Option<String> {
         let mut latest = self.epochs.iter().rev().map(latent_use);
         latest.next()?.warning(latest.next().as_ref())
     }
 
-    /// Images in each step of an epoch.
+    /// Number of samples in each step of an epoch.
     fn step_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let (count, size) = (
             self.task.train.count(),
@@ -92,7 +92,7 @@ impl Training<'_> {
             .map(move |first| size.min(count - first))
     }
 
-    /// The mean losses of all validation images, damaged as those of training, and what their latents carry.
+    /// Mean losses over all validation samples, corrupted as in training, and the use of their latents.
     fn evaluate(&mut self) -> Result<(Losses, LatentUse), TrainError> {
         let weighting = self.task.recipe.final_weighting();
         let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ impl Training<'_> {
     }
 }
 
-/// What the latents carried.
+/// Latent use in the epoch of `report`.
 fn latent_use(report: &EpochReport) -> LatentUse {
     LatentUse {
         kl_per_dimension: report.kl_per_dimension.clone(),

@@ -1,4 +1,4 @@
-//! The pictures that a run leaves.
+//! The plots and image grids of a finished run.
 
 use vae_infer::{EVALUATION_BATCH, Inference, manifold, reconstructions, samples};
 use vae_view as view;
@@ -6,17 +6,17 @@ use vae_view as view;
 use super::Training;
 use crate::TrainError;
 
-/// Side of the manifold grid: the article's.
+/// Side of the manifold grid, as in the article.
 const MANIFOLD_SIDE: usize = 15;
-/// Images drawn from the prior.
+/// Number of images sampled from the prior.
 const SAMPLES: usize = 100;
-/// Images shown with their reconstructions.
+/// Number of images shown with their reconstructions.
 const RECONSTRUCTIONS: usize = 40;
 
 impl Training<'_> {
-    /// All pictures, of the best weights.
+    /// Draws all pictures with the best weights.
     pub(super) fn draw(self) -> Result<(), TrainError> {
-        // Two engines at a time may be more than the device holds.
+        // Two engines at a time may exceed the device's memory.
         drop(self.engine);
         let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
         let epochs = self.epochs.iter();
@@ -58,7 +58,7 @@ impl Training<'_> {
         write("reconstructions.png", reconstructions.png()?)?;
         if self.task.recipe.latent == 2 {
             if !self.task.recipe.classes.is_empty() {
-                // Of a conditional model, that of its first class.
+                // For a conditional model, the manifold of its first class.
                 inference.set_label(0);
             }
             let manifold = manifold(&mut inference, [0, 1], MANIFOLD_SIDE)?;

@@ -1,4 +1,4 @@
-//! The steps of an epoch: which images, at what rate, and what came of them.
+//! The steps of an epoch: their batches, learning rate and losses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +12,17 @@ use vae_spec::{Losses, Step, Wait};
 use super::Training;
 use crate::{Event, TrainError};
 
-/// How often losses are read back from the device: often enough for a progress bar, seldom enough to cost nothing.
+/// Interval between reading losses back from the device: short enough for a progress bar, long enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Training<'_> {
-    /// The places of the training images in the order of this epoch.
+    /// Shuffled order of the training samples in this epoch.
     pub(super) fn order(&self) -> Vec<u32> {
         Generator::new(self.task.recipe.seed, Stream::Shuffle)
             .permutation(self.epoch as u64, self.task.train.count() as u32)
     }
 
-    /// Rows of the training images at `places`.
+    /// Array rows of the training samples at `places`.
     pub(super) fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
         let rows = places
             .iter()
@@ -30,7 +30,7 @@ impl Training<'_> {
         rows.collect()
     }
 
-    /// Steps of an epoch.
+    /// Number of steps per epoch.
     pub(super) fn steps_per_epoch(&self) -> u64 {
         self.task
             .train
@@ -53,7 +53,7 @@ impl Training<'_> {
         }
     }
 
-    /// What is left of one pass over the training images: images per second, or `None` if interrupted.
+    /// Trains the rest of an epoch; returns the samples per second, or `None` if interrupted.
     pub(super) fn train_epoch(
         &mut self,
         interrupted: &AtomicBool,

@@ -1,4 +1,4 @@
-//! What a run trains: a recipe on its device, with the data as the model sees them.
+//! The task of a run: a recipe on its device, with the preprocessed data.
 
 use vae_data::{Dataset, Images};
 use vae_device::{Device, Route};
@@ -11,16 +11,16 @@ use vae_spec::{
 
 use crate::TrainError;
 
-/// A recipe on its device, with its data.
+/// A recipe with its device and its preprocessed data.
 pub(super) struct Task<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) device: &'a Device,
-    /// Which engine trains.
+    /// Engine used for training.
     route: Route,
     pub(super) preprocessing: Preprocessing,
-    /// The training images as the model sees them.
+    /// Preprocessed training samples.
     pub(super) train: Images,
-    /// What it is validated on.
+    /// Preprocessed validation samples.
     pub(super) validation: Images,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Task<'a> {
         })
     }
 
-    /// Fresh weights, with what the training images say of them.
+    /// Initial weights, where needed set from the training samples.
     pub(super) fn initial_weights(&self) -> Weights {
         let recipe = self.recipe;
         let model = recipe.model();
@@ -67,7 +67,7 @@ impl<'a> Task<'a> {
         weights
     }
 
-    /// An engine at `snapshot`, with the training images.
+    /// An engine at `snapshot`, with the training samples loaded.
     pub(super) fn engine(&self, snapshot: &Snapshot) -> Result<Box<dyn Engine>, TrainError> {
         let Self {
             recipe,
@@ -80,7 +80,7 @@ impl<'a> Task<'a> {
             moments: &snapshot.moments,
             ..recipe.setup(&model, &snapshot.weights)
         };
-        // The fused engine computes the micro-batches of a step together.
+        // The fused engine computes all micro-batches of a step together.
         let at_once = match self.route {
             Route::Fused => recipe.effective_batch_size(),
             Route::Burn { .. } => recipe.batch_size,
@@ -105,8 +105,8 @@ impl<'a> Task<'a> {
         Ok(engine)
     }
 
-    /// Images per call of an evaluation, each of which is decoded as often as the objective draws. Objectives that compare the
-    /// images of a batch depend on how many these are: as many as in training.
+    /// Batch size for evaluation; each sample is decoded once per latent draw of the objective. Objectives that compare the
+    /// samples of a batch depend on its size, so they use that of training.
     pub(super) fn evaluation_batch(&self) -> usize {
         let objective = self.recipe.objective();
         match objective.kind {
@@ -115,13 +115,13 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The device and the engine, in words.
+    /// Description of the device and the engine.
     pub(super) fn computed_by(&self) -> String {
         format!("{}; engine: {}", self.device, self.route)
     }
 }
 
-/// Mean and deviation of each pixel, and `shown` of the images, drawn.
+/// Mean and standard deviation of each pixel, and `shown` randomly chosen samples.
 fn data_start(train: &Images, shown: usize, seed: u64) -> DataStart {
     let count = train.count() as f64;
     let mut sums = vec![[0.0; 2]; train.image_length()];

@@ -1,4 +1,4 @@
-//! `kl.png`: what each latent dimension carries, epoch by epoch.
+//! `kl.png`: KL divergence of each latent dimension by epoch.
 
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::element::{Rectangle, Text};
@@ -7,11 +7,11 @@ use plotters::style::{Color, IntoFont, RGBColor};
 use super::{Area, FAMILY, draw};
 use crate::PictureError;
 
-/// Dimensions that are shown at most: more would be thinner than a pixel.
+/// Maximum number of dimensions shown: more would be thinner than a pixel.
 const SHOWN: usize = 512;
 
-/// A row for each latent dimension, the largest at the top, and a column for each epoch: the darker, the larger is the
-/// dimension's divergence from the prior; `epochs` are their numbers with the divergences, nats. Nothing without epochs.
+/// Heat map with a row per latent dimension, the largest at the top, and a column per epoch: darker is a larger divergence
+/// from the standard normal. `epochs` are epoch numbers with the divergences, nats. `None` without epochs.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -28,7 +28,7 @@ pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
     let all = known
         .iter()
         .flat_map(|(_, kl)| order.iter().map(|&d| value(kl, d)));
-    // A scale of its own for models that carry next to nothing would show noise as if it were much.
+    // A colour scale adapted to a model with next to no KL would make noise look large.
     let most = all.fold(0.1, f64::max);
     let rows = order.len();
     let png = draw([900, 600], |area| {
@@ -61,7 +61,7 @@ pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
     Ok(Some(png))
 }
 
-/// The colours from 0, at the bottom, to `most`.
+/// Colour scale from 0, at the bottom, to `most`.
 fn scale(bar: &Area<'_>, most: f64) -> Result<(), Box<dyn std::error::Error>> {
     const STEPS: i32 = 100;
     let (top, bottom) = (15, bar.dim_in_pixel().1 as i32 - 65);
@@ -89,7 +89,7 @@ fn scale(bar: &Area<'_>, most: f64) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// From white, nothing, to dark blue.
+/// Colour map from white at 0 to dark blue at 1.
 fn heat(share: f64) -> RGBColor {
     let between = |from: f64, to: f64| (from + (to - from) * share.clamp(0.0, 1.0)).round() as u8;
     RGBColor(

@@ -1,4 +1,4 @@
-//! The pixels of generated images: formats, colours, sizes and shapes.
+//! Decoded pixels of generated images: formats, colours, sizes and shapes.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn lossless_formats_give_every_pixel_back() {
         assert_eq!((images.channels, images.height, images.width), (1, 5, 7));
         assert_eq!(images.pixels, *grey(7, 5), "{name}");
     }
-    // These hold grey as colours.
+    // These formats store grayscale as colour.
     for name in ["a.bmp", "a.webp"] {
         assert_eq!(single(name, grey(7, 5), PLAIN).channels, 3);
         let options = FolderOptions {
@@ -162,7 +162,7 @@ fn other_shapes_are_cropped_padded_or_stretched() {
     assert_eq!(padded, rows([0, 100, 0, 0]));
     let stretched = fitted(&image, [4, 8], Fit::Stretch);
     assert_eq!(stretched, bands.repeat(4));
-    // Nothing vanishes, however thin.
+    // A thin image does not vanish.
     let line = GrayImage::from_pixel(64, 1, Luma([100]));
     assert_eq!(fitted(&line, [4, 4], Fit::Pad)[4..8], [100; 4]);
     assert_eq!(fitted(&line, [4, 4], Fit::Crop), [100; 16]);
@@ -174,7 +174,7 @@ fn another_size_of_the_same_shape_needs_no_fit() {
         size: Some([1, 2]),
         ..PLAIN
     };
-    // Halving weighs the pixels around by distance; a field of one colour stays what it is.
+    // Halving weights the neighbouring pixels by distance; an image of one colour stays unchanged.
     let image = RgbImage::from_pixel(8, 4, Rgb([10, 20, 30]));
     let images = single("a.png", image, options);
     assert_eq!(images.pixels, [10, 10, 20, 20, 30, 30]);

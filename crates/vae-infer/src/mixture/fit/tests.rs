@@ -1,4 +1,4 @@
-//! Fits to data whose density is known.
+//! Fits to data with known density.
 
 use vae_rng::{Generator, Stream};
 
@@ -10,7 +10,7 @@ fn generator(seed: u64) -> Generator {
 
 const MEANS: [f64; 6] = [0.0, 0.0, 4.0, 1.0, -2.0, 4.0];
 
-/// Three correlated normals in a plane that overlap a little.
+/// Three correlated normals in two dimensions that overlap a little.
 fn known() -> Mixture {
     let covariances = [0.5, 0.2, 0.2, 0.4, 1.0, -0.6, -0.6, 0.8, 0.3, 0.0, 0.0, 0.6];
     Mixture::full(&[0.3, 0.4, 0.3], &MEANS, &covariances, 2).expect("positive definite")
@@ -40,7 +40,7 @@ fn a_known_mixture_is_found_again() {
                 .components()
                 .min_by(|a, b| distance(a.1.mean()).total_cmp(&distance(b.1.mean())));
             let (weight, nearest) = nearest.expect("three components");
-            // A mean of 900 rows of variance 1 has a deviation of 0.033: three, and a weight one of 0.009: five.
+            // The mean of 900 rows of variance 1 has a standard deviation of 0.033, a weight 0.009: bounds of three and five.
             assert!(
                 distance(nearest.mean()) < 0.1,
                 "seed {seed}: {:?}",
@@ -50,7 +50,7 @@ fn a_known_mixture_is_found_again() {
                 (weight - expected_weight).abs() < 0.045,
                 "seed {seed}: {weight}"
             );
-            // A variance of 1 has a deviation of sqrt(2 / 900) = 0.047: five.
+            // The estimate of a variance of 1 has a standard deviation of sqrt(2 / 900) = 0.047: a bound of five.
             for (found, known) in nearest.covariance().iter().zip(known.1.covariance()) {
                 assert!(
                     (found - known).abs() < 0.24,
@@ -58,13 +58,13 @@ fn a_known_mixture_is_found_again() {
                 );
             }
         }
-        // More likely than the truth, as a maximum is, up to where the iterations stop.
+        // More likely than the truth, as a maximum is, up to the stopping threshold.
         assert!(mean_log_density(&found, &z) > mean_log_density(&known(), &z) - 1e-3);
     }
 }
 
-/// The least that an iteration raised the mean log-likelihood beyond what the ridge may cost it, nats, if the later ones
-/// are changed.
+/// The smallest increase of the mean log-likelihood in an iteration, nats, plus the most that the ridge may cost, when
+/// `change` is applied to the mixture after every iteration from the twentieth on.
 fn least_rise(change: impl Fn(Mixture) -> Mixture) -> f64 {
     let z = data(2500);
     let ridge = RIDGE * mean_variance(&z, 2);
@@ -73,8 +73,8 @@ fn least_rise(change: impl Fn(Mixture) -> Mixture) -> f64 {
     let mut least = f64::INFINITY;
     for iteration in 0..40 {
         let (log_likelihood, next) = mixture.iterate(&z, ridge);
-        // A variance v with the ridge r on top of it costs (ln(1 + r/v) + 1/(1 + r/v) - 1) / 2 < (r/v)^2 / 4 of the
-        // expected log-likelihood, per dimension; no variance here is below 0.05.
+        // Adding the ridge r to a variance v lowers the expected log-likelihood by (ln(1 + r/v) + 1/(1 + r/v) - 1) / 2 <
+        // (r/v)^2 / 4 per dimension; no variance here is below 0.05.
         let cost = 2.0 * (ridge / 0.05).powi(2) / 4.0;
         least = least.min(log_likelihood - before + 1e-9 * log_likelihood.abs() + cost);
         let next = if iteration < 20 { next } else { change(next) };
@@ -99,7 +99,7 @@ fn no_iteration_lowers_the_likelihood() {
 
 #[test]
 fn a_wrong_iteration_is_told_apart() {
-    // Covariances half again as large as the moments say.
+    // Covariances 1.5 times as large as the moments say.
     let wrong = |next: Mixture| {
         let weights: Vec<f64> = next.components().map(|(weight, _)| weight).collect();
         let means: Vec<f64> = next
@@ -116,18 +116,18 @@ fn a_wrong_iteration_is_told_apart() {
 
 #[test]
 fn one_component_has_the_mean_and_the_covariance_of_the_rows() {
-    // Far from the origin, where moments about it would lose seven digits, and of a number that no group of rows
+    // Far from the origin, where moments about it would lose seven digits, and with a number of rows that no group size
     // divides.
     let z: Vec<f32> = data(2001).iter().map(|z| z + 4096.0).collect();
     let fit = Mixture::fit(&z, 2, 1, generator(1)).expect("enough rows");
     let (weight, normal) = fit.components().next().expect("one component");
-    // Unlike means and covariances, weights go through a logarithm.
+    // Unlike means and covariances, weights are stored as logarithms.
     assert!((weight - 1.0).abs() < 1e-12);
     let column = |i: usize| z.chunks(2).map(move |z| f64::from(z[i]));
     let mean = [0, 1].map(|i| column(i).sum::<f64>() / 2001.0);
     let ridge = RIDGE * mean_variance(&z, 2);
     for a in 0..2 {
-        // 2001 sums of up to 8 million, each rounded to 1.1e-16 of it, and divided by 2001.
+        // 2001 sums of up to 8 million, each with a relative rounding error of 1.1e-16, divided by 2001.
         assert!((normal.mean()[a] - mean[a]).abs() < 1e-9);
         for b in 0..2 {
             let products = column(a)
@@ -136,7 +136,7 @@ fn one_component_has_the_mean_and_the_covariance_of_the_rows() {
             let ridge = if a == b { ridge } else { 0.0 };
             let expected = products.sum::<f64>() / 2001.0 + ridge;
             let found = normal.covariance()[2 * a + b];
-            // Products of numbers of about 10, the mean known to 1e-9.
+            // Products of numbers of about 10, with the mean known to 1e-9.
             assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
         }
     }

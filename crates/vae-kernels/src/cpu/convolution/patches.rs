@@ -1,41 +1,41 @@
-//! `unfold`, what the kernel sees of one image at each of its places, and `fold`, its adjoint.
+//! `unfold` (im2col), what the kernel sees of one image at each of its positions, and `fold` (col2im), its adjoint.
 //!
-//! An image is first split into its phases: the pixels whose row and column, counted from the corner of the padding, leave
-//! the same remainders by the stride. Within a phase, what a tap of the kernel sees is one window, as long for every tap
-//! and contiguous: rows of a map, [`Geometry::pitch`] apart, with neighbours between them that do not count.
+//! An image is first split into its phases: the pixels whose row and column, counted from the corner of the padding, leave the
+//! same remainders modulo the stride. Within a phase, what a tap of the kernel sees is one window, equally long for every tap and
+//! contiguous: rows of a map, [`Geometry::pitch`] apart, with unused neighbours between them.
 
 use std::ops::Range;
 
 use super::{Geometry, Real};
 
 impl Geometry {
-    /// Pixels of the image, for each channel.
+    /// Pixels of the image, per channel.
     pub(super) const fn pixels(&self) -> usize {
         self.image[0] * self.image[1]
     }
 
-    /// Pixels of the map, for each channel.
+    /// Pixels of the map, per channel.
     pub(super) const fn places(&self) -> usize {
         self.map[0] * self.map[1]
     }
 
-    /// From one row of a window, or a phase, to the next.
+    /// Distance from one row of a window, or of a phase, to the next.
     pub(super) const fn pitch(&self) -> usize {
         self.map[1] + self.reach()
     }
 
-    /// The length of a window.
+    /// Length of a window.
     pub(super) const fn window(&self) -> usize {
         (self.map[0] - 1) * self.pitch() + self.map[1]
     }
 
-    /// All phases of one channel.
+    /// Length of all phases of one channel.
     pub(super) const fn phases(&self) -> usize {
         let remainders = self.remainders();
         remainders * remainders * self.phase()
     }
 
-    /// How far the kernel's last tap is from its first, in pixels of a phase.
+    /// Distance from the kernel's first tap to its last, in pixels of a phase.
     const fn reach(&self) -> usize {
         (self.kernel - 1) / self.stride
     }
@@ -45,7 +45,7 @@ impl Geometry {
         (self.map[0] + self.reach()) * self.pitch()
     }
 
-    /// How many remainders there are that a tap looks at.
+    /// Number of remainders, along each side, that some tap of the kernel looks at.
     const fn remainders(&self) -> usize {
         if self.kernel < self.stride {
             self.kernel
@@ -66,7 +66,7 @@ impl Geometry {
         (0..self.kernel * self.kernel).map(window).collect()
     }
 
-    /// Where a phase has pixels of the image along `side` (0 for the height), and not of its padding.
+    /// Range along `side` (0 for the height) in which a phase holds pixels of the image and not of its padding.
     fn inside(&self, side: usize, remainder: usize) -> Range<usize> {
         let first = self.padding.saturating_sub(remainder).div_ceil(self.stride);
         let end = (self.image[side] + self.padding)
@@ -76,8 +76,8 @@ impl Geometry {
         first.min(end)..end
     }
 
-    /// Calls `visit` with the first pixel in one channel of an image and the places in its phases that it and every
-    /// `stride`th one after it go to.
+    /// Calls `visit` for each row of each phase, with its first pixel in one channel of an image, and the range in the phases
+    /// that this pixel and every `stride`th one after it go to.
     fn rows(&self, mut visit: impl FnMut(usize, Range<usize>)) {
         let (remainders, phase, pitch) = (self.remainders(), self.phase(), self.pitch());
         for row in 0..remainders {
@@ -101,8 +101,8 @@ impl Geometry {
     }
 }
 
-/// One `image`, `[channels, height, width]`, to its `patches`, `[channels, kernel, kernel, window]`, by way of `phases` of
-/// one channel that are zero in the padding and stay so.
+/// Unfolds one `image`, `[channels, height, width]`, to its `patches`, `[channels, kernel, kernel, window]`, by way of `phases`
+/// of one channel, which are zero in the padding and stay so.
 pub(super) fn unfold<T: Real>(
     image: &[T],
     geometry: Geometry,
@@ -140,7 +140,7 @@ pub(super) fn fold<T: Real>(patches: &[T], geometry: Geometry, phases: &mut [T],
     }
 }
 
-/// Every `stride`th pixel. The strides of most networks have loops of their own, for the compiler to vectorise.
+/// Copies every `stride`th pixel. The strides of most networks have loops of their own, for the compiler to vectorise.
 fn take<T: Real>(pixels: &[T], stride: usize, phase: &mut [T]) {
     match stride {
         1 => phase.copy_from_slice(&pixels[..phase.len()]),

@@ -1,4 +1,4 @@
-//! What folds and unfolds, against each other.
+//! `fold` and `unfold` against each other.
 
 use vae_rng::{Generator, Stream};
 

@@ -1,4 +1,4 @@
-//! What an adapter says of itself, and whether that is enough for the shaders.
+//! What an adapter reports of itself, and whether that is enough for the shaders.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl AdapterReport {
         )
     }
 
-    /// The interface: `vulkan`, `metal` or `dx12`.
+    /// The graphics API: `vulkan`, `metal` or `dx12`.
     #[must_use]
     pub fn api(&self) -> String {
         self.info.backend.to_string()

@@ -1,4 +1,4 @@
-//! Programs and updates as dispatches, with the buffers that they need, kept for the next time.
+//! Lowers programs and updates to dispatches, with the buffers that they need, cached for the next time.
 
 use std::rc::Rc;
 
@@ -11,18 +11,18 @@ use crate::gpu::kernel::{self, Lowering, Place};
 use crate::gpu::prepared::Dispatch;
 use crate::program::{self, Program, Update};
 
-/// Programs at some batch whose matrices are kept; more are used by tests only.
+/// Number of programs, each at some batch size, whose matrices are cached; only tests use more.
 const KEPT: usize = 6;
 
-/// What the kernels of an update hang on: the choices of [`kernel::update_choices`] and the parts of the gradients.
+/// What the kernels of an update depend on: the choices of [`kernel::update_choices`] and the parts of the gradients.
 pub(super) type UpdateKey = (Vec<&'static str>, Parts);
 
-/// A program at some batch, with its matrices and kernels.
+/// A program at some batch size, with its matrices and kernels.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) program: Program,
     pub(super) batch: usize,
-    /// Whether the sums of the losses are left at the end.
+    /// Whether the kernels also sum the losses.
     pub(super) is_training: bool,
     pub(super) gradients: Parts,
     pub(super) matrices: Vec<Buffer>,
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
 }
 
 impl GpuExecutor {
-    /// `program` at `batch`; that of `training`, if it is one, ends with the sums of its losses.
+    /// `program` at `batch` rows; if it is that of `training`, its kernels also sum its losses.
     pub(super) fn prepare(
         &mut self,
         program: &Program,
@@ -50,7 +50,7 @@ impl GpuExecutor {
         }
         let limits = self.link.device.limits();
         let bindings = limits.max_storage_buffers_per_shader_stage as usize;
-        // Only a step's update adds the parts up.
+        // Only a step's update sums the parts.
         let gradients = if is_training {
             let bytes = limits.max_storage_buffer_binding_size;
             Parts::choose(program, batch, self.cores, bindings, self.length, bytes)
@@ -132,7 +132,7 @@ impl GpuExecutor {
         dispatches
     }
 
-    /// Makes room for gradients in `parts`.
+    /// Grows the buffer of the gradients to hold `parts`.
     pub(super) fn make_room_for(&mut self, parts: Parts) {
         let bytes = parts.length() * size_of::<f32>();
         if self.gradients.size() < bytes as u64 {

@@ -1,4 +1,4 @@
-//! Steps on their way to the GPU, and their losses on the way back.
+//! Submits steps to the GPU and reads their losses back.
 
 use std::rc::Rc;
 use std::sync::mpsc::TryRecvError;
@@ -14,7 +14,7 @@ use crate::gpu::link::{Reading, failed};
 use crate::gpu::prepared::{Dispatch, STEP_STRIDE};
 use crate::gpu::step::StepConstants;
 
-/// Submissions that may wait on the GPU before the processor waits for it: one runs, one is ready.
+/// Submissions that may wait on the GPU before the CPU waits for it: one runs, one is ready.
 const SUBMISSIONS: usize = 2;
 
 /// Multiply-adds that a submission may have, unless one step alone has more: a fraction of a second on a small GPU, for
@@ -24,7 +24,7 @@ const WORK: usize = 100_000_000_000;
 /// Bytes of the losses of a step.
 pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
 
-/// A training step whose numbers are on the GPU.
+/// A training step whose inputs are on the GPU.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) prepared: Rc<Prepared>,
@@ -38,17 +38,17 @@ impl Staged {
     }
 }
 
-/// Losses on their way back.
+/// A submission whose losses are being read back.
 #[derive(Debug)]
 pub(super) struct Submitted {
     pub(super) index: SubmissionIndex,
     pub(super) reading: Reading,
-    /// The rows of each step, and its weights of the terms.
+    /// The rows of each step, and the weights of its terms.
     pub(super) steps: Vec<(usize, Weighting)>,
 }
 
 impl GpuExecutor {
-    /// Rows that one submission may have.
+    /// Number of rows that one submission may have.
     pub(super) fn rows_at_once(&self) -> usize {
         // Forward, d_W and d_input: three multiply-adds a row for each parameter.
         let rows = self.rows.size() as usize / size_of::<u32>();
@@ -59,7 +59,7 @@ impl GpuExecutor {
         }
     }
 
-    /// Makes room for a step of `rows`.
+    /// Grows the buffers to hold a step of `rows`.
     pub(super) fn make_room(&mut self, rows: usize) {
         let is_too_small = |buffer: &Buffer, bytes| buffer.size() < bytes as u64;
         if is_too_small(&self.rows, rows * size_of::<u32>()) {
@@ -73,7 +73,7 @@ impl GpuExecutor {
         }
     }
 
-    /// Uploads what the pending steps need and gives their kernels.
+    /// Uploads what the pending steps need and returns their kernels.
     pub(super) fn stage(&mut self) -> Vec<Staged> {
         let pending = std::mem::take(&mut self.pending);
         let mut rows: Vec<u32> = Vec::new();
@@ -146,7 +146,7 @@ impl GpuExecutor {
         self.link.check()
     }
 
-    /// Takes in the losses of submissions that are done; waits for the oldest if `wait`.
+    /// Collects the losses of finished submissions; waits for the oldest if `wait`.
     pub(super) fn collect(&mut self, wait: bool) -> Result<(), ExecutorError> {
         self.link.poll(match self.submitted.front() {
             Some(oldest) if wait => PollType::Wait {

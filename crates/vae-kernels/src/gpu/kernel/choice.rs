@@ -1,10 +1,10 @@
-//! A kernel as plain data, and what of its text is chosen.
+//! A kernel as plain data, and the choices in its text.
 
 use crate::gpu::source::Source;
 use crate::gpu::tile::Tile;
 use crate::program::{Layer, MatrixId};
 
-/// What a binding shows to a shader.
+/// The buffer behind a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gpu) enum Place {
     Matrix(MatrixId),
@@ -17,28 +17,28 @@ pub(in crate::gpu) enum Place {
     SquareSums,
 }
 
-/// How.
+/// Access of a kernel to a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gpu) enum Access {
     Read,
     Write,
 }
 
-/// One dispatch.
+/// A kernel, which is one dispatch.
 #[derive(Debug)]
 pub(in crate::gpu) struct Kernel {
     pub(in crate::gpu) stem: &'static str,
     pub(in crate::gpu) source: String,
-    /// Binding 0, a uniform.
+    /// Sizes, the uniform of binding 0.
     pub(in crate::gpu) sizes: [u32; 4],
-    /// Bindings 1 and on.
+    /// Buffers of binding 1 and on.
     pub(in crate::gpu) bindings: Vec<(Access, Place)>,
-    /// Whether group 1 is bound.
+    /// Whether group 1, the step's constants, is bound.
     pub(in crate::gpu) takes_step: bool,
     pub(in crate::gpu) workgroups: [u32; 3],
 }
 
-/// What a kernel is made from, beside its bindings.
+/// The text of a kernel, with the values and flags that are filled in.
 pub(in crate::gpu) struct Choice {
     source: &'static Source,
     pub(in crate::gpu) values: Vec<(&'static str, String)>,
@@ -54,7 +54,7 @@ impl Choice {
         }
     }
 
-    /// A product of a layer, in tiles; `wide` where the rows of all that it binds are whole vec4s.
+    /// A product of a layer, in tiles; `is_wide` where the rows of all that it binds are whole vec4s.
     pub(super) fn product(
         source: &'static Source,
         layer: Layer,
@@ -74,12 +74,12 @@ impl Choice {
         }
     }
 
-    /// Whether the rows of all that it binds are whole vec4s.
+    /// Flags for whether the rows of all that it binds are whole vec4s.
     pub(in crate::gpu) fn width(self, is_wide: bool) -> Self {
         self.flag("wide", is_wide).flag("narrow", !is_wide)
     }
 
-    /// With a slope, or without one.
+    /// Flags for a kernel with a slope, or without one.
     pub(super) fn slope(self, is_wide: bool, has_slope: bool) -> Self {
         self.flag("wide_slope", is_wide && has_slope)
             .flag("wide_plain", is_wide && !has_slope)

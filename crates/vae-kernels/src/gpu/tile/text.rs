@@ -3,7 +3,7 @@
 use super::Tile;
 
 impl Tile {
-    /// What `matmul.wgsl` leaves open, for k in `parts`.
+    /// Values of the placeholders in `matmul.wgsl`, for k in `parts`.
     pub(in crate::gpu) fn values(self, parts: usize) -> Vec<(&'static str, String)> {
         let number = |value: usize| value.to_string();
         vec![
@@ -30,7 +30,8 @@ impl Tile {
         (0..down).flat_map(move |row| (0..across).map(move |column| (row, column)))
     }
 
-    /// For A and for B: each vec4 of a slice that a thread fetches, as (operand, its number, whether all threads have one).
+    /// For A and for B: each vec4 of a slice that a thread fetches, as (operand, index, number of vec4s if not all threads have
+    /// one).
     fn fetches(self) -> impl Iterator<Item = (&'static str, usize, Option<usize>)> {
         ["a", "b"]
             .into_iter()
@@ -55,7 +56,7 @@ impl Tile {
         lines(sums.chain(fetched))
     }
 
-    /// A slice from `first_k` on, into registers.
+    /// Loads a slice from `first_k` on into registers.
     fn fetch(self, first_k: &str) -> String {
         self.for_each_fetch(|operand, index, item| {
             let first = if operand == "a" { "first_m" } else { "first_n" };
@@ -63,7 +64,7 @@ impl Tile {
         })
     }
 
-    /// The slice in registers, to where all threads see it.
+    /// Stores the slice in registers to workgroup memory.
     fn put(self) -> String {
         self.for_each_fetch(|operand, index, item| {
             format!("put_{operand}(at, {item}, {operand}{index});")
@@ -99,7 +100,7 @@ impl Tile {
         lines((0..self.depth).flat_map(step))
     }
 
-    /// Every element of the result, added up over the groups.
+    /// Stores every element of the result, summed over the groups.
     fn store(self) -> String {
         let rows = |row: usize, column: usize| (0..4).map(move |i| (row, column, i));
         if self.groups == 1 {

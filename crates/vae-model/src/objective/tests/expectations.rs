@@ -1,11 +1,11 @@
-//! What objectives are in expectation: means over many draws, within their standard errors.
+//! Properties of objectives in expectation: means over many draws, within their standard errors.
 
 use super::{Case, Double, Known, Plain, normals, read, tensor, tiny};
 use vae_spec::{
     KlEstimate, Likelihood, ModelConfig, Objective, ObjectiveKind, Prior, Spread, Weighting,
 };
 
-/// Standard errors that a mean of many draws may be off by: more in 1 of 16,000 means.
+/// Standard errors that a mean of many draws may be off by: exceeded by 1 in 16,000 means.
 const ERRORS: f64 = 4.0;
 /// The seed of the first draw.
 const FIRST: u64 = 1000;
@@ -28,7 +28,7 @@ fn largest_difference(one: &[[f64; 2]], other: &[[f64; 2]]) -> f64 {
     let both = one.iter().zip(other);
     both.map(|([a, a_error], [b, b_error])| {
         let error = a_error.hypot(*b_error);
-        // What no noise reaches is the same but for rounding.
+        // Numbers that no noise reaches are the same but for rounding.
         if error < 1e-14 {
             assert!((a - b).abs() < 1e-12, "{a} {b}");
             return 0.0;
@@ -47,7 +47,7 @@ fn of(kind: ObjectiveKind, samples: usize) -> Objective {
     }
 }
 
-/// The same with other noise.
+/// The same case with other noise.
 fn redrawn(case: &Case, seed: u64) -> Case {
     let count = case.noise.eps.len();
     case.with(|case| {
@@ -58,7 +58,7 @@ fn redrawn(case: &Case, seed: u64) -> Case {
     })
 }
 
-/// The same image many times, of which a loss is then the mean over as many draws.
+/// The same image many times, so that a loss is the mean over as many draws.
 fn copies(case: &Case, count: usize) -> Case {
     let pixels = case.config.pixels();
     case.with(|case| {
@@ -91,7 +91,7 @@ fn the_bound_rises_with_the_number_of_draws() {
     }
 }
 
-/// Spread of the pixels around the linear decoder's mean.
+/// Standard deviation of the pixels around the linear decoder's mean.
 const SIGMA: f32 = 0.5;
 
 /// A linear decoder of one latent with normal pixels, and an encoder somewhat off its true posterior.
@@ -114,7 +114,7 @@ fn linear_normal(samples: usize) -> Case {
     })
 }
 
-/// `log N(x; b, w w^T + sigma^2 I)` by the determinant lemma and the formula of Sherman and Morrison.
+/// `log N(x; b, w w^T + sigma^2 I)` by the matrix determinant lemma and the Sherman-Morrison formula.
 fn log_likelihood(case: &Case) -> f64 {
     let (w, b, variance) = (
         &case.parameters[4],
@@ -142,7 +142,7 @@ fn the_bound_stays_below_the_likelihood_of_a_linear_normal_model_and_reaches_it(
         assert!(below > ERRORS, "{samples}: {bound} +- {error}, {expected}");
     }
     let [bound, error] = bound(5000, 1);
-    // What is left of the gap, the weights' variance over twice their number, is below 1e-4.
+    // What is left of the gap, the variance of the weights over twice their number, is below 1e-4.
     let off = (expected - bound).abs();
     assert!(
         off < ERRORS * error + 1e-4,
@@ -181,7 +181,7 @@ fn the_sampled_divergence_is_the_closed_one_in_expectation() {
         "{mean} +- {error}, {closed}"
     );
     assert!(error < 0.05 * closed, "{error} {closed}");
-    // The divergence the other way round is told apart.
+    // The reverse divergence is told apart.
     let vae = case.vae::<Plain>();
     let seen = tensor(&case.seen[..4], [1, 4]);
     let (mu, log_var) = vae.encode(seen, None, &mut |_, _| {});
@@ -192,7 +192,7 @@ fn the_sampled_divergence_is_the_closed_one_in_expectation() {
     assert!((mean - reverse).abs() > ERRORS * error, "{mean} {reverse}");
 }
 
-/// Gradients of the encoder's parameters, one after the other, as an engine forms them.
+/// Gradients of the encoder's parameters, concatenated, computed as an engine does.
 fn encoder_gradients(case: &Case) -> Vec<f64> {
     let vae = case.vae::<Double>();
     let terms = case.terms(&vae);
@@ -229,7 +229,7 @@ fn mean_gradients(prior: Prior, kind: ObjectiveKind, samples: usize, beta: f32) 
     let config = ModelConfig { prior, ..tiny() };
     let case = copies(&Case::new(&config, of(kind, samples)), 40);
     let case = case.with(|case| case.weighting.beta = beta);
-    // The two kinds see other noise.
+    // The two kinds see different noise.
     let first = if kind == ObjectiveKind::Dreg {
         FIRST
     } else {

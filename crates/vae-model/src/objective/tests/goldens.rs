@@ -13,7 +13,7 @@ const SAMPLES: usize = 4;
 /// A sum of some hundred terms of about its size, each rounded a few times.
 const ROUNDED: f64 = 1e-12;
 
-/// The numbers of the lines of this name.
+/// The numbers on the lines of this name.
 fn lines(name: &str) -> Vec<Vec<f64>> {
     let lines = GOLDEN
         .lines()
@@ -75,7 +75,7 @@ const PRIORS: [(&str, Prior); 3] = [
     ("vamp", Prior::Vamp { inputs: 2 }),
 ];
 
-/// How far numbers are from the golden line of this name, relative to it.
+/// The largest relative distance of `found` from the golden line of this name.
 fn distance(found: &[f64], name: &str) -> f64 {
     let expected = line(name);
     assert_eq!(found.len(), expected.len(), "{name}");
@@ -83,7 +83,7 @@ fn distance(found: &[f64], name: &str) -> f64 {
     both.map(|(f, e)| (f / e - 1.0).abs()).fold(0.0, f64::max)
 }
 
-/// Every objective's loss, by its golden line.
+/// Every objective's loss, with the name of its golden line.
 fn losses() -> Vec<(String, f64)> {
     let mut all = Vec::new();
     let mut add = |name: &str, case: Case| all.push((name.to_owned(), case.loss()));
@@ -147,7 +147,7 @@ fn wrong_formulas_are_told_apart() {
             count += 1;
         }
     }
-    // Those of the bound stand beside two losses: with the decoder's gradient alone, too.
+    // Wrong values of the bound are compared with two losses, those of IWAE and DReG.
     assert_eq!(count, 3 + 2 + 1 + 2 * 4 + 3 + 2 * 2);
 }
 

@@ -6,16 +6,16 @@ use vae_spec::{
     ObjectiveKind, Prior, Spread, Upsampling,
 };
 
-/// Of the differences: their rounding, `eps loss / STEP`, and what they leave of the Taylor series, `STEP^4 / 30` times
-/// the fifth derivative, are then about alike.
+/// Step of the differences, at which their rounding, `eps loss / STEP`, and their truncation of the Taylor series, `STEP^4 / 30`
+/// times the fifth derivative, are about equal.
 const STEP: f64 = 1e-3;
 
 const MIXTURE: Prior = Prior::Mixture { components: 3 };
 const VAMP: Prior = Prior::Vamp { inputs: 2 };
 
-/// How much a loss may jump where a series in its likelihood takes over: the first term left out, at the place where it
-/// does, of the continuous Bernoulli's `B_10 0.5^10 / (10 10!)`, of counts `2 (x + theta) 0.125^11 / 11`, with
-/// `x + theta` of 12. burn's sigmoid jumps by some roundings of an f32 on every backend.
+/// How much a loss may jump where its likelihood switches to a series: the first omitted term at that place, for the continuous
+/// Bernoulli `B_10 0.5^10 / (10 10!)`, for counts `2 (x + theta) 0.125^11 / 11`, with `x + theta` of 12. burn's sigmoid jumps by
+/// some roundings of an f32 on every backend.
 fn jump(config: &ModelConfig) -> f64 {
     match config.likelihood {
         _ if config.activation == Activation::Sigmoid => 4.0 / f64::from(1 << 24),
@@ -25,12 +25,12 @@ fn jump(config: &ModelConfig) -> f64 {
     }
 }
 
-/// The derivative of `f` at 0 by four differences, and how far off it may be if `f` jumps by as much as `jump`.
+/// The derivative of `f` at 0 by four differences, and its error bound if `f` jumps by as much as `jump`.
 fn slope(f: impl Fn(f64) -> f64, jump: f64) -> (f64, f64) {
     let near = |by: f64| f(by) - f(-by);
     let [first, second, fourth] = [1.0, 2.0, 4.0].map(|steps| near(steps * STEP));
     let slope = (8.0 * first - second) / (12.0 * STEP);
-    // With twice the step 16 times as much of the series is left: 15 times as much as here between the two.
+    // With twice the step the truncation error is 16 times as large: the two differ by 15 times that of this one.
     let coarse = (8.0 * second - fourth) / (24.0 * STEP);
     let left = (coarse - slope).abs() / 4.0;
     // A loss is a sum of some tens of terms of its size, each rounded.
@@ -38,7 +38,7 @@ fn slope(f: impl Fn(f64) -> f64, jump: f64) -> (f64, f64) {
     (slope, left + rounded + jump / STEP)
 }
 
-/// Over the parameters whose name `is_checked`, the largest distance of `gradients` from the differences of the loss of
+/// Over the parameters whose names pass `is_checked`, the largest distance of `gradients` from the differences of the loss of
 /// `case`, in units of their tolerances.
 fn distance(case: &Case, gradients: &[Vec<f64>], is_checked: impl Fn(&str) -> bool) -> f64 {
     let (mut largest, mut count) = (0f64, 0);
@@ -86,7 +86,7 @@ pub(super) fn with(kind: ObjectiveKind, samples: usize, kl: KlEstimate) -> Objec
     }
 }
 
-/// Those that any prior goes with.
+/// Objectives that work with any prior.
 fn for_any_prior() -> [Objective; 7] {
     use KlEstimate::Sampled;
     use ObjectiveKind::{Capacity, Elbo, Iwae, Mmd};
@@ -105,7 +105,7 @@ fn for_any_prior() -> [Objective; 7] {
     ]
 }
 
-/// Those that need the standard normal.
+/// Objectives that need the standard normal prior.
 fn for_the_normal() -> [Objective; 5] {
     use KlEstimate::{Analytic, Sampled};
     use ObjectiveKind::{BetaTc, Capacity, Elbo, Mmd};
@@ -191,7 +191,7 @@ fn gradients_through_every_activation_are_differences_of_the_loss() {
             ..tiny()
         };
         let case = Case::new(&config, Objective::ELBO);
-        // No sum of a hidden layer is so near 0 that a difference goes over the kink of a ReLU.
+        // No pre-activation of a hidden layer is so near 0 that a difference crosses the kink of a ReLU.
         check(&case.with(|case| case.parameters[1] = vec![0.7, -0.2, 0.4]));
     }
 }

@@ -1,4 +1,4 @@
-//! What objectives become where their parts vanish or meet, and free bits by hand.
+//! Limits where parts of objectives vanish or coincide, and free bits computed by hand.
 
 use burn::tensor::Tensor;
 
@@ -34,7 +34,7 @@ fn beta_tc_with_all_weights_1_is_the_elbo_of_the_sampled_kl() {
     let beta_tc = elbo.with(|case| case.objective = of(ObjectiveKind::BetaTc));
     let found = apart(&beta_tc, &elbo);
     assert!(found < ROUNDED, "{found}");
-    // Weighted unevenly, it is another.
+    // With uneven weights it is another loss.
     let heavier = beta_tc.with(|case| case.weighting.beta = 1.001);
     assert!(apart(&heavier, &elbo) > 1e6 * ROUNDED);
 }
@@ -101,7 +101,7 @@ fn a_plain_weighting_is_beta_1() {
     let terms = plain.terms::<Plain>(&plain.vae());
     let sum = read(terms.recon + terms.kl);
     assert_eq!(sum[0], plain.loss());
-    // The ELBO has no use for the other two.
+    // The ELBO does not use the other two.
     let other = plain.with(|case| {
         case.weighting.anneal = 0.3;
         case.weighting.capacity = 7.0;
@@ -137,7 +137,7 @@ fn free_bits_of_almost_nothing_leave_the_elbo() {
     }
 }
 
-/// Divergences of two images' four dimensions, nats; numbers whose sums are exact.
+/// KL divergences of two images' four dimensions, nats; numbers whose sums are exact.
 const TABLE: [f64; 8] = [0.125, 0.5, 2.0, 0.0, 0.5, 0.0, 0.125, 4.5];
 
 /// Normals of variance 1, whose divergences `mu^2 / 2` are the table's, and their means.
@@ -158,7 +158,7 @@ fn free_bits_are_those_computed_by_hand() {
         (1.0, FreeBitsPer::Group(2), false, 4.3125),
         // Means 0.5625, 3.3125, of which the first counts as 1
         (1.0, FreeBitsPer::Group(2), true, 4.3125),
-        // Pairs of which three count as 2, for that is the second's own; means of which the first counts as 3
+        // Pairs, of which three count as 2, which is the second's own value; means, of which the first counts as 3
         (2.0, FreeBitsPer::Group(2), false, 5.3125),
         (3.0, FreeBitsPer::Group(2), true, 6.3125),
         // Images 2.625, 5.125, of which the first counts as 3
@@ -205,7 +205,7 @@ fn a_part_below_its_free_bits_has_no_gradient() {
     };
     let of_each: Vec<bool> = TABLE.iter().map(|&kl| kl > 0.3).collect();
     assert_eq!(slopes(FreeBitsPer::Dimension, false), of_each);
-    // The second dimension's mean, 0.25, is below; the others' parts above 0 count in whatever image.
+    // The second dimension's mean, 0.25, is below; the others' parts above 0 have a gradient in either image.
     let of_means: Vec<bool> = (0..8)
         .map(|place| place % 4 != 1 && TABLE[place] > 0.0)
         .collect();
@@ -225,8 +225,8 @@ fn the_decomposition_of_one_image_has_no_correlation() {
 
 #[test]
 fn gradients_of_dreg_from_one_draw_are_those_of_the_path_alone() {
-    // At the optimum, a posterior that is the prior under a decoder that ignores z, they are 0 for every draw, where
-    // those of the sampled ELBO are not (Roeder et al. 2017).
+    // At the optimum, a posterior that is the prior under a decoder that ignores z, they are 0 for every draw, unlike those of
+    // the sampled ELBO (Roeder et al. 2017).
     let case = Case::new(&tiny(), of(ObjectiveKind::Dreg)).with(|case| {
         let specs = case.config.parameters().into_iter();
         for (values, spec) in case.parameters.iter_mut().zip(specs) {
