@@ -9,7 +9,7 @@ use vae_recipe::Recipe;
 use vae_spec::{ModelConfig, NamedTensor, Weights};
 
 use crate::checkpoint::{self, Metadata};
-use crate::run_folder::{BEST_WEIGHTS, CONFIG, weights_file};
+use crate::files::{BEST_WEIGHTS, CONFIG, weights_file};
 use crate::{RunError, SavedRun, onnx};
 
 /// Export format.

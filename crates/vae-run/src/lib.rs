@@ -6,6 +6,7 @@
 mod checkpoint;
 mod error;
 mod exchange;
+mod files;
 mod manifest;
 mod onnx;
 mod report;

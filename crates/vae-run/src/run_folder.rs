@@ -13,22 +13,12 @@ use vae_data::Scaling;
 use vae_recipe::Recipe;
 use vae_spec::Weights;
 
-use crate::checkpoint::{self, Metadata};
-use crate::manifest::FORMAT_VERSION;
-use crate::saved_run::{self, SCALING};
+use crate::files::{
+    self, BEST_WEIGHTS, CONFIG, LAST_WEIGHTS, MANIFEST, METRICS, STATE, json, weights_file,
+};
 use crate::state::State;
 use crate::{EpochReport, Manifest, RunError};
 
-/// Config file, written last when a run begins: a folder that has one is a run.
-pub(crate) const CONFIG: &str = "config.toml";
-pub(crate) const MANIFEST: &str = "manifest.json";
-/// Weights of the best epoch by `--best-by`.
-pub(crate) const BEST_WEIGHTS: &str = "model.safetensors";
-/// Weights of the latest checkpoint.
-const LAST_WEIGHTS: &str = "last.safetensors";
-/// Everything needed to resume the run.
-const STATE: &str = "state.safetensors";
-const METRICS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
 
 /// A run folder open for writing, locked against other processes.
@@ -79,7 +69,7 @@ impl RunFolder {
     pub fn reopen(path: &Path, metrics_bytes: u64) -> Result<(Self, Vec<EpochReport>), RunError> {
         let lock = lock(path)?;
         let name = path.join(METRICS);
-        let all = saved_run::read(path, &name)?;
+        let all = files::read(path, &name)?;
         let known = usize::try_from(metrics_bytes)
             .ok()
             .and_then(|length| all.get(..length));
@@ -114,9 +104,9 @@ impl RunFolder {
     /// # Errors
     /// If it is not a run, or a file of it is corrupt or of a newer version.
     pub fn read_state(path: &Path) -> Result<(Recipe, State), RunError> {
-        let recipe = saved_run::recipe(path, &path.join(CONFIG))?;
+        let recipe = files::recipe(path, &path.join(CONFIG))?;
         let file = path.join(STATE);
-        let state = State::decode(&saved_run::read(path, &file)?, &file)?;
+        let state = State::decode(&files::read(path, &file)?, &file)?;
         Ok((recipe, state))
     }
 
@@ -233,22 +223,4 @@ fn lock(path: &Path) -> Result<File, RunError> {
         Err(fs::TryLockError::WouldBlock) => Err(RunError::FolderLocked(path.to_owned())),
         Err(fs::TryLockError::Error(cause)) => Err(RunError::unwritable(&name)(cause)),
     }
-}
-
-/// Encodes weights with everything else that is needed to use them with the config.
-pub(crate) fn weights_file(
-    weights: &Weights,
-    scaling: Option<&Scaling>,
-) -> Result<Vec<u8>, RunError> {
-    let mut metadata = Metadata::from([("format".into(), format!("vae-gpu {FORMAT_VERSION}"))]);
-    if let Some(scaling) = scaling {
-        let text = String::from_utf8_lossy(&json(scaling, BEST_WEIGHTS)?).into_owned();
-        metadata.insert(SCALING.into(), text);
-    }
-    checkpoint::encode(weights.tensors(), metadata)
-}
-
-fn json(value: &impl Serialize, file: &'static str) -> Result<Vec<u8>, RunError> {
-    serde_json::to_vec(value)
-        .map_err(|error| RunError::damaged(Path::new(file), format!("cannot be encoded: {error}")))
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::state::Position;
 use vae_recipe::RecipePatch;
 
+use crate::manifest::FORMAT_VERSION;
 use crate::{DataSummary, SavedRun};
 
 fn recipe() -> Recipe {
