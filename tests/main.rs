@@ -22,4 +22,5 @@ mod resume;
 mod sample_kl;
 mod science;
 mod training;
+mod values;
 mod verbs;

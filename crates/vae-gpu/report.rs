@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use vae_data::{Dataset, Images};
+use vae_data::{Dataset, Images, Scale};
 use vae_device::Device;
 use vae_recipe::{KlSchedule, Preprocessing, Recipe};
 use vae_run::{EpochReport, Interrupted, Manifest, StepReport};
@@ -45,8 +45,8 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// What is trained on, and what was found out about it.
-pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
+/// What is trained on, and what was found out about it; the scaling that was `asked` for may have been decided by the data.
+pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe, asked: Scale) {
     let Dataset {
         name,
         format,
@@ -65,7 +65,7 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe) {
     ));
     note(&format!(
         "scale: {}; SHA-256 {}",
-        Preprocessing::describe(recipe, train),
+        Preprocessing::describe(recipe, train, asked),
         &dataset.fingerprint[..16]
     ));
     for text in &dataset.notes {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use vae_data::Dataset;
+use vae_data::{Dataset, Scale};
 use vae_device::Device;
 use vae_recipe::{Recipe, RecipePatch};
 use vae_run::{Interrupted, RunFolder};
@@ -50,6 +50,14 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let options = patch.read_options(arguments.read.fetch.options());
     let name = patch.data.clone().unwrap_or_default();
     let dataset = Dataset::open(&name, &options, &patch.validation(), &report::on_progress())?;
+    let asked = patch.scale.unwrap_or(Scale::Auto);
+    let patch = match interrupted {
+        Some(_) if asked == Scale::Auto => RecipePatch {
+            scale: Some(dataset.train.scale_by_type()),
+            ..patch
+        },
+        _ => patch,
+    };
     let recipe = Recipe::resolve(patch, &dataset)?;
     if arguments.print_config {
         report::result(&description(&recipe, &dataset)?);
@@ -68,7 +76,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
         &recipe.optimizer_config(),
     )?;
     report::note(&format!("engine: {route}"));
-    report::dataset(&dataset, &recipe);
+    report::dataset(&dataset, &recipe, asked);
     let (training, path) = match interrupted {
         Some((interrupted, _)) => {
             report::resumed(&interrupted, &recipe);

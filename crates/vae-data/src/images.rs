@@ -19,6 +19,8 @@ pub struct Array {
     pub pixels: Bytes,
     /// Element type of `pixels`.
     pub element: Element,
+    /// Whether the source has integers: all bytes, and floats that were read from wider integers.
+    pub is_integer: bool,
     /// Shape of one row.
     pub shape: Shape,
     /// Labels of the rows, if any.
@@ -36,6 +38,7 @@ impl Array {
         Self {
             pixels: pixels.into(),
             element: Element::U8,
+            is_integer: true,
             shape,
             labels: None,
             names: None,
@@ -49,6 +52,7 @@ impl Array {
         Self {
             pixels: float_bytes(values),
             element: Element::F32,
+            is_integer: false,
             ..Self::bytes(Bytes::new(), shape)
         }
     }

@@ -31,7 +31,7 @@ pub use labels::Labels;
 pub use prefetch::Prefetch;
 pub use progress::{OnProgress, Progress};
 pub use read::{Layout, ReadOptions, Source};
-pub use scaling::{Scale, Scaling};
+pub use scaling::{AutoScale, Scale, Scaling};
 pub use shape::Shape;
 pub use split::split;
 pub use vae_spec::Element;

@@ -62,6 +62,7 @@ pub(crate) fn open(
     }
     Ok(Array {
         element,
+        is_integer: element == Element::U8,
         ..Array::bytes(Bytes::from_owner(map).slice(offset..), shape)
     })
 }

@@ -8,7 +8,7 @@ use crate::{DataError, Element, Images};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
-    /// Bytes from 0..255 to 0..1; floats unchanged.
+    /// By the type of the values and their range, see [`Scale::auto`].
     Auto,
     /// No scaling: a byte of 255 is 255.
     None,
@@ -18,6 +18,47 @@ pub enum Scale {
     MinMax,
     /// Each column of a table, or each channel of images, to mean 0 and standard deviation 1.
     Standardize,
+}
+
+/// The scaling that suits some data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AutoScale {
+    /// This one.
+    Known(Scale),
+    /// None that could be told: these are integers from `low` to `high`.
+    Unclear {
+        /// Smallest value.
+        low: f64,
+        /// Largest value.
+        high: f64,
+    },
+}
+
+impl Scale {
+    /// Chooses the scaling of `train`, which means:
+    ///
+    /// - integers of at most 1: black and white, which stay 0 and 1 ([`Self::None`]);
+    /// - integers from 0 to 255, the largest at least 128: bytes ([`Self::Bytes`]);
+    /// - floats stay as they are ([`Self::None`]).
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn auto(train: &Images) -> Result<AutoScale, DataError> {
+        /// Smallest maximum of images that are taken for bytes.
+        const BRIGHT: f64 = 128.0;
+        if !train.array.is_integer {
+            return Ok(AutoScale::Known(Self::None));
+        }
+        let unit = unit(train);
+        let [low, high] = train.range()?.map(|x| (f64::from(x) * unit).round());
+        Ok(if low >= 0.0 && high <= 1.0 {
+            AutoScale::Known(Self::None)
+        } else if low >= 0.0 && (BRIGHT..=255.0).contains(&high) {
+            AutoScale::Known(Self::Bytes)
+        } else {
+            AutoScale::Unclear { low, high }
+        })
+    }
 }
 
 /// Scaling `(x - offset) / range` of each column of a table, or each channel of images: fitted to training data and saved
@@ -130,6 +171,18 @@ impl Scaling {
                     *x = change(f64::from(*x), offset, range) as f32;
                 }
             }
+        }
+    }
+}
+
+impl Images {
+    /// What [`Scale::Auto`] meant by type alone, as in runs of format 3 and before: bytes are divided by 255, floats stay as
+    /// they are.
+    #[must_use]
+    pub fn scale_by_type(&self) -> Scale {
+        match self.array.element {
+            Element::U8 => Scale::Bytes,
+            Element::F32 => Scale::None,
         }
     }
 }

@@ -75,12 +75,13 @@ impl Preprocessing {
         }
     }
 
-    /// Describes what `recipe` does to the values of `train`.
+    /// Describes what `recipe` does to the values of `train`, and why if it was decided by the data, as `asked` says.
     #[must_use]
-    pub fn describe(recipe: &Recipe, train: &Images) -> &'static str {
+    pub fn describe(recipe: &Recipe, train: &Images, asked: Scale) -> &'static str {
         match (recipe.scale, train.array.element, train.shape().is_table()) {
-            (Scale::Auto | Scale::Bytes, Element::U8, _) | (Scale::Bytes, ..) => {
-                "bytes, 0..255 to 0..1"
+            (Scale::Auto, Element::U8, _) | (Scale::Bytes, ..) => "bytes, 0..255 to 0..1",
+            (Scale::None, ..) if asked == Scale::Auto && train.array.is_integer => {
+                "none, integers stay as they are (--scale bytes divides them by 255)"
             }
             (Scale::Auto | Scale::None, ..) => "none",
             (Scale::MinMax, _, true) => "min-max of each column of the training samples to 0..1",
@@ -255,7 +256,8 @@ impl Preprocessing {
         for x in values {
             *x = match self.scale {
                 Scale::Standardize => 0.5 + 0.25 * *x,
-                Scale::None if self.scaling.is_some() => *x / 255.0,
+                // Counts; what a likelihood of 0 to 1 models is shown as it is.
+                Scale::None if self.scaling.is_some() && !self.likelihood.is_unit() => *x / 255.0,
                 _ => *x,
             };
         }

@@ -124,9 +124,10 @@ pub(super) fn samples(
         }
         npy::NpyValues::U8(bytes) => Array::bytes(bytes, shape),
         npy::NpyValues::F32(values) => floats(values),
-        npy::NpyValues::Integers(values) => {
-            floats(values.into_iter().map(|value| value as f32).collect())
-        }
+        npy::NpyValues::Integers(values) => Array {
+            is_integer: true,
+            ..floats(values.into_iter().map(|value| value as f32).collect())
+        },
     })
 }
 

@@ -1,9 +1,9 @@
 //! Completes a patch with the defaults and checks it against the data.
 
-use vae_data::{Dataset, Scale};
+use vae_data::{AutoScale, Dataset, Scale};
 use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
-use super::{Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
+use super::{Binarize, Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
 use crate::RecipeError;
 
 /// The error `setting: expected .., found ..`.
@@ -80,6 +80,7 @@ impl Recipe {
         };
         recipe.resolve_labels(dataset)?;
         recipe.resolve_defaults()?;
+        recipe.resolve_scale(dataset)?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -104,6 +105,32 @@ impl Recipe {
             )
         })?;
         self.classes = found.to_vec();
+        Ok(())
+    }
+
+    /// Chooses the scaling that suits the data, if none was asked for.
+    fn resolve_scale(&mut self, dataset: &Dataset) -> Result<(), RecipeError> {
+        if self.scale != Scale::Auto {
+            return Ok(());
+        }
+        let train = &dataset.train;
+        let needs_unit = self.model().likelihood.is_unit() || self.binarize != Binarize::None;
+        self.scale = match Scale::auto(train)? {
+            AutoScale::Known(scale) => scale,
+            AutoScale::Unclear { low, high } if needs_unit => {
+                let expected = format!(
+                    "integers 0 and 1, integers from 0 to 255, or floats from 0 to 1, for likelihood {}",
+                    written(&self.likelihood)
+                );
+                let found = format!(
+                    "integers from {low} to {high} in {}; choose --scale min-max to map these to 0..1, or --scale bytes if 255 is \
+                     white",
+                    dataset.name
+                );
+                return Err(wrong("scale", expected, found));
+            }
+            AutoScale::Unclear { .. } => train.scale_by_type(),
+        };
         Ok(())
     }
 
