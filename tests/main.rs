@@ -21,6 +21,7 @@ mod refusals;
 mod resume;
 mod sample_kl;
 mod science;
+mod tables;
 mod training;
 mod values;
 mod verbs;

@@ -206,13 +206,17 @@ impl InputArguments {
                 (name, images)
             }
         };
+        report::note(&format!("data: {name}: {} samples", images.count()));
+        let (images, was_other) = images.aligned(&run.recipe.columns, name)?;
         ensure!(
             images.shape() == run.recipe.image,
             "{name}: expected samples of {}, as the model was trained on, found {}; --size resizes image files",
             run.recipe.image,
             images.shape()
         );
-        report::note(&format!("data: {name}: {} samples", images.count()));
+        if was_other {
+            report::note("columns: put in the order of the training data");
+        }
         Ok(images)
     }
 

@@ -101,7 +101,7 @@ fn open(name: &str, read: &ReadArguments) -> Result<Source> {
     let options = read.patch().read_options(read.fetch.options());
     let source = Source::open(name, &options, &report::on_progress())?;
     for text in &source.notes {
-        report::note(&format!("skipped: {text}"));
+        report::note(text);
     }
     Ok(source)
 }

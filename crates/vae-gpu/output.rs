@@ -96,9 +96,13 @@ pub(crate) fn images(
         }
         "csv" => {
             inference.preprocessing().undo(&mut images, length);
-            let columns: Vec<String> = (1..=length).map(|column| format!("x_{column}")).collect();
+            let mut columns = inference.preprocessing().columns().to_vec();
+            if columns.is_empty() {
+                columns = (1..=length).map(|column| format!("x_{column}")).collect();
+            }
             let mut bytes = Vec::new();
-            vae_data::table::write(&mut bytes, b',', &columns, &images, None)?;
+            let names = Some((&columns[..], ""));
+            vae_data::table::write(&mut bytes, b',', length, names, &images, None)?;
             write(out, &bytes)
         }
         _ => bail!(

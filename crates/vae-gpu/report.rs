@@ -69,7 +69,7 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe, asked: Scale) {
         &dataset.fingerprint[..16]
     ));
     for text in &dataset.notes {
-        note(&format!("skipped: {text}"));
+        note(text);
     }
 }
 

@@ -102,7 +102,7 @@ impl Dataset {
             format,
             train,
             test,
-            notes,
+            mut notes,
         } = source;
         let (train, judged, validated_on, test) = match (other, validation.fraction, test) {
             (Some(other), _, test) => {
@@ -123,6 +123,18 @@ impl Dataset {
                 (rest, chosen, format!("{share} % of them{stratified}"), test)
             }
         };
+        let names = train.array.columns.clone().unwrap_or_default();
+        let mut align = |images: Images, from: &str| -> Result<Images, DataError> {
+            let (images, was_other) = images.aligned(&names, from)?;
+            if was_other {
+                notes.push(format!(
+                    "{from}: columns put in the order of the training samples"
+                ));
+            }
+            Ok(images)
+        };
+        let judged = align(judged, &validated_on)?;
+        let test = test.map(|test| align(test, "test samples")).transpose()?;
         for other in [Some(&judged), test.as_ref()].into_iter().flatten() {
             if other.shape() != train.shape() {
                 let what = format!(

@@ -4,12 +4,14 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use vae_rng::Generator;
 use vae_spec::Element;
 
+use crate::table::listed;
 use crate::{DataError, Labels, Shape};
 
 /// All rows of one source.
@@ -27,8 +29,10 @@ pub struct Array {
     pub labels: Option<Labels>,
     /// File names of the rows, if they are files.
     pub names: Option<Vec<String>>,
-    /// Column names of a table.
+    /// Column names of a table, if it has any.
     pub columns: Option<Vec<String>>,
+    /// Name of the column that the labels came from.
+    pub label_column: Option<String>,
 }
 
 impl Array {
@@ -43,6 +47,7 @@ impl Array {
             labels: None,
             names: None,
             columns: None,
+            label_column: None,
         }
     }
 
@@ -234,6 +239,7 @@ impl Images {
             labels,
             names: names.map(named),
             columns: source.columns.clone(),
+            label_column: source.label_column.clone(),
             ..array
         })
     }
@@ -268,6 +274,62 @@ impl Images {
             self.id(place)
         );
         Err(DataError::unfit("data", what))
+    }
+
+    /// The same samples with their columns in the order of `expected`, and whether they were in another order. Samples without
+    /// column names, and an `expected` without names, are taken as they are.
+    ///
+    /// # Errors
+    /// If a column of `expected` is missing, or one is not among `expected`; `source_name` is named.
+    pub fn aligned(
+        &self,
+        expected: &[String],
+        source_name: &str,
+    ) -> Result<(Self, bool), DataError> {
+        let found = match &self.array.columns {
+            Some(found) if !expected.is_empty() && found != expected => found,
+            _ => return Ok((self.clone(), false)),
+        };
+        let places: HashMap<&str, usize> = found.iter().map(String::as_str).zip(0..).collect();
+        let names: HashSet<&str> = expected.iter().map(String::as_str).collect();
+        let order: Vec<usize> = expected
+            .iter()
+            .filter_map(|name| places.get(name.as_str()).copied())
+            .collect();
+        if order.len() != found.len()
+            || names.len() != expected.len()
+            || places.len() != found.len()
+        {
+            let only = |of: &[String], other: &dyn Fn(&str) -> bool| -> Vec<String> {
+                let only = of.iter().filter(|name| !other(name));
+                only.cloned().collect()
+            };
+            let missing = only(expected, &|name| places.contains_key(name));
+            let unknown = only(found, &|name| names.contains(name));
+            let said = [("missing", missing), ("unknown", unknown)].into_iter();
+            let said = said.filter(|(_, names)| !names.is_empty());
+            let said: Vec<String> = said
+                .map(|(what, names)| format!("{what}: {}", listed(&names)))
+                .collect();
+            let found = if said.is_empty() {
+                "the same name twice".to_owned()
+            } else {
+                said.join("; ")
+            };
+            let expected = format!(
+                "the {} columns that the model was trained on: {}",
+                expected.len(),
+                listed(expected)
+            );
+            return Err(DataError::wrong(source_name, "columns", expected, found));
+        }
+        let all: Vec<u32> = (0..self.count() as u32).collect();
+        let values = self.gather(&all);
+        let rows = values.chunks_exact(self.image_length().max(1));
+        let values = rows.flat_map(|row| order.iter().map(|&place| row[place]));
+        let mut images = self.with_values(values.collect());
+        Arc::make_mut(&mut images.array).columns = Some(expected.to_vec());
+        Ok((images, true))
     }
 
     /// Binarized images: each pixel is drawn once, with its brightness as the probability of white.

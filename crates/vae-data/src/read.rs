@@ -185,9 +185,13 @@ fn table_source(
 ) -> Result<Source, DataError> {
     in_memory_only(Path::new(name), options)?;
     let shape = mapped::flat(name, table.columns.len(), options.size)?;
+    let is_numbered = |(place, name): (usize, &String)| *name == (place + 1).to_string();
+    let has_names = table.had_header && !table.columns.iter().enumerate().all(is_numbered);
+    let label_column = options.labels.clone().filter(|_| table.had_header);
     let array = Array {
         labels: table.labels.as_deref().map(Labels::of),
-        columns: shape.is_table().then_some(table.columns),
+        columns: (shape.is_table() && has_names).then_some(table.columns),
+        label_column,
         ..Array::floats(table.values, shape)
     };
     Ok(Source::new(name, format, array))

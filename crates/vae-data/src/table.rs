@@ -250,33 +250,35 @@ fn shortened(cell: &str) -> String {
     }
 }
 
-/// Writes a table with a header of the column names, the labels last in a column `label`, and each number with the fewest
-/// digits that round-trip.
+/// Writes a table of `width` columns, with a header of their `names` and that of the labels, which come last, if there is one;
+/// each number with the fewest digits that round-trip.
 ///
 /// # Errors
-/// If `output` cannot be written, or `values` are not `[rows, columns]` with one label per row.
+/// If `output` cannot be written, or `values` are not `[rows, width]` with one label per row.
 pub fn write(
     output: impl Write,
     delimiter: u8,
-    columns: &[String],
+    width: usize,
+    names: Option<(&[String], &str)>,
     values: &[f32],
     labels: Option<&[String]>,
 ) -> io::Result<()> {
-    let rows = values.chunks_exact(columns.len().max(1));
+    let rows = values.chunks_exact(width.max(1));
     if !rows.remainder().is_empty() || labels.is_some_and(|labels| labels.len() != rows.len()) {
         let message = format!(
-            "{} values and {} labels for {} columns",
+            "{} values and {} labels for {width} columns",
             values.len(),
-            labels.map_or(0, <[_]>::len),
-            columns.len()
+            labels.map_or(0, <[_]>::len)
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     let mut writer = WriterBuilder::new()
         .delimiter(delimiter)
         .from_writer(output);
-    let label_name = labels.map(|_| "label");
-    writer.write_record(columns.iter().map(String::as_str).chain(label_name))?;
+    if let Some((columns, label)) = names {
+        let label = labels.map(|_| label);
+        writer.write_record(columns.iter().map(String::as_str).chain(label))?;
+    }
     let mut cell = String::new();
     for (at, row) in rows.enumerate() {
         for value in row {

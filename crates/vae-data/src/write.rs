@@ -240,9 +240,6 @@ fn integers(images: &Images) -> Option<Vec<i64>> {
 
 /// Writes a table in units of the source: bytes as 0 to 255.
 fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
-    let columns = images.array.columns.clone();
-    let columns =
-        columns.unwrap_or_else(|| (1..=images.image_length()).map(|i| i.to_string()).collect());
     let places: Vec<u32> = (0..images.count() as u32).collect();
     let mut values = images.gather(&places);
     if images.array.element == Element::U8 {
@@ -253,8 +250,15 @@ fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let labels: Option<Vec<String>> = (0..images.count())
         .map(|place| images.label(place).map(str::to_owned))
         .collect();
-    // The header is always written; unnamed columns are numbered from 1.
-    table::write(out, delimiter, &columns, &values, labels.as_deref())
+    let array = &images.array;
+    let width = images.image_length();
+    // Unnamed columns are numbered beside a label, whose name tells that this is a header; alone they would be read as a row.
+    let numbers = || (1..=width).map(|number| number.to_string()).collect();
+    let columns = array.columns.clone();
+    let columns = columns.or_else(|| labels.is_some().then(numbers));
+    let label = array.label_column.as_deref().unwrap_or("label");
+    let names = columns.as_ref().map(|columns| (&columns[..], label));
+    table::write(out, delimiter, width, names, &values, labels.as_deref())
 }
 
 fn idx(out: &mut impl Write, images: &Images) -> io::Result<()> {

@@ -48,6 +48,8 @@ pub struct Preprocessing {
     corrupt: Option<Corrupt>,
     /// Class names of a conditional model.
     classes: Vec<String>,
+    /// Column names of the table that the model was trained on, if it has any.
+    columns: Vec<String>,
     seed: u64,
 }
 
@@ -71,6 +73,7 @@ impl Preprocessing {
             likelihood: recipe.model().likelihood,
             corrupt: recipe.corrupt,
             classes: recipe.classes.clone(),
+            columns: recipe.columns.clone(),
             seed: recipe.seed,
         }
     }
@@ -93,6 +96,12 @@ impl Preprocessing {
                 "each channel of the training samples to mean 0 and deviation 1"
             }
         }
+    }
+
+    /// Column names of the table that the model was trained on, if it has any.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// The fitted scaling, if any.

@@ -72,6 +72,8 @@ settings! {
     data: String,
     /// Sample shape; found in the data, and checked against them if given.
     image: Shape,
+    /// Column names of a table, as found in the data; empty for tables without names and for images.
+    columns: Vec<String>,
     /// Height and width that image files are scaled to, or that flat rows are reshaped to.
     size: Option<[usize; 2]>,
     /// Whether colour images are converted to grayscale.
@@ -278,6 +280,7 @@ impl RecipePatch {
             decoder_hidden: Some(None),
             conditional: Some(false),
             classes: Some(Vec::new()),
+            columns: Some(Vec::new()),
             likelihood: Some(LikelihoodName::Bernoulli),
             sigma: Some(None),
             prior: Some(PriorText::Normal),

@@ -67,6 +67,9 @@ fn facts(run: &SavedRun) -> Result<Vec<(&'static str, String)>, RunError> {
         },
     ));
     facts.extend(scaling.map(|scaling| ("scaling", scaling)));
+    if !run.recipe.columns.is_empty() {
+        facts.push(("columns", json(&run.recipe.columns)?));
+    }
     if run.recipe.conditional {
         facts.push(("classes", json(&run.recipe.classes)?));
     }

@@ -125,7 +125,10 @@ pub(super) fn image_files(
         ..array
     };
     Ok(Source {
-        notes: skipped,
+        notes: skipped
+            .iter()
+            .map(|text| format!("skipped: {text}"))
+            .collect(),
         ..Source::new(&listing.root.display().to_string(), "image files", array)
     })
 }

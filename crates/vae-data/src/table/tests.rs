@@ -171,28 +171,33 @@ fn tables_without_rows_columns_or_the_label_are_refused() {
 fn numbers_are_written_with_the_fewest_digits() {
     let mut text = Vec::new();
     let (columns, labels) = (["a".into(), "b,c".into()], ["x".into()]);
-    write(&mut text, b',', &columns, &[0.1, 1e-38], Some(&labels)).expect("in memory");
-    assert_eq!(text, b"a,\"b,c\",label\n0.1,1e-38,x\n");
-    assert!(write(&mut text, b',', &columns, &[0.1], None).is_err());
-    assert!(write(&mut text, b',', &columns, &[0.1; 4], Some(&labels)).is_err());
+    let names = Some((&columns[..], "kind"));
+    write(&mut text, b',', 2, names, &[0.1, 1e-38], Some(&labels)).expect("in memory");
+    assert_eq!(text, b"a,\"b,c\",kind\n0.1,1e-38,x\n");
+    text.clear();
+    write(&mut text, b',', 2, None, &[0.1, 2.0], None).expect("in memory");
+    assert_eq!(text, b"0.1,2.0\n");
+    assert!(write(&mut text, b',', 2, names, &[0.1], None).is_err());
+    assert!(write(&mut text, b',', 2, names, &[0.1; 4], Some(&labels)).is_err());
 }
 
 proptest! {
     #[test]
     fn written_tables_are_read_back(
         numbers in vec(any::<u32>(), 1..60), width in 1usize..4, tabs in any::<bool>(),
-        label in "[a-z\",\t\n;é]{0,5}", names in "[a-z\",\t\r\n;é]{0,5}",
+        label in "[a-z\",\t\n;é]{0,5}", name in "[a-z\",\t\r\n;é]{0,5}",
     ) {
         let finite = |bits| Some(f32::from_bits(bits)).filter(|value| value.is_finite()).unwrap_or(-0.0);
         let mut values: Vec<_> = numbers.into_iter().map(finite).collect();
         values.resize(values.len().next_multiple_of(width), 0.5);
         let rows = values.len() / width;
-        let columns: Vec<_> = (0..width).map(|i| format!("x{names}{i}")).collect();
+        let columns: Vec<_> = (0..width).map(|i| format!("x{name}{i}")).collect();
         let labels: Vec<_> = (0..rows).map(|i| format!("l{label}{i}")).collect();
         let delimiter = if tabs { b'\t' } else { b',' };
 
         let mut text = Vec::new();
-        write(&mut text, delimiter, &columns, &values, Some(&labels)).expect("in memory");
+        let names = Some((&columns[..], "label"));
+        write(&mut text, delimiter, width, names, &values, Some(&labels)).expect("in memory");
         let options = TableOptions { delimiter, ..labelled("label") };
         let read = read(&text[..], "x.csv", &options).expect("a correct table");
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();

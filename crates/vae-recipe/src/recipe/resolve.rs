@@ -78,6 +78,7 @@ impl Recipe {
         let Some(mut recipe) = patch.complete() else {
             return Err(wrong("config", "every setting", "one without a default"));
         };
+        recipe.resolve_columns(dataset)?;
         recipe.resolve_labels(dataset)?;
         recipe.resolve_defaults()?;
         recipe.resolve_scale(dataset)?;
@@ -105,6 +106,23 @@ impl Recipe {
             )
         })?;
         self.classes = found.to_vec();
+        Ok(())
+    }
+
+    /// Takes the column names of a table, which are part of the model.
+    fn resolve_columns(&mut self, dataset: &Dataset) -> Result<(), RecipeError> {
+        let found = dataset.train.array.columns.clone().unwrap_or_default();
+        let are_other = !self.columns.is_empty() && self.columns != found;
+        ensure(!are_other, || {
+            let expected = format!("{} as the config says", self.columns.join(", "));
+            let found = if found.is_empty() {
+                format!("none in {}", dataset.name)
+            } else {
+                format!("{} in {}", found.join(", "), dataset.name)
+            };
+            wrong("columns", expected, found)
+        })?;
+        self.columns = found;
         Ok(())
     }
 
