@@ -296,10 +296,8 @@ impl Images {
             .iter()
             .filter_map(|name| places.get(name.as_str()).copied())
             .collect();
-        if order.len() != found.len()
-            || names.len() != expected.len()
-            || places.len() != found.len()
-        {
+        let counts = [order.len(), found.len(), names.len(), places.len()];
+        if counts.iter().any(|&count| count != expected.len()) {
             let only = |of: &[String], other: &dyn Fn(&str) -> bool| -> Vec<String> {
                 let only = of.iter().filter(|name| !other(name));
                 only.cloned().collect()
