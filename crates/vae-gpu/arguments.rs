@@ -185,9 +185,18 @@ impl InputArguments {
         let (name, images) = match &self.data {
             Some(name) => {
                 let source = Source::open(name, &options, &on_progress)?;
+                let missing = |what: &str| {
+                    anyhow::anyhow!(
+                        "--part: {name} has no {what} samples of its own; leave --part out to take what it has"
+                    )
+                };
                 let images = match self.part {
+                    None => source.into_judged(),
                     Some(Part::Train) => source.train,
-                    _ => source.into_judged(),
+                    Some(Part::Validation) => {
+                        source.validation.ok_or_else(|| missing("validation"))?
+                    }
+                    Some(Part::Test) => source.test.ok_or_else(|| missing("test"))?,
                 };
                 (name, images)
             }

@@ -127,6 +127,9 @@ fn info(arguments: &InfoArguments) -> Result<()> {
         }
     };
     part("samples", &source.train);
+    if let Some(validation) = &source.validation {
+        part("validation samples", validation);
+    }
     if let Some(test) = &source.test {
         part("test samples", test);
     }

@@ -80,11 +80,7 @@ impl Dataset {
     /// The fingerprint of a single source.
     #[must_use]
     pub fn fingerprint_of(source: &Source) -> String {
-        fingerprint(
-            [Some(&source.train), source.test.as_ref()]
-                .into_iter()
-                .flatten(),
-        )
+        fingerprint(parts(source))
     }
 
     fn new(
@@ -92,25 +88,28 @@ impl Dataset {
         other: Option<Source>,
         validation: &Validation,
     ) -> Result<Self, DataError> {
-        let arrays = [Some(&source.train), source.test.as_ref()];
-        let others = other
-            .iter()
-            .flat_map(|other| [Some(&other.train), other.test.as_ref()]);
-        let fingerprint = fingerprint(arrays.into_iter().chain(others).flatten());
+        let fingerprint = fingerprint(parts(&source).chain(other.iter().flat_map(parts)));
         let Source {
             name,
             format,
             train,
+            validation: own,
             test,
             mut notes,
         } = source;
-        let (train, judged, validated_on, test) = match (other, validation.fraction, test) {
-            (Some(other), _, test) => {
+        if own.is_some() && (other.is_some() || validation.fraction.is_some()) {
+            notes.push(
+                "left out: the validation samples of the source, for others were asked for".into(),
+            );
+        }
+        let (train, judged, validated_on, test) = match (other, validation.fraction, own, test) {
+            (Some(other), _, _, test) => {
                 let from = other.name.clone();
                 (train, other.into_judged(), from, test)
             }
-            (None, None, Some(test)) => (train, test, "its test samples".into(), None),
-            (None, fraction, test) => {
+            (None, None, Some(own), test) => (train, own, "its validation samples".into(), test),
+            (None, None, None, Some(test)) => (train, test, "its test samples".into(), None),
+            (None, fraction, _, test) => {
                 let fraction = fraction.unwrap_or(FRACTION);
                 let [rest, chosen] = split(&train, fraction, validation.seed)?;
                 let stratified = if train.array.labels.is_some() {
@@ -158,6 +157,12 @@ impl Dataset {
     }
 }
 
+/// The parts of a source that it has.
+fn parts(source: &Source) -> impl Iterator<Item = &Images> {
+    let more = [source.validation.as_ref(), source.test.as_ref()];
+    [Some(&source.train)].into_iter().chain(more).flatten()
+}
+
 /// SHA-256 over shapes, values and labels.
 fn fingerprint<'a>(parts: impl Iterator<Item = &'a Images>) -> String {
     let mut hash = Sha256::new();
@@ -202,6 +207,7 @@ mod tests {
             name: name.into(),
             format: "made up".into(),
             train,
+            validation: None,
             test: None,
             notes: Vec::new(),
         }

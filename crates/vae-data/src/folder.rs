@@ -3,8 +3,9 @@
 //! The layout is that of torchvision's `ImageFolder`: the folders directly below the root are the classes, and everything
 //! at any depth below one belongs to it. Images directly in the root have no classes. Decoding is in `decode`.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -23,8 +24,11 @@ mod tests;
 pub use cache::decode_to_cache;
 pub use decode::{DecodedFile, DecodedImages, decode, decode_to_file};
 
+/// Extensions of files that are images without a look at their content; the others are known by their first bytes.
 const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff"];
-const FORMATS: &str = "PNG, JPEG, BMP, WebP or TIFF";
+const FORMATS: &str = "PNG, JPEG, GIF, BMP, WebP, TIFF or PNM";
+/// Files that file managers leave behind, which nobody means.
+const SILENT: [&str; 2] = ["thumbs.db", "desktop.ini"];
 
 /// Part of every cache key: incremented when the same files would be decoded to other pixels.
 const DECODING: &str = "vae-data folder 1";
@@ -65,10 +69,31 @@ pub struct Listing {
     pub labels: Option<Vec<u32>>,
     /// Names of the class folders, sorted bytewise; folders without images are not classes.
     pub classes: Vec<String>,
+    /// Number of files that are not images, by their extension (with its dot, in lower case; else `without an extension`).
+    pub left_out: BTreeMap<String, usize>,
 }
 
-/// Lists the images in `root`: files ending in png, jpg, jpeg, bmp, webp, tif or tiff, in any case. Hidden files and folders
-/// are skipped. Links to files and to class folders are followed, links to folders below those are not.
+impl Listing {
+    /// What was left out, in words; `None` if nothing was.
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        let count: usize = self.left_out.values().sum();
+        let kinds = self.left_out.iter();
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        let files = if count == 1 { "file" } else { "files" };
+        (count > 0).then(|| {
+            format!(
+                "{count} {files} left out, which are not images: {}",
+                kinds.join(", ")
+            )
+        })
+    }
+}
+
+/// Lists the images in `root`: files that end in png, jpg, jpeg, bmp, webp, tif or tiff, in any case, or begin as an image.
+/// Hidden files and folders are skipped. Links to files and to class folders are followed, links to folders below those are not.
 ///
 /// # Errors
 /// If `root` is not a folder, cannot be read, holds no images, or holds images both directly and in class folders.
@@ -79,13 +104,14 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
     let wrong = |expected: String, found: String| {
         DataError::wrong(root.display().to_string(), "images", expected, found)
     };
-    let (mut files, mut folders) = entries(root, Path::new(""))?;
+    let mut left_out = BTreeMap::new();
+    let (mut files, mut folders) = entries(root, Path::new(""), &mut left_out)?;
     files.sort();
     folders.sort();
     let direct = files.first().cloned();
     let (mut labels, mut classes) = (Vec::new(), Vec::new());
     for folder in folders {
-        let mut images = below(root, &folder)?;
+        let mut images = below(root, &folder, &mut left_out)?;
         let Some(image) = images.first() else {
             continue;
         };
@@ -101,10 +127,18 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
         files.append(&mut images);
     }
     if files.is_empty() {
-        let extensions = EXTENSIONS.join(", .");
+        let kinds = left_out.iter();
+        let kinds: Vec<String> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        let found = if kinds.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("none, but other files: {}", kinds.join(", "))
+        };
         return Err(wrong(
-            format!("{FORMATS} files (.{extensions}), directly or in one sub-folder per class"),
-            "none".into(),
+            format!("{FORMATS} files, directly or in one sub-folder per class"),
+            found,
         ));
     }
     Ok(Listing {
@@ -112,15 +146,30 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
         files,
         labels: (!classes.is_empty()).then_some(labels),
         classes,
+        left_out,
     })
 }
 
+/// The folders directly in `root`, sorted, without hidden ones.
+///
+/// # Errors
+/// If `root` cannot be read.
+pub fn folders(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let (_, mut folders) = entries(root, Path::new(""), &mut BTreeMap::new())?;
+    folders.sort();
+    Ok(folders)
+}
+
 /// All images at any depth below `folder`, sorted.
-fn below(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+fn below(
+    root: &Path,
+    folder: &Path,
+    left_out: &mut BTreeMap<String, usize>,
+) -> Result<Vec<PathBuf>, DataError> {
     let mut images = Vec::new();
     let mut unvisited = vec![folder.to_owned()];
     while let Some(folder) = unvisited.pop() {
-        let (here, deeper) = entries(root, &folder)?;
+        let (here, deeper) = entries(root, &folder, left_out)?;
         images.extend(here);
         unvisited.extend(deeper);
     }
@@ -129,13 +178,17 @@ fn below(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// The images and the folders directly in `folder`, all relative to `root`.
-fn entries(root: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
+fn entries(
+    root: &Path,
+    folder: &Path,
+    left_out: &mut BTreeMap<String, usize>,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
     let path = root.join(folder);
     // Links to folders are followed only at the top level, and never upwards, so that link cycles end.
     let is_top = folder.as_os_str().is_empty();
     let is_above =
         |link: &Path| io::Result::Ok(fs::canonicalize(root)?.starts_with(fs::canonicalize(link)?));
-    let read = || -> io::Result<_> {
+    let mut read = || -> io::Result<_> {
         let (mut images, mut folders) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&path)? {
             let entry = entry?;
@@ -151,9 +204,14 @@ fn entries(root: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), D
                 continue;
             }
             // A broken link is kept, so that decoding reports it.
-            let is_file = || fs::metadata(path).map_or(true, |data| data.is_file());
-            if is_image_name(&relative) && (kind.is_file() || is_file()) {
+            let is_file = || fs::metadata(&path).map_or(true, |data| data.is_file());
+            if !kind.is_file() && !is_file() {
+                continue;
+            }
+            if is_image_name(&relative) || begins_as_image(&path) {
                 images.push(relative);
+            } else if !is_silent(&relative) {
+                *left_out.entry(kind_of(&relative)).or_default() += 1;
             }
         }
         Ok((images, folders))
@@ -169,7 +227,30 @@ pub fn single(file: &Path) -> Listing {
         files: file.file_name().map(PathBuf::from).into_iter().collect(),
         labels: None,
         classes: Vec::new(),
+        left_out: BTreeMap::new(),
     }
+}
+
+/// Whether the first bytes of a file are those of an image that can be decoded.
+fn begins_as_image(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(32).read_to_end(&mut start));
+    let format = read.ok().and_then(|_| image::guess_format(&start).ok());
+    format.is_some_and(|format| format.reading_enabled())
+}
+
+fn is_silent(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    SILENT
+        .iter()
+        .any(|silent| name.eq_ignore_ascii_case(silent))
+}
+
+fn kind_of(path: &Path) -> String {
+    path.extension().map_or_else(
+        || "without an extension".to_owned(),
+        |extension| format!(".{}", extension.to_string_lossy().to_lowercase()),
+    )
 }
 
 /// Whether a file has the extension of an image.

@@ -61,6 +61,8 @@ pub struct Source {
     pub format: String,
     /// Training samples, or all samples if the source has no parts.
     pub train: Images,
+    /// Validation samples, if the source has such a part.
+    pub validation: Option<Images>,
     /// Test samples, if the source has such a part.
     pub test: Option<Images>,
     /// Notes for the user, for example about skipped files.
@@ -73,15 +75,16 @@ impl Source {
             name: name.to_owned(),
             format: format.into(),
             train: train.into(),
+            validation: None,
             test: None,
             notes: Vec::new(),
         }
     }
 
-    /// Samples for evaluation: the test samples if the source has any, else all.
+    /// Samples for evaluation: the test samples if the source has any, else the validation samples, else all.
     #[must_use]
     pub fn into_judged(self) -> Images {
-        self.test.unwrap_or(self.train)
+        self.test.or(self.validation).unwrap_or(self.train)
     }
 
     /// Reads a data source: `digits`, a downloadable data set, or a path.

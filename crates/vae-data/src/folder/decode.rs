@@ -27,6 +27,8 @@ pub struct DecodedImages {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
+    /// A line about animations, if there are any.
+    pub animations: Option<String>,
 }
 
 /// A folder's images in an NPY file.
@@ -38,6 +40,9 @@ pub struct DecodedFile {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
+    /// A line about animations, if there are any.
+    #[serde(default)]
+    pub animations: Option<String>,
 }
 
 /// Decodes all images into memory.
@@ -55,6 +60,7 @@ pub fn decode(
     on_progress: OnProgress<'_>,
 ) -> Result<DecodedImages, DataError> {
     let mut survey = Survey::new(listing, options, on_progress)?;
+    let animations = survey.animations();
     let mut pixels = Vec::new();
     let count = survey.files.len();
     let length = survey.image_length().saturating_mul(count);
@@ -79,6 +85,7 @@ pub fn decode(
         width,
         kept,
         skipped: survey.skipped(),
+        animations,
     })
 }
 
@@ -94,6 +101,7 @@ pub fn decode_to_file(
     on_progress: OnProgress<'_>,
 ) -> Result<DecodedFile, DataError> {
     let mut survey = Survey::new(listing, options, on_progress)?;
+    let animations = survey.animations();
     let unwritable = |cause| DataError::Unwritable {
         path: npy.to_owned(),
         cause,
@@ -101,7 +109,7 @@ pub fn decode_to_file(
     let name = npy.file_name().unwrap_or_default().to_string_lossy();
     // The name is unique to the process, as two may fill a cache at the same time.
     let temporary = npy.with_file_name(format!(".{name}.{}.tmp", process::id()));
-    let mut write = || -> Result<DecodedFile, DataError> {
+    let write = || -> Result<DecodedFile, DataError> {
         let [channels, height, width] = survey.shape;
         let header = |count| header_bytes("|u1", &[count, channels, height, width]);
         let mut file = BufWriter::new(File::create(&temporary).map_err(unwritable)?);
@@ -122,6 +130,7 @@ pub fn decode_to_file(
             shape: [kept.len(), channels, height, width],
             kept,
             skipped: survey.skipped(),
+            animations,
         })
     };
     let written = write();

@@ -3,13 +3,16 @@
 //! The format is detected by content. 16-bit samples become 8-bit ones, alpha is composited on black, the orientation tag
 //! (EXIF, TIFF) is applied; colour profiles are not.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
+use image::codecs::gif::GifDecoder;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{
-    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, ImageResult, Limits, Pixel,
+    AnimationDecoder, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader,
+    ImageResult, Limits, Pixel,
 };
 
 use super::Fit;
@@ -31,6 +34,8 @@ pub(super) struct Header {
     pub(super) size: [usize; 2],
     /// Whether the file format is grayscale; palette images and WebP count as colour.
     pub(super) is_grey: bool,
+    /// Whether it is an animation, of which the first frame is taken.
+    pub(super) is_animated: bool,
 }
 
 impl Header {
@@ -52,16 +57,23 @@ impl Header {
                 [height, width]
             },
             is_grey: !decoder.color_type().has_color(),
+            is_animated: is_animated(path),
         })
     }
 }
 
 fn open(path: &Path) -> ImageResult<(impl ImageDecoder, Orientation)> {
+    opened(ImageReader::open(path)?)
+}
+
+fn opened<R: BufRead + Seek + 'static>(
+    reader: ImageReader<R>,
+) -> ImageResult<(impl ImageDecoder, Orientation)> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
+    let mut reader = reader.with_guessed_format()?;
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
@@ -70,6 +82,27 @@ fn open(path: &Path) -> ImageResult<(impl ImageDecoder, Orientation)> {
     }
     let orientation = decoder.orientation()?;
     Ok((decoder, orientation))
+}
+
+/// Whether a GIF file has a second frame. A file that cannot be decoded is reported when its first one is.
+fn is_animated(path: &Path) -> bool {
+    let is_gif = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
+    let frames = || {
+        let decoder = GifDecoder::new(BufReader::new(File::open(path).ok()?)).ok()?;
+        Some(decoder.into_frames().take(2).filter(Result::is_ok).count())
+    };
+    is_gif && frames().is_some_and(|count| count > 1)
+}
+
+/// Whether the bytes of a JPEG file go on to the marker of its end: a decoder fills in grey for what is missing before it.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+    // Within a scan 0xff is followed by 0 or a restart marker, so that what is found after its start is the end.
+    let scan = bytes.windows(2).rposition(|pair| pair == START_OF_SCAN);
+    scan.is_some_and(|scan| bytes[scan..].windows(2).any(|pair| pair == END_OF_IMAGE))
 }
 
 fn refused(why: &str) -> ImageError {
@@ -84,7 +117,11 @@ pub(super) fn decode_into(
     fit: Option<Fit>,
     target: &mut [u8],
 ) -> ImageResult<()> {
-    let (decoder, orientation) = open(path)?;
+    let bytes = fs::read(path)?;
+    if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
+        return Err(refused("the file is truncated"));
+    }
+    let (decoder, orientation) = opened(ImageReader::new(Cursor::new(bytes)))?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     if [image.height() as usize, image.width() as usize] != header.size {

@@ -186,6 +186,17 @@ impl<'a> Survey<'a> {
             .map(|(index, reason)| format!("{}: {reason}", self.listing.files[*index].display()))
             .collect()
     }
+
+    /// A line about animations, if there are any.
+    pub(super) fn animations(&self) -> Option<String> {
+        let animated = self.files.iter().filter(|(_, header)| header.is_animated);
+        let animated: Vec<usize> = animated.map(|(index, _)| *index).collect();
+        let first = self.listing.files[*animated.first()?].display();
+        Some(format!(
+            "{} animated, the first {first}: the first frame of each is taken",
+            animated.len()
+        ))
+    }
 }
 
 /// Reports progress for each finished file, from any thread.

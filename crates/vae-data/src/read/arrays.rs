@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ReadOptions, Source, in_memory_only, open_file};
 use crate::mapped::npy_shape;
-use crate::{Array, DataError, Labels, Shape, idx, mapped, npy};
+use crate::{Array, DataError, Images, Labels, Shape, idx, mapped, npy};
 
 pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     let name = path.display().to_string();
@@ -46,8 +46,14 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     if options.array.is_none() && has("x_train") && has("x_test") {
         let train = part("x_train", has("y_train").then(|| "y_train".into()))?;
         let test = part("x_test", has("y_test").then(|| "y_test".into()))?;
-        let format = "NPZ with x_train and x_test";
+        let validation = has("x_val").then(|| part("x_val", has("y_val").then(|| "y_val".into())));
+        let validation = validation.transpose()?;
+        let format = match validation {
+            Some(_) => "NPZ with x_train, x_val and x_test",
+            None => "NPZ with x_train and x_test",
+        };
         return Ok(Source {
+            validation: validation.map(Images::from),
             test: Some(test.into()),
             ..Source::new(&name, format, train)
         });

@@ -49,38 +49,77 @@ pub(super) fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source,
     })
 }
 
-/// Names of folders that hold a split of a data set, not a class.
+/// Names of folders that hold a part of a data set, not a class, in any case.
 const TRAIN: [&str; 2] = ["train", "training"];
-
-const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
+const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
+const TEST: [&str; 2] = ["test", "testing"];
 
 pub(super) fn image_folder(
     root: &Path,
     options: &ReadOptions,
     on_progress: OnProgress<'_>,
 ) -> Result<Source, DataError> {
-    let part = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| root.join(name))
-            .find(|path| path.is_dir())
-    };
     let name = root.display().to_string();
-    if let (Some(train), Some(test)) = (part(&TRAIN), part(&TEST)) {
-        let train = image_files(&folder::list(&train)?, options, on_progress)?;
-        let test = image_files(&folder::list(&test)?, options, on_progress)?;
-        let format = format!("{}, in folders of training and test images", train.format);
+    let folders = folder::folders(root)?;
+    let part = |names: &[&str]| -> Result<Option<&PathBuf>, DataError> {
+        let is_one = |path: &&PathBuf| {
+            let found = path.to_string_lossy().to_lowercase();
+            names.contains(&found.as_str())
+        };
+        let found: Vec<&PathBuf> = folders.iter().filter(is_one).collect();
+        match found[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            [one, other, ..] => Err(DataError::wrong(
+                name.clone(),
+                "folders",
+                "one folder for each part of the data",
+                format!("`{}` and `{}`", one.display(), other.display()),
+            )),
+        }
+    };
+    let parts = [part(&TRAIN)?, part(&VALIDATION)?, part(&TEST)?];
+    let [Some(train), validation, test] = parts else {
         return Ok(Source {
             name,
-            format,
-            test: Some(test.train),
-            notes: [train.notes, test.notes].concat(),
-            ..train
+            ..image_files(&folder::list(root)?, options, on_progress)?
+        });
+    };
+    if validation.is_none() && test.is_none() {
+        return Ok(Source {
+            name,
+            ..image_files(&folder::list(root)?, options, on_progress)?
         });
     }
+    let others = folders.iter().filter(|path| !parts.contains(&Some(path)));
+    let others: Vec<String> = others.map(|path| format!("`{}`", path.display())).collect();
+    if !others.is_empty() {
+        return Err(DataError::wrong(
+            name,
+            "folders",
+            "either parts (`train` with `val` or `test`) or classes",
+            format!("`{}` beside {}", train.display(), others.join(", ")),
+        ));
+    }
+    let mut read =
+        |part: &PathBuf| image_files(&folder::list(&root.join(part))?, options, on_progress);
+    let train = read(train)?;
+    let validation = validation.map(&mut read).transpose()?;
+    let test = test.map(&mut read).transpose()?;
+    let more = [&validation, &test].into_iter().flatten();
+    let notes = more.flat_map(|part| part.notes.clone());
+    let kinds = match (&validation, &test) {
+        (Some(_), Some(_)) => "training, validation and test",
+        (Some(_), None) => "training and validation",
+        (None, _) => "training and test",
+    };
     Ok(Source {
         name,
-        ..image_files(&folder::list(root)?, options, on_progress)?
+        format: format!("{}, in folders of {kinds} images", train.format),
+        notes: train.notes.iter().cloned().chain(notes).collect(),
+        validation: validation.map(|part| part.train),
+        test: test.map(|part| part.train),
+        ..train
     })
 }
 
@@ -95,12 +134,12 @@ pub(super) fn image_files(
         fit: options.fit,
         skip_bad: options.skip_bad,
     };
-    let (array, kept, skipped) = if options.stream {
+    let (array, kept, skipped, animations) = if options.stream {
         let cache = crate::fetch::cache_folder()?.join("decoded");
         let (npy, decoded) =
             folder::decode_to_cache(listing, &folder_options, &cache, on_progress)?;
         let array = mapped::open(&npy, None, Some(Layout::ChannelsFirst))?;
-        (array, decoded.kept, decoded.skipped)
+        (array, decoded.kept, decoded.skipped, decoded.animations)
     } else {
         let decoded = folder::decode(listing, &folder_options, on_progress)?;
         let shape = Shape {
@@ -112,6 +151,7 @@ pub(super) fn image_files(
             Array::bytes(decoded.pixels, shape),
             decoded.kept,
             decoded.skipped,
+            decoded.animations,
         )
     };
     let labels = listing.labels.as_ref().map(|labels| Labels {
@@ -128,6 +168,8 @@ pub(super) fn image_files(
         notes: skipped
             .iter()
             .map(|text| format!("skipped: {text}"))
+            .chain(listing.left_out())
+            .chain(animations)
             .collect(),
         ..Source::new(&listing.root.display().to_string(), "image files", array)
     })
