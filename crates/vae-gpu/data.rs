@@ -123,7 +123,7 @@ fn info(arguments: &InfoArguments) -> Result<()> {
                 let count = classes.iter().filter(|&&found| found == class).count();
                 format!("{name}: {count}")
             });
-            report::result(&format!("  {}", counts.collect::<Vec<_>>().join(", ")));
+            report::result(&format!("  {}", few(&counts.collect::<Vec<_>>())));
         }
     };
     part("samples", &source.train);
@@ -134,7 +134,7 @@ fn info(arguments: &InfoArguments) -> Result<()> {
         part("test samples", test);
     }
     if let Some(columns) = &source.train.array.columns {
-        report::result(&format!("columns: {}", columns.join(", ")));
+        report::result(&format!("columns: {}", few(columns)));
     }
     report::result(&format!("SHA-256: {}", Dataset::fingerprint_of(&source)));
     Ok(())
@@ -184,13 +184,24 @@ fn convert(arguments: &ConvertArguments) -> Result<()> {
     };
     let source = open(&arguments.data, &arguments.read)?;
     write_part(&source.train, out, format)?;
-    if let Some(test) = &source.test {
+    for (part, name) in [(&source.validation, "validation"), (&source.test, "test")] {
+        let Some(part) = part else { continue };
         let stem = out.file_stem().unwrap_or_default().to_string_lossy();
-        let beside = out.with_file_name(format!("{stem}-test"));
+        let beside = out.with_file_name(format!("{stem}-{name}"));
         let extension = out.extension().unwrap_or_default();
-        write_part(test, &beside.with_extension(extension), format)?;
+        write_part(part, &beside.with_extension(extension), format)?;
     }
     Ok(())
+}
+
+/// The first of many, and how many more there are.
+fn few(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Writes samples and says where.

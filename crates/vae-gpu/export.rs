@@ -1,6 +1,6 @@
 //! `vae-gpu export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -19,14 +19,12 @@ pub(crate) struct ExportArguments {
     /// Format: onnx writes encoder.onnx and decoder.onnx, pytorch writes pytorch.safetensors.
     #[arg(long, help_heading = "Output")]
     format: FormatName,
-    /// Folder to write into.
-    #[arg(
-        long,
-        default_value = "exported",
-        value_name = "FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// Folder to write into [default: `exported` in the run folder, or beside the weights].
+    #[arg(long, value_name = "FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Replace files that are there already [default: false].
+    #[arg(long, help_heading = "Output")]
+    force: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -41,7 +39,16 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
         FormatName::Onnx => ExportFormat::Onnx,
         FormatName::Pytorch => ExportFormat::Pytorch,
     };
-    for file in export(&run, format, &arguments.out)? {
+    let own = if arguments.run.is_file() {
+        arguments.run.parent().unwrap_or(Path::new(""))
+    } else {
+        &arguments.run
+    };
+    let out = arguments.out.clone();
+    let out = out.unwrap_or_else(|| own.join("exported"));
+    // What is in the run's own folder is this model's.
+    let replaces = arguments.force || arguments.out.is_none();
+    for file in export(&run, format, &out, replaces)? {
         report::result(&file.display().to_string());
     }
     Ok(ExitCode::SUCCESS)

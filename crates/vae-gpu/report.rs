@@ -1,10 +1,4 @@
 //! All that the program prints: results to stdout, everything else to stderr.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the file that prints"
-)]
-
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -20,17 +14,33 @@ use vae_train::Outcome;
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
-    println!("{text}");
+    line(io::stdout(), text);
 }
 
 /// Something worth knowing on the way.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    line(io::stderr(), text);
 }
 
 /// The end of a run that failed.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    note(&format!("error: {error:#}"));
+}
+
+/// Writes a line. Whoever closes the pipe, as `head` does, has seen enough: the program ends.
+fn line(mut out: impl Write, text: &str) {
+    // Other failures to print have nobody to tell.
+    if let Err(error) = writeln!(out, "{text}") {
+        ended_by(&error);
+    }
+}
+
+/// Ends the program without a word, and with a shell's status for it, if the reader of a pipe has gone.
+fn ended_by(error: &io::Error) {
+    const BROKEN_PIPE: i32 = 141;
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(BROKEN_PIPE);
+    }
 }
 
 /// Where it is computed, and why there.
@@ -41,8 +51,8 @@ pub(crate) fn device(device: &Device) {
 /// A file's content instead of a file.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    Ok(out.flush()?)
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    Ok(written.inspect_err(ended_by)?)
 }
 
 /// What is trained on, and what was found out about it; the scaling that was `asked` for may have been decided by the data.

@@ -20,10 +20,12 @@ pub use write::{header_bytes, write_f32, write_i64, write_u8};
 pub enum NpyValues {
     /// Values of `u1`, or of `b1` as zeros and ones.
     U8(Vec<u8>),
-    /// Values of `f4`, or of `f8` rounded; not checked for NaN and infinity.
+    /// Values of `f4`, of `f2`, or of `f8` rounded; not checked for NaN and infinity.
     F32(Vec<f32>),
     /// Values of all integer types other than `u1`.
     Integers(Vec<i64>),
+    /// Texts of `U` and `S`, without the zeros that fill them up.
+    Text(Vec<String>),
 }
 
 /// A whole array.

@@ -31,8 +31,20 @@ pub fn split(images: &Images, fraction: f64, seed: u64) -> Result<[Images; 2], D
     };
     let parts = [false, true].map(part);
     if parts.iter().any(|part| part.count() == 0) {
+        let largest = members.iter().map(Vec::len).max().unwrap_or(0);
+        let way_out = if count < 2 {
+            "a split takes at least 2; name data to validate on with --val-data".to_owned()
+        } else if largest < 2 {
+            "each class has a single one; name data to validate on with --val-data, or leave --labels out".to_owned()
+        } else {
+            format!(
+                "--val-fraction {:.2} validates on one of {largest}",
+                1.0 / largest as f64
+            )
+        };
+        let samples = if count == 1 { "sample" } else { "samples" };
         let what = format!(
-            "a split of {count} samples at {fraction} leaves one side empty; use another --val-fraction"
+            "{count} {samples}, of which --val-fraction {fraction} leaves one side empty: {way_out}"
         );
         return Err(DataError::unfit("split", what));
     }

@@ -1,6 +1,6 @@
 //! Named tensors as safetensors files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -28,7 +28,29 @@ pub(crate) fn encode(tensors: &[NamedTensor], metadata: Metadata) -> Result<Vec<
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(damaged)?;
         views.push((tensor.name.as_str(), view));
     }
-    safetensors::serialize(views, Some(metadata)).map_err(damaged)
+    let file = safetensors::serialize(views, Some(metadata)).map_err(damaged)?;
+    Ok(with_sorted_header(&file).unwrap_or(file))
+}
+
+/// The same file with the keys of its header in order, so that equal runs write equal files; `None` if it is none.
+fn with_sorted_header(file: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk()?;
+    let (header, data) =
+        rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    let entries = header.into_iter().map(|(key, value)| match value {
+        serde_json::Value::Object(entries) => {
+            let sorted: BTreeMap<_, _> = entries.into_iter().collect();
+            Some((key, sorted))
+        }
+        _ => None,
+    });
+    let sorted: BTreeMap<_, _> = entries.collect::<Option<_>>()?;
+    let mut header = serde_json::to_vec(&sorted).ok()?;
+    // Data begin at a whole number.
+    header.resize(header.len().next_multiple_of(size_of::<u64>()), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    Some([&length[..], &header, data].concat())
 }
 
 /// Decodes the tensors and metadata of a safetensors file; `path` is named in errors.

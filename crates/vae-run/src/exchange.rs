@@ -30,12 +30,18 @@ pub fn export(
     run: &SavedRun,
     format: ExportFormat,
     folder: &Path,
+    replaces: bool,
 ) -> Result<Vec<PathBuf>, RunError> {
     let files = match format {
         ExportFormat::Onnx => onnx_files(run)?,
         ExportFormat::Pytorch => vec![("pytorch.safetensors", pytorch_file(run)?)],
     };
     fs::create_dir_all(folder).map_err(RunError::unwritable(folder))?;
+    let taken = files.iter().map(|(name, _)| folder.join(name));
+    if let Some(taken) = taken.into_iter().find(|path| !replaces && path.exists()) {
+        let what = "is there already, perhaps of another model; choose another --out, or replace it with --force";
+        return Err(RunError::damaged(&taken, what));
+    }
     let write = |(name, bytes): (&str, Vec<u8>)| {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(RunError::unwritable(&path))?;

@@ -25,8 +25,13 @@ pub enum NpyElement {
     I32,
     U64,
     I64,
+    F16,
     F32,
     F64,
+    /// `S`: so many bytes of Latin-1, filled up with zeros.
+    Bytes(usize),
+    /// `U`: so many code points of four bytes, filled up with zeros.
+    Unicode(usize),
 }
 
 impl NpyElement {
@@ -35,9 +40,11 @@ impl NpyElement {
     pub fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 => 2,
+            Self::U16 | Self::I16 | Self::F16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::Bytes(length) => length,
+            Self::Unicode(length) => length.saturating_mul(size_of::<char>()),
         }
     }
 
@@ -53,9 +60,17 @@ impl NpyElement {
             "i4" => Self::I32,
             "u8" => Self::U64,
             "i8" => Self::I64,
+            "f2" => Self::F16,
             "f4" => Self::F32,
             "f8" => Self::F64,
-            _ => return None,
+            _ => {
+                let length = name.get(1..)?.parse().ok().filter(|&length| length > 0)?;
+                match name.as_bytes()[0] {
+                    b'S' => Self::Bytes(length),
+                    b'U' => Self::Unicode(length),
+                    _ => return None,
+                }
+            }
         })
     }
 }
@@ -161,10 +176,12 @@ pub fn read_header(input: &mut impl Read, source_name: &str) -> Result<NpyHeader
         .split_at_checked(1)
         .and_then(|(order, name)| Some((order, NpyElement::named(name)?)))
         .filter(|(order, element)| {
-            matches!(*order, "<" | ">") || *order == "|" && element.size() == 1
+            let is_of_bytes = element.size() == 1 || matches!(element, NpyElement::Bytes(_));
+            matches!(*order, "<" | ">") || *order == "|" && is_of_bytes
         });
     let Some((order, element)) = element else {
-        let expected = "|u1, |b1, <f4, <f8 or integers (>: big-endian is read too)";
+        let expected =
+            "|u1, |b1, <f2, <f4, <f8, integers, or text as labels (>: big-endian is read too)";
         let what = if descr.ends_with('O') {
             ", Python objects"
         } else {

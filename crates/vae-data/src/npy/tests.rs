@@ -111,6 +111,28 @@ fn integers_of_every_width_and_order_keep_their_values() {
 }
 
 #[test]
+fn halves_and_texts_are_read_and_too_large_floats_are_said_to_be_that() {
+    let values = |descr: &str, data: &[u8]| {
+        let file = with_header(descr, "(2,)", data);
+        read(&file[..], "x").expect(descr).values
+    };
+    let halves = NpyValues::F32(vec![1.5, -65_504.0]);
+    assert_eq!(values("'<f2'", &[0, 0x3e, 0xff, 0xfb]), halves);
+    assert_eq!(values("'>f2'", &[0x3e, 0, 0xfb, 0xff]), halves);
+    let texts = |first: &str, second: &str| NpyValues::Text(vec![first.into(), second.into()]);
+    assert_eq!(values("'|S3'", b"cat\xe9\0\0"), texts("cat", "é"));
+    let unicode = "ö\0né".chars().map(u32::from);
+    let little: Vec<u8> = unicode.clone().flat_map(u32::to_le_bytes).collect();
+    assert_eq!(values("'<U2'", &little), texts("ö", "né"));
+    let big: Vec<u8> = unicode.flat_map(u32::to_be_bytes).collect();
+    assert_eq!(values("'>U2'", &big), texts("ö", "né"));
+    assert_eq!(
+        message(&with_header("'<f8'", "(1,)", &1e39f64.to_le_bytes())),
+        "x.npy: data: expected numbers up to 3.4028235e38, the largest of 32 bits, found 1e39"
+    );
+}
+
+#[test]
 fn fortran_order_is_transposed_in_three_dimensions() {
     // np.asfortranarray(np.arange(24).reshape(2, 3, 4)) has a[i, j, k] = 12 i + 4 j + k at i + 2 j + 6 k.
     let at = |f: u8| 12 * (f % 2) + 4 * (f / 2 % 3) + f / 6;
@@ -152,7 +174,7 @@ fn each_wrong_part_is_named() {
         objects.contains("found `|O`, Python objects (convert it in NumPy: "),
         "{objects}"
     );
-    for descr in ["'<f2'", "'<c8'", "'<U5'", "'|f4'", "'é'", "''"] {
+    for descr in ["'<f16'", "'<c8'", "'<U0'", "'|U5'", "'|f4'", "'é'", "''"] {
         let error = message(&with_header(descr, "(2,)", &[0; 64]));
         assert!(
             error.starts_with("x.npy: dtype: expected |u1"),

@@ -129,11 +129,26 @@ pub(super) fn samples(
             Array::bytes(reordered(bytes, channels, height * width), shape)
         }
         npy::NpyValues::U8(bytes) => Array::bytes(bytes, shape),
+        npy::NpyValues::Text(_) => {
+            return Err(DataError::wrong(name, "element type", "numbers", "text"));
+        }
         npy::NpyValues::F32(values) => floats(values),
-        npy::NpyValues::Integers(values) => Array {
-            is_integer: true,
-            ..floats(values.into_iter().map(|value| value as f32).collect())
-        },
+        npy::NpyValues::Integers(values) => {
+            if let Some(value) = values.iter().find(|&&value| value as f32 as i64 != value) {
+                let expected = "integers that 32-bit floats hold exactly, up to 16777216 (2^24), or floats \
+                    (array.astype('float32') rounds them)";
+                return Err(DataError::wrong(
+                    name,
+                    "values",
+                    expected,
+                    value.to_string(),
+                ));
+            }
+            Array {
+                is_integer: true,
+                ..floats(values.into_iter().map(|value| value as f32).collect())
+            }
+        }
     })
 }
 
@@ -152,18 +167,38 @@ pub(super) fn labels_file(path: &Path) -> Result<Labels, DataError> {
 }
 
 pub(super) fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {
-    match (&array.shape[..], array.values) {
-        ([_], npy::NpyValues::U8(labels)) => {
+    let wrong = |found: String| {
+        Err(DataError::wrong(
+            name,
+            "labels",
+            "one whole number or text for each sample, [n] or [n, 1]",
+            found,
+        ))
+    };
+    let ([_] | [_, 1]) = array.shape[..] else {
+        return wrong(format!("an array of shape {:?}", array.shape));
+    };
+    match array.values {
+        npy::NpyValues::U8(labels) => {
             let labels: Vec<i64> = labels.iter().map(|&byte| byte.into()).collect();
             Ok(Labels::of_integers(&labels))
         }
-        ([_], npy::NpyValues::Integers(labels)) => Ok(Labels::of_integers(&labels)),
-        (shape, _) => Err(DataError::wrong(
-            name,
-            "labels",
-            "one integer for each sample",
-            format!("an array of shape {shape:?}, or not of integers"),
-        )),
+        npy::NpyValues::Integers(labels) => Ok(Labels::of_integers(&labels)),
+        npy::NpyValues::Text(labels) => Ok(Labels::of(&labels)),
+        npy::NpyValues::F32(labels) => {
+            // Beyond 2^24 whole numbers are not told apart.
+            let is_whole = |x: f32| x.fract() == 0.0 && x.abs() <= 16_777_216.0;
+            match labels.iter().position(|&label| !is_whole(label)) {
+                Some(place) => wrong(format!(
+                    "{} in entry {place} (counted from 0)",
+                    labels[place]
+                )),
+                None => {
+                    let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+                    Ok(Labels::of_integers(&labels))
+                }
+            }
+        }
     }
 }
 

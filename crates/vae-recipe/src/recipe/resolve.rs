@@ -56,6 +56,9 @@ const CAPACITY: f64 = 25.0;
 /// Default number of importance samples: the smallest above one in Burda et al. 2016.
 const IMPORTANCE_SAMPLES: usize = 5;
 
+/// Labels that are fractions, more than which are no classes but a quantity.
+const MOST_FRACTIONS: usize = 20;
+
 impl Recipe {
     /// Completes `patch` with the defaults and checks it against the data.
     ///
@@ -104,6 +107,23 @@ impl Recipe {
                 expected,
                 format!("{} in {}", found.join(", "), dataset.name),
             )
+        })?;
+        let numbers: Option<Vec<f64>> = found.iter().map(|name| name.parse().ok()).collect();
+        let fractions = numbers.map_or(0, |numbers| {
+            numbers
+                .iter()
+                .filter(|number| number.fract() != 0.0)
+                .count()
+        });
+        ensure(fractions <= MOST_FRACTIONS, || {
+            let expected = "classes, to be told to encoder and decoder";
+            let found = format!(
+                "{} different numbers in {}, such as {}: a quantity; sort it into classes, or leave --conditional out",
+                found.len(),
+                dataset.name,
+                found[0]
+            );
+            wrong("labels", expected, found)
         })?;
         self.classes = found.to_vec();
         Ok(())
