@@ -76,14 +76,17 @@ fn a_run_leaves_pictures_weights_and_metrics_that_later_commands_use() {
 }
 
 #[test]
-fn the_same_command_twice_leaves_the_same_weights() {
+fn the_same_command_twice_writes_the_same_files() {
     let parent = folder();
-    let weights = |name: &str| {
-        let run = parent.path().join(name);
-        train_tiny(&run).assert().success();
-        fs::read(run.join("last.safetensors")).expect("written")
-    };
-    assert_eq!(weights("a"), weights("b"));
+    let runs = ["a", "b"].map(|name| parent.path().join(name));
+    for run in &runs {
+        train_tiny(run).args(["--epochs", "2"]).assert().success();
+    }
+    for name in ["model.safetensors", "last.safetensors", "config.toml"] {
+        let files = runs.each_ref().map(|run| fs::read(run.join(name)));
+        let [a, b] = files.map(|bytes| bytes.expect("written"));
+        assert!(a == b, "{name} differs");
+    }
 }
 
 #[test]
@@ -133,6 +136,21 @@ fn print_config_shows_the_resolved_settings_and_trains_nothing() {
     )
     .stdout(contains("# encoder.0.weight: 784 x 400").and(contains("# 637198 parameters")));
     assert!(!parent.path().join("runs").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_the_program_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("vae-gpu"))
+        .args(["data", "info", "digits"])
+        .stdout(writer)
+        .output()
+        .expect("started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(141), "{said}");
+    assert_eq!(said, "");
 }
 
 #[cfg(unix)]

@@ -296,6 +296,31 @@ fn importance_samples_tighten_the_bound() {
 }
 
 #[test]
+fn exports_lie_in_the_run_and_overwrite_no_other_model() {
+    let (parent, run) = model();
+    let export = |out: &[&str]| {
+        let mut command = vae_gpu(&["export", "--format", "onnx"]);
+        command.current_dir(parent.path()).arg(&run).args(out);
+        command.assert()
+    };
+    for _ in 0..2 {
+        export(&[]).success();
+    }
+    let own = fs::read(run.join("exported/decoder.onnx")).expect("written");
+    let other = parent.path().join("other");
+    fs::create_dir(&other).expect("writable");
+    fs::write(other.join("decoder.onnx"), "another").expect("writable");
+    export(&["--out", "other"])
+        .code(1)
+        .stderr(contains("decoder.onnx").and(contains("--force")));
+    assert!(!other.join("encoder.onnx").exists(), "nothing half done");
+    let kept = fs::read(other.join("decoder.onnx")).expect("kept");
+    assert_eq!(kept, b"another");
+    export(&["--out", "other", "--force"]).success();
+    assert_eq!(fs::read(other.join("decoder.onnx")).expect("written"), own);
+}
+
+#[test]
 fn bare_weights_with_a_config_are_a_model_too() {
     let (parent, run) = model();
     let alone = parent.path().join("alone.safetensors");

@@ -1,0 +1,236 @@
+//! Labels: what is one, and which entry is not; splits of few samples by them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use vae_data::npy::{self, NpyArrayRef};
+
+use crate::common::program::{folder, vae_gpu};
+
+const COUNT: usize = 12;
+
+/// Twelve images, each with its own number in its first pixel.
+fn images(path: &Path) {
+    let bytes: Vec<u8> = (0..COUNT)
+        .flat_map(|image| [image as u8, 255, 0, 9])
+        .collect();
+    let file = File::create(path).expect("writable");
+    npy::write_npz(file, &[("x", NpyArrayRef::U8(&[COUNT, 2, 2], &bytes))]).expect("writable");
+}
+
+fn labels(folder: &Path, descr: &str, shape: &[usize], bytes: &[u8]) -> PathBuf {
+    let path = folder.join("labels.npy");
+    fs::write(&path, [&npy::header_bytes(descr, shape), bytes].concat()).expect("writable");
+    path
+}
+
+/// What `data info` said of the images with these labels, and whether it succeeded.
+fn info(images: &Path, labels: &Path) -> (String, bool) {
+    let mut command = vae_gpu(&["data", "info"]);
+    command.arg(images).arg("--labels").arg(labels);
+    let output = command.output().expect("started");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        String::from_utf8_lossy(&said).into_owned(),
+        output.status.success(),
+    )
+}
+
+fn bytes<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
+    values.flatten().collect()
+}
+
+#[test]
+fn whole_numbers_and_texts_of_any_type_are_labels() {
+    let parent = folder();
+    let data = parent.path().join("images.npz");
+    images(&data);
+    let number = |entry: usize| entry as i64 % 3;
+    let text = |entry: usize| *[b"cat", b"dog", b"emu"][entry % 3];
+    let unicode = |entry: usize| text(entry).map(|byte| [byte, 0, 0, 0]).concat();
+    let entries = || 0..COUNT;
+    let unicode: Vec<u8> = entries().flat_map(unicode).collect();
+    let numbers = "0: 4, 1: 4, 2: 4";
+    let texts = "cat: 4, dog: 4, emu: 4";
+    for (descr, shape, content, expected) in [
+        (
+            "<i8",
+            &[COUNT, 1][..],
+            bytes(entries().map(|n| number(n).to_le_bytes())),
+            numbers,
+        ),
+        (
+            "|u1",
+            &[COUNT],
+            bytes(entries().map(|n| [number(n) as u8])),
+            numbers,
+        ),
+        (
+            "<f4",
+            &[COUNT],
+            bytes(entries().map(|n| (number(n) as f32).to_le_bytes())),
+            numbers,
+        ),
+        (
+            "<f8",
+            &[COUNT, 1],
+            bytes(entries().map(|n| (number(n) as f64).to_le_bytes())),
+            numbers,
+        ),
+        (
+            "<i4",
+            &[COUNT],
+            bytes(entries().map(|n| (number(n) as i32 - 1).to_le_bytes())),
+            "-1: 4, 0: 4, 1: 4",
+        ),
+        (
+            "<i2",
+            &[COUNT],
+            bytes(entries().map(|n| (number(n) as i16 + 1).to_le_bytes())),
+            "1: 4, 2: 4, 3: 4",
+        ),
+        ("|S3", &[COUNT], bytes(entries().map(text)), texts),
+        ("<U3", &[COUNT, 1], unicode, texts),
+    ] {
+        let labels = labels(parent.path(), descr, shape, &content);
+        let (said, is_read) = info(&data, &labels);
+        assert!(
+            is_read && said.contains(expected),
+            "{descr} {shape:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_label_is_named_by_its_entry() {
+    let parent = folder();
+    let data = parent.path().join("images.npz");
+    images(&data);
+    for (wrong, expected) in [
+        (1.5, "1.5 in entry 7"),
+        (f32::NAN, "NaN in entry 7"),
+        (3e9, "3000000000 in entry 7"),
+    ] {
+        let content = bytes((0..COUNT).map(|n| if n == 7 { wrong } else { 1.0 }.to_le_bytes()));
+        let (said, is_read) = info(&data, &labels(parent.path(), "<f4", &[COUNT], &content));
+        assert!(!is_read && said.contains(expected), "{said}");
+    }
+    let one_hot = labels(parent.path(), "|u1", &[COUNT, 3], &[0; 3 * COUNT]);
+    let (said, is_read) = info(&data, &one_hot);
+    assert!(
+        !is_read && said.contains("[n] or [n, 1]") && said.contains("[12, 3]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_quantity_is_no_class() {
+    let parent = folder();
+    let table = parent.path().join("table.csv");
+    let train = |different: usize| {
+        let rows = (0..100).map(|row| {
+            format!(
+                "{},{},{}\n",
+                row % 7,
+                row % 3,
+                (row % different) as f64 + 0.5
+            )
+        });
+        fs::write(&table, format!("a,b,target\n{}", rows.collect::<String>())).expect("writable");
+        let mut command = vae_gpu(&[
+            "train",
+            "--backend",
+            "cpu",
+            "--hidden",
+            "4",
+            "--epochs",
+            "1",
+        ]);
+        command.args([
+            "--batch-size",
+            "10",
+            "--likelihood",
+            "gaussian",
+            "--scale",
+            "standardize",
+            "--force",
+        ]);
+        command.args(["--conditional", "--labels", "target", "--data"]);
+        let run = parent.path().join("run");
+        let output = command
+            .arg(&table)
+            .arg("--out")
+            .arg(run)
+            .output()
+            .expect("started");
+        (
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+            output.status.success(),
+        )
+    };
+    let (said, succeeded) = train(50);
+    assert!(
+        !succeeded && said.contains("50 different numbers") && said.contains("a quantity"),
+        "{said}"
+    );
+    let (said, succeeded) = train(4);
+    assert!(succeeded, "halves of a few classes: {said}");
+}
+
+#[test]
+fn a_split_that_leaves_a_side_empty_says_what_would_work() {
+    let parent = folder();
+    let table = parent.path().join("table.csv");
+    let train = |rows: &str, options: &[&str]| {
+        fs::write(&table, format!("a,b,kind\n{rows}")).expect("writable");
+        let mut command = vae_gpu(&[
+            "train",
+            "--backend",
+            "cpu",
+            "--likelihood",
+            "gaussian",
+            "--force",
+        ]);
+        command.args([
+            "--hidden",
+            "4",
+            "--epochs",
+            "1",
+            "--batch-size",
+            "1",
+            "--labels",
+            "kind",
+        ]);
+        let run = parent.path().join("run");
+        let output = command
+            .arg("--data")
+            .arg(&table)
+            .args(options)
+            .arg("--out")
+            .arg(run)
+            .output();
+        let output = output.expect("started");
+        (
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+            output.status.success(),
+        )
+    };
+    let (said, succeeded) = train("1,2,x\n", &[]);
+    assert!(
+        !succeeded && said.contains("1 sample,") && said.contains("--val-data"),
+        "{said}"
+    );
+    let (said, succeeded) = train("1,2,x\n3,4,y\n", &[]);
+    assert!(
+        !succeeded && said.contains("each class has a single one"),
+        "{said}"
+    );
+    let rows = "1,2,x\n3,4,x\n5,7,x\n";
+    let (said, succeeded) = train(rows, &[]);
+    assert!(
+        !succeeded && said.contains("--val-fraction 0.33 validates on one of 3"),
+        "{said}"
+    );
+    let (said, succeeded) = train(rows, &["--val-fraction", "0.33"]);
+    assert!(succeeded, "what was advised: {said}");
+}
