@@ -99,8 +99,9 @@ fn of_an_animation_the_first_frame_is_taken_and_said() {
     assert!(said.contains(animated), "{said}");
 
     let array = parent.path().join("all.npy");
-    vae_gpu(&["data", "convert", "--grey"])
+    vae_gpu(&["data", "convert"])
         .arg(parent.path())
+        .arg("--grey")
         .arg("--out")
         .arg(&array)
         .assert()
@@ -189,7 +190,8 @@ fn parts_are_known_in_any_case_and_never_mixed_with_classes() {
 /// Trains on `data`, then encodes `part`; what both said, and how many samples were encoded.
 fn encoded(data: &Path, part: Option<&str>) -> (String, Option<usize>) {
     let run = data.join("../run");
-    let mut command = vae_gpu(&["train", "--backend", "cpu", "--hidden", "4", "--force"]);
+    let _ = fs::remove_dir_all(&run);
+    let mut command = vae_gpu(&["train", "--backend", "cpu", "--hidden", "4"]);
     command.args(["--epochs", "1", "--batch-size", "4", "--data"]);
     let trained = command.arg(data).arg("--out").arg(&run).output();
     let out = data.join("../latents.csv");

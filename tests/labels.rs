@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use vae_data::npy::{self, NpyArrayRef};
+use vae_data::npy;
 
 use crate::common::program::{folder, vae_gpu};
 
@@ -15,7 +15,7 @@ fn images(path: &Path) {
         .flat_map(|image| [image as u8, 255, 0, 9])
         .collect();
     let file = File::create(path).expect("writable");
-    npy::write_npz(file, &[("x", NpyArrayRef::U8(&[COUNT, 2, 2], &bytes))]).expect("writable");
+    npy::write_u8(file, &[COUNT, 2, 2], &bytes).expect("writable");
 }
 
 fn labels(folder: &Path, descr: &str, shape: &[usize], bytes: &[u8]) -> PathBuf {
@@ -43,7 +43,7 @@ fn bytes<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
 #[test]
 fn whole_numbers_and_texts_of_any_type_are_labels() {
     let parent = folder();
-    let data = parent.path().join("images.npz");
+    let data = parent.path().join("images.npy");
     images(&data);
     let number = |entry: usize| entry as i64 % 3;
     let text = |entry: usize| *[b"cat", b"dog", b"emu"][entry % 3];
@@ -104,7 +104,7 @@ fn whole_numbers_and_texts_of_any_type_are_labels() {
 #[test]
 fn what_is_no_label_is_named_by_its_entry() {
     let parent = folder();
-    let data = parent.path().join("images.npz");
+    let data = parent.path().join("images.npy");
     images(&data);
     for (wrong, expected) in [
         (1.5, "1.5 in entry 7"),
@@ -153,10 +153,10 @@ fn a_quantity_is_no_class() {
             "gaussian",
             "--scale",
             "standardize",
-            "--force",
         ]);
         command.args(["--conditional", "--labels", "target", "--data"]);
         let run = parent.path().join("run");
+        let _ = fs::remove_dir_all(&run);
         let output = command
             .arg(&table)
             .arg("--out")
@@ -183,14 +183,7 @@ fn a_split_that_leaves_a_side_empty_says_what_would_work() {
     let table = parent.path().join("table.csv");
     let train = |rows: &str, options: &[&str]| {
         fs::write(&table, format!("a,b,kind\n{rows}")).expect("writable");
-        let mut command = vae_gpu(&[
-            "train",
-            "--backend",
-            "cpu",
-            "--likelihood",
-            "gaussian",
-            "--force",
-        ]);
+        let mut command = vae_gpu(&["train", "--backend", "cpu", "--likelihood", "gaussian"]);
         command.args([
             "--hidden",
             "4",
@@ -202,6 +195,7 @@ fn a_split_that_leaves_a_side_empty_says_what_would_work() {
             "kind",
         ]);
         let run = parent.path().join("run");
+        let _ = fs::remove_dir_all(&run);
         let output = command
             .arg("--data")
             .arg(&table)

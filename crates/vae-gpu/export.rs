@@ -22,9 +22,6 @@ pub(crate) struct ExportArguments {
     /// Folder to write into [default: `exported` in the run folder, or beside the weights].
     #[arg(long, value_name = "FOLDER", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Replace files that are there already [default: false].
-    #[arg(long, help_heading = "Output")]
-    force: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -46,8 +43,8 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
     };
     let out = arguments.out.clone();
     let out = out.unwrap_or_else(|| own.join("exported"));
-    // What is in the run's own folder is this model's.
-    let replaces = arguments.force || arguments.out.is_none();
+    // What is in the run's own folder was this model's.
+    let replaces = arguments.out.is_none();
     for file in export(&run, format, &out, replaces)? {
         report::result(&file.display().to_string());
     }

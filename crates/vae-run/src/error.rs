@@ -31,6 +31,9 @@ pub enum RunError {
         "{0}: already holds a run; resume it with --resume, choose another folder with --out, or delete this one"
     )]
     FolderTaken(PathBuf),
+    /// A file of another content lies where one is to be written.
+    #[error("{0}: already holds another model; choose another folder with --out, or delete it")]
+    FileTaken(PathBuf),
     /// Another process is writing to the folder.
     #[error(
         "{0}: another vae-gpu process is writing this run; wait for it, or choose another folder with --out"

@@ -25,7 +25,7 @@ pub enum ExportFormat {
 /// Exports the model of `run` into `folder` and returns the files.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file cannot be written, or is there already with another content, unless it `replaces` such files.
 pub fn export(
     run: &SavedRun,
     format: ExportFormat,
@@ -37,10 +37,11 @@ pub fn export(
         ExportFormat::Pytorch => vec![("pytorch.safetensors", pytorch_file(run)?)],
     };
     fs::create_dir_all(folder).map_err(RunError::unwritable(folder))?;
-    let taken = files.iter().map(|(name, _)| folder.join(name));
-    if let Some(taken) = taken.into_iter().find(|path| !replaces && path.exists()) {
-        let what = "is there already, perhaps of another model; choose another --out, or replace it with --force";
-        return Err(RunError::damaged(&taken, what));
+    for (name, bytes) in &files {
+        let path = folder.join(name);
+        if !replaces && fs::read(&path).is_ok_and(|found| found != *bytes) {
+            return Err(RunError::FileTaken(path));
+        }
     }
     let write = |(name, bytes): (&str, Vec<u8>)| {
         let path = folder.join(name);

@@ -86,7 +86,7 @@ fn a_bad_file_is_named_or_skipped() {
 
     let said = message(decoded(&folder, PLAIN));
     assert!(
-        said.contains("c.png: image: expected a PNG, JPEG, BMP, WebP or TIFF file that can be decoded, found `"),
+        said.contains("c.png: image: expected a PNG, JPEG, GIF, BMP, WebP, TIFF or PNM file that can be decoded, found `"),
         "{said}"
     );
     assert!(
@@ -188,10 +188,11 @@ fn images_directly_in_the_folder_have_no_labels() {
 #[test]
 fn a_folder_without_images_is_refused_with_what_would_be_accepted() {
     let folder = tempdir().expect("a folder");
-    fs::write(folder.path().join("a.gif"), "GIF89a").expect("written");
+    fs::write(folder.path().join("a.Txt"), "no image").expect("written");
     let said = message(list(folder.path()));
     assert!(
-        said.contains("expected PNG, JPEG, BMP, WebP or TIFF files (.png, .jpg, "),
+        said.contains("expected PNG, JPEG, GIF, BMP, WebP, TIFF or PNM files, directly or in")
+            && said.ends_with("found none, but other files: 1 .txt"),
         "{said}"
     );
     let missing = folder.path().join("missing");
