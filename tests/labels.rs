@@ -14,8 +14,8 @@ fn images(path: &Path) {
     let bytes: Vec<u8> = (0..COUNT)
         .flat_map(|image| [image as u8, 255, 0, 9])
         .collect();
-    let file = File::create(path).expect("writable");
-    npy::write_u8(file, &[COUNT, 2, 2], &bytes).expect("writable");
+    let mut file = File::create(path).expect("writable");
+    npy::write_u8(&mut file, &[COUNT, 2, 2], &bytes).expect("writable");
 }
 
 fn labels(folder: &Path, descr: &str, shape: &[usize], bytes: &[u8]) -> PathBuf {
