@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use vae_data::fetch::FetchOptions;
 use vae_data::folder::Fit;
-use vae_data::table::Header;
+use vae_data::table::{Decimal, Header, Separator};
 use vae_data::{Dataset, Images, Layout, Source};
 use vae_device::Device;
 use vae_infer::Inference;
@@ -63,9 +63,19 @@ pub(crate) struct ReadArguments {
     /// Where labels are: a column of a table, an array of an NPZ file, or an NPY or IDX file [default: as the source says].
     #[arg(long, value_name = "COLUMN|ARRAY|FILE")]
     labels: Option<String>,
+    /// Column of a table that names its rows, by its name or, in a table without names, its number from 1: it is carried
+    /// along and not learned [default: none].
+    #[arg(long, value_name = "COLUMN")]
+    ids: Option<String>,
     /// Whether the first line of a table holds the column names [default: auto].
     #[arg(long, value_parser = one_of::<Header>())]
     header: Option<Header>,
+    /// What separates the cells of a text table [default: what makes numbers of them].
+    #[arg(long, value_parser = one_of::<Separator>())]
+    separator: Option<Separator>,
+    /// What stands before the decimals in a text table, 0.5 or 0,5 [default: as found].
+    #[arg(long, value_parser = one_of::<Decimal>())]
+    decimal: Option<Decimal>,
     /// Array of an NPZ file that holds the samples [default: x, images or data].
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
@@ -86,7 +96,10 @@ impl ReadArguments {
             skip_bad: self.skip_bad,
             layout: self.layout.map(Some),
             labels: self.labels.clone().map(Some),
+            ids: self.ids.clone().map(Some),
             header: self.header,
+            separator: self.separator.map(Some),
+            decimal: self.decimal.map(Some),
             array: self.array.clone().map(Some),
             stream: self.stream,
             ..RecipePatch::default()

@@ -166,7 +166,7 @@ impl Images {
         labels.names.get(class as usize).map(String::as_str)
     }
 
-    /// Identifier of the sample at `place` in its source: its file name, else its row index.
+    /// Identifier of the sample at `place` in its source: its file name or what `ids` named, else its row index.
     #[must_use]
     pub fn id(&self, place: usize) -> Cow<'_, str> {
         let row = self.rows[place] as usize;

@@ -143,7 +143,10 @@ impl Source<'_> {
             rows,
             values,
             labels,
+            ids: None,
             had_header: true,
+            dialect: String::new(),
+            notes: Vec::new(),
         })
     }
 

@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{FetchOptions, NamedSet, fetch};
 use crate::folder::Fit;
-use crate::table::{Header, Table, TableOptions};
+use crate::table::{Decimal, Header, Separator, Table, TableOptions};
 use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, table};
 
 use arrays::{idx_file, npy_file, npz_file};
@@ -44,8 +45,14 @@ pub struct ReadOptions {
     pub layout: Option<Layout>,
     /// Label column of a table, label array of an NPZ file, or label file of an NPY or IDX file.
     pub labels: Option<String>,
+    /// Column of a table that names its rows.
+    pub ids: Option<String>,
     /// Whether the first line of a table holds the column names.
     pub header: Header,
+    /// What separates the cells of a text table.
+    pub separator: Option<Separator>,
+    /// What stands before the decimals in a text table.
+    pub decimal: Option<Decimal>,
     /// Name of the array to read from an NPZ file.
     pub array: Option<String>,
     /// Whether samples stay on disk and are read on demand.
@@ -96,6 +103,12 @@ impl Source {
         options: &ReadOptions,
         on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
+        let path = Path::new(name);
+        let is_text_option = options.separator.is_some() || options.decimal.is_some();
+        if (is_text_option || options.ids.is_some()) && usual_separator(path).is_none() {
+            let what = "--ids, --separator and --decimal are for tables in files called .csv, .tsv or .txt";
+            return Err(DataError::unfit(name, what));
+        }
         if name == "digits" {
             let (train, test) = digits::read()?;
             return Ok(Self {
@@ -110,7 +123,6 @@ impl Source {
                 ..idx_folder(&folder, options)?
             });
         }
-        let path = Path::new(name);
         if path.is_dir() {
             let is_idx = IDX_STEMS.iter().any(|stem| find(path, stem).is_some());
             if is_idx {
@@ -142,11 +154,12 @@ fn file(
         .take(8)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let is_gzip = start.starts_with(&[0x1f, 0x8b]);
     match &start[..] {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy_file(path, options),
         [b'P', b'K', 3, 4, ..] => npz_file(path, options),
-        [0, 0, 8, 3, ..] | [0x1f, 0x8b, ..] => idx_file(path, options),
+        [0, 0, 8, 3, ..] => idx_file(path, options),
+        [0x1f, 0x8b, ..] if usual_separator(path).is_none() => idx_file(path, options),
         #[cfg(feature = "parquet")]
         [b'P', b'A', b'R', b'1', ..] => {
             let table = crate::parquet::read(path, options.labels.as_deref())?;
@@ -157,15 +170,24 @@ fn file(
             &name,
             "a Parquet file, which this build does not read; build with `--features parquet`, or convert it to CSV",
         )),
-        _ if extension == "csv" || extension == "tsv" || extension == "txt" => {
+        _ if let Some(usual) = usual_separator(path) => {
             let table_options = TableOptions {
-                delimiter: if extension == "csv" { b',' } else { b'\t' },
+                usual,
+                separator: options.separator,
+                decimal: options.decimal,
                 header: options.header,
                 label: options.labels.as_deref(),
+                ids: options.ids.as_deref(),
             };
-            let table = table::read(BufReader::new(open_file(path)?), &name, &table_options)?;
+            let input = BufReader::new(open_file(path)?);
+            let table = if is_gzip {
+                table::read(MultiGzDecoder::new(input), &name, &table_options)?
+            } else {
+                table::read(input, &name, &table_options)?
+            };
             let header = if table.had_header { "with" } else { "without" };
-            table_source(&name, &format!("table {header} a header"), table, options)
+            let format = format!("table {header} a header{}", table.dialect);
+            table_source(&name, &format, table, options)
         }
         _ if folder::is_image_name(path) => {
             let listing = folder::single(path);
@@ -180,6 +202,21 @@ fn file(
     }
 }
 
+/// What usually separates the cells of a text table, by the ending of its file; `None` if it is none.
+fn usual_separator(path: &Path) -> Option<Separator> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let ending = name
+        .strip_suffix(".gz")
+        .unwrap_or(&name)
+        .rsplit_once('.')?
+        .1;
+    match ending {
+        "csv" => Some(Separator::Comma),
+        "tsv" | "txt" => Some(Separator::Tab),
+        _ => None,
+    }
+}
+
 fn table_source(
     name: &str,
     format: &str,
@@ -188,16 +225,25 @@ fn table_source(
 ) -> Result<Source, DataError> {
     in_memory_only(Path::new(name), options)?;
     let shape = mapped::flat(name, table.columns.len(), options.size)?;
-    let is_numbered = |(place, name): (usize, &String)| *name == (place + 1).to_string();
-    let has_names = table.had_header && !table.columns.iter().enumerate().all(is_numbered);
+    let is_numbered = |from: usize| {
+        let numbers = table.columns.iter().zip(from..);
+        numbers
+            .into_iter()
+            .all(|(name, number)| *name == number.to_string())
+    };
+    let has_names = table.had_header && !is_numbered(0) && !is_numbered(1);
     let label_column = options.labels.clone().filter(|_| table.had_header);
     let array = Array {
         labels: table.labels.as_deref().map(Labels::of),
         columns: (shape.is_table() && has_names).then_some(table.columns),
         label_column,
+        names: table.ids,
         ..Array::floats(table.values, shape)
     };
-    Ok(Source::new(name, format, array))
+    Ok(Source {
+        notes: table.notes,
+        ..Source::new(name, format, array)
+    })
 }
 
 fn in_memory_only(path: &Path, options: &ReadOptions) -> Result<(), DataError> {

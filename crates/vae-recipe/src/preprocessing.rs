@@ -21,7 +21,10 @@ impl RecipePatch {
             skip_bad: self.skip_bad.unwrap_or(false),
             layout: self.layout.flatten(),
             labels: self.labels.clone().flatten(),
+            ids: self.ids.clone().flatten(),
             header: self.header.unwrap_or(Header::Auto),
+            separator: self.separator.flatten(),
+            decimal: self.decimal.flatten(),
             array: self.array.clone().flatten(),
             stream: self.stream.unwrap_or(false),
         }

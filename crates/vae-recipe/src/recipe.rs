@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vae_data::folder::Fit;
-use vae_data::table::Header;
+use vae_data::table::{Decimal, Header, Separator};
 use vae_data::{Layout, Scale, Shape};
 use vae_spec::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
 
@@ -86,8 +86,14 @@ settings! {
     layout: Option<Layout>,
     /// Label column of a table, label array of an NPZ file, or a label file.
     labels: Option<String>,
+    /// Column of a table that names its rows.
+    ids: Option<String>,
     /// Whether the first line of a table holds the column names.
     header: Header,
+    /// What separates the cells of a text table; found in it if unset.
+    separator: Option<Separator>,
+    /// What stands before the decimals in a text table; found in it if unset.
+    decimal: Option<Decimal>,
     /// Name of the array to read from an NPZ file.
     array: Option<String>,
     /// Whether samples stay on disk and are read on demand.
@@ -299,7 +305,10 @@ impl RecipePatch {
             skip_bad: Some(false),
             layout: Some(None),
             labels: Some(None),
+            ids: Some(None),
             header: Some(Header::Auto),
+            separator: Some(None),
+            decimal: Some(None),
             array: Some(None),
             stream: Some(false),
             scale: Some(Scale::Auto),

@@ -5,9 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
 const COMMAS: TableOptions<'_> = TableOptions {
-    delimiter: b',',
+    usual: Separator::Comma,
+    separator: None,
+    decimal: None,
     header: Header::Auto,
     label: None,
+    ids: None,
 };
 
 fn labelled(label: &str) -> TableOptions<'_> {
@@ -37,7 +40,10 @@ fn names_and_labels_are_told_from_numbers() {
         rows: 2,
         values: vec![5.1, 3.5, 4.9, 3.0],
         labels: Some(vec!["setosa".into(), "setosa".into()]),
+        ids: None,
         had_header: true,
+        dialect: String::new(),
+        notes: Vec::new(),
     };
     assert_eq!(iris, expected);
     let bare = table("5.1,setosa,3.5\n4.9,setosa,3\n", &labelled("2"));
@@ -82,7 +88,7 @@ fn a_first_row_with_a_text_label_is_not_lost_as_names() {
 #[test]
 fn byte_order_mark_quotes_spaces_crlf_and_tabs_are_read() {
     let tabs = TableOptions {
-        delimiter: b'\t',
+        usual: Separator::Tab,
         label: Some("kind, \"sort\""),
         ..COMMAS
     };
@@ -181,6 +187,143 @@ fn numbers_are_written_with_the_fewest_digits() {
     assert!(write(&mut text, b',', 2, names, &[0.1; 4], Some(&labels)).is_err());
 }
 
+fn unusual(text: &str) -> (Vec<f32>, String) {
+    let table = table(text, &COMMAS);
+    (table.values, table.dialect)
+}
+
+#[test]
+fn what_separates_cells_and_decimals_is_found() {
+    let numbers = vec![1.5, 2.25, -3.0, 1e3];
+    for (text, dialect) in [
+        ("a,b\n1.5,2.25\n-3,1e3\n", ""),
+        ("a;b\n1.5;2.25\n-3;1e3\n", ", separated by semicolons"),
+        ("a|b\n1.5|2.25\n-3|1e3\n", ", separated by `|`"),
+        ("a\tb\n1.5\t2.25\n-3\t1e3\n", ", separated by tabs"),
+        ("a b\n1.5 2.25\n-3 1e3\n", ", separated by spaces"),
+        (
+            "  a    b\n  1.5  2.25 \n -3   1e3\n",
+            ", separated by spaces",
+        ),
+        ("a, b\n1.5, 2.25\n-3, 1e3\n", ""),
+        (
+            "a;b\n1,5;2,25\n-3;1e3\n",
+            ", separated by semicolons, with decimal commas",
+        ),
+        (
+            "a\tb\r\n1,5\t2,25\r\n-3\t1e3\r\n",
+            ", separated by tabs, with decimal commas",
+        ),
+        ("a,b\n\"1,5\",\"2,25\"\n-3,1e3\n", ", with decimal commas"),
+    ] {
+        assert_eq!(
+            unusual(text),
+            (numbers.clone(), dialect.to_owned()),
+            "{text}"
+        );
+    }
+    // Commas of labels separate nothing.
+    let text = "a;b;kind\n1;2;x, y\n3;4;z, y\n";
+    let labels = table(text, &labelled("kind")).labels.expect("labels");
+    assert_eq!(labels, ["x, y", "z, y"]);
+    // Nor do semicolons.
+    let labels = table("1,2,x;y\n3,4,z;y\n", &labelled("3")).labels;
+    assert_eq!(labels.expect("labels"), ["x;y", "z;y"]);
+}
+
+#[test]
+fn commas_that_may_be_of_thousands_are_not_guessed_at() {
+    let text = "a;b\n1,500;2\n3,250;4\n";
+    let error = message(text, &COMMAS);
+    assert!(
+        error.contains("--decimal comma") && error.contains("`1,500`"),
+        "{error}"
+    );
+    let decimal = TableOptions {
+        decimal: Some(Decimal::Comma),
+        ..COMMAS
+    };
+    assert_eq!(table(text, &decimal).values, [1.5, 2.0, 3.25, 4.0]);
+    // No thousand has a zero before it.
+    assert_eq!(unusual("a;b\n0,500;2\n3,250;4\n").0[0], 0.5);
+    let error = message("a;b\n1,50;2\n3.25;4\n", &COMMAS);
+    assert!(
+        error.starts_with("x.csv: line 2, column `a`") && error.contains("--decimal comma"),
+        "{error}"
+    );
+    let error = message("a;b\n1,50;2\n1.234,5;4\n", &COMMAS);
+    assert!(
+        error.starts_with("x.csv: line 3, column `a`") && error.contains("--decimal point"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_wrong_line_is_blamed_and_not_the_names() {
+    let error = message("a,b\nx,y\n1,2\n", &COMMAS);
+    assert!(error.starts_with("x.csv: line 2, column `a`"), "{error}");
+    let error = message("a;b;c\n1;2\n3;4\n", &COMMAS);
+    assert!(
+        error.starts_with("x.csv: line 2: expected 3 cells as in line 1, separated by semicolons"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_index_is_no_feature_and_numbers_of_columns_are_no_sample() {
+    let index = table(",a,b\n0,5,6\n1,7,8\n2,9,9\n", &COMMAS);
+    assert_eq!(index.columns, ["a", "b"]);
+    assert_eq!(index.values, [5.0, 6.0, 7.0, 8.0, 9.0, 9.0]);
+    assert!(
+        index.notes[0].contains("counts the rows"),
+        "{:?}",
+        index.notes
+    );
+    let named = table("n,a,b\n0,5,6\n1,7,8\n", &COMMAS);
+    assert_eq!((named.columns.len(), named.notes.len()), (3, 0));
+    let other = table(",a,b\n7,5,6\n9,7,8\n", &COMMAS);
+    assert_eq!(other.columns, ["1", "a", "b"]);
+
+    let counted = table("0,1,2\n5,6,7\n", &COMMAS);
+    assert_eq!(
+        (counted.rows, &counted.values[..]),
+        (1, &[5.0, 6.0, 7.0][..])
+    );
+    assert!(
+        counted.notes[0].contains("--header no"),
+        "{:?}",
+        counted.notes
+    );
+    let both = table(",0,1,2\n0,5,6,7\n1,8,9,9\n", &COMMAS);
+    assert_eq!((both.columns.len(), both.notes.len()), (3, 2));
+    let no = TableOptions {
+        header: Header::No,
+        ..COMMAS
+    };
+    assert_eq!(table("0,1,2\n5,6,7\n", &no).rows, 2);
+}
+
+#[test]
+fn ids_are_carried_and_not_learned() {
+    let ids = TableOptions {
+        ids: Some("cell"),
+        label: Some("kind"),
+        ..COMMAS
+    };
+    let read = table("cell,a,kind,b\nAAAC-1,5,x,6\nAAAG-1,7,y,8\n", &ids);
+    assert_eq!(read.columns, ["a", "b"]);
+    assert_eq!(read.values, [5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(read.ids.expect("ids"), ["AAAC-1", "AAAG-1"]);
+    let first = TableOptions {
+        ids: Some("1"),
+        ..COMMAS
+    };
+    let read = table(",a,b\nAAAC-1,5,6\nAAAG-1,7,8\n", &first);
+    assert_eq!(read.ids.expect("ids"), ["AAAC-1", "AAAG-1"]);
+    let error = message(",a,b\nAAAC-1,5,6\n", &COMMAS);
+    assert!(error.contains("--ids 1"), "{error}");
+}
+
 proptest! {
     #[test]
     fn written_tables_are_read_back(
@@ -193,12 +336,13 @@ proptest! {
         let rows = values.len() / width;
         let columns: Vec<_> = (0..width).map(|i| format!("x{name}{i}")).collect();
         let labels: Vec<_> = (0..rows).map(|i| format!("l{label}{i}")).collect();
-        let delimiter = if tabs { b'\t' } else { b',' };
+        let usual = if tabs { Separator::Tab } else { Separator::Comma };
+        let delimiter = usual.byte();
 
         let mut text = Vec::new();
         let names = Some((&columns[..], "label"));
         write(&mut text, delimiter, width, names, &values, Some(&labels)).expect("in memory");
-        let options = TableOptions { delimiter, ..labelled("label") };
+        let options = TableOptions { usual, separator: Some(usual), ..labelled("label") };
         let read = read(&text[..], "x.csv", &options).expect("a correct table");
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&read.values), bits(&values));
@@ -208,17 +352,19 @@ proptest! {
     #[test]
     fn arbitrary_and_mutated_tables_never_panic(
         bytes in vec(any::<u8>(), 0..200), text in "[a1.,\"\r\n\t ?é-]{0,60}",
-        changes in vec((any::<usize>(), any::<u8>()), 1..5), delimiter in any::<u8>(),
+        changes in vec((any::<usize>(), any::<u8>()), 1..5), separator in 0..6usize,
     ) {
         let mut valid = b"a,b,kind\r\n1,2,\"x\"\n\n3,4,y\r\n".to_vec();
         for (at, byte) in changes {
             let length = valid.len();
             valid[at % length] = byte;
         }
+        use Separator::{Comma, Pipe, Semicolon, Space, Tab};
+        let separator = [Comma, Pipe, Semicolon, Space, Tab].get(separator).copied();
         for header in [Header::Auto, Header::Yes, Header::No] {
             for label in [None, Some("kind"), Some("1"), Some("0")] {
-                for delimiter in [b',', delimiter] {
-                    let options = TableOptions { delimiter, header, label };
+                for ids in [None, Some("a"), Some("2")] {
+                    let options = TableOptions { separator, header, label, ids, ..COMMAS };
                     for input in [&bytes[..], text.as_bytes(), &valid] {
                         let _ = read(input, "x.csv", &options);
                     }
