@@ -2,6 +2,8 @@
 
 mod arrays;
 mod folders;
+mod foreign;
+mod mnist_layout;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -16,7 +18,7 @@ use crate::table::{Decimal, Header, Separator, Table, TableOptions};
 use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, table};
 
 use arrays::{idx_file, npy_file, npz_file};
-use folders::{IDX_STEMS, find, idx_folder, image_files, image_folder};
+use folders::{image_files, image_folder};
 
 /// Axis order of an array of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,15 +120,16 @@ impl Source {
         }
         if let Some(set) = NamedSet::find(name) {
             let folder = fetch(set, &options.fetch, on_progress)?;
+            let read = mnist_layout::read(&folder, options)?;
+            let found = read.ok_or(DataError::NoSuchData(folder))?;
             return Ok(Self {
                 name: name.to_owned(),
-                ..idx_folder(&folder, options)?
+                ..found
             });
         }
         if path.is_dir() {
-            let is_idx = IDX_STEMS.iter().any(|stem| find(path, stem).is_some());
-            if is_idx {
-                return idx_folder(path, options);
+            if let Some(found) = mnist_layout::read(path, options)? {
+                return Ok(found);
             }
             return image_folder(path, options, on_progress);
         }
@@ -136,6 +139,10 @@ impl Source {
         file(path, options, on_progress)
     }
 }
+
+/// Bytes of a file by which its format is known, and of a gzipped one, where a tar archive says so late.
+const START: u64 = 32;
+const GZIPPED_START: u64 = 512;
 
 fn open_file(path: &Path) -> Result<File, DataError> {
     File::open(path).map_err(|cause| DataError::unreadable(path.display().to_string(), cause))
@@ -151,7 +158,7 @@ fn file(
     let mut start = Vec::new();
     let unreadable = |cause| DataError::unreadable(name.clone(), cause);
     open_file(path)?
-        .take(8)
+        .take(START)
         .read_to_end(&mut start)
         .map_err(unreadable)?;
     let is_gzip = start.starts_with(&[0x1f, 0x8b]);
@@ -159,7 +166,18 @@ fn file(
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy_file(path, options),
         [b'P', b'K', 3, 4, ..] => npz_file(path, options),
         [0, 0, 8, 3, ..] => idx_file(path, options),
-        [0x1f, 0x8b, ..] if usual_separator(path).is_none() => idx_file(path, options),
+        [0x1f, 0x8b, ..] if usual_separator(path).is_none() => {
+            let mut start = Vec::new();
+            let inner = MultiGzDecoder::new(open_file(path)?);
+            inner
+                .take(GZIPPED_START)
+                .read_to_end(&mut start)
+                .map_err(unreadable)?;
+            match start[..] {
+                [0, 0, _, 1..=4, ..] => idx_file(path, options),
+                _ => Err(foreign::refused_gzip(&name, &start)),
+            }
+        }
         #[cfg(feature = "parquet")]
         [b'P', b'A', b'R', b'1', ..] => {
             let table = crate::parquet::read(path, options.labels.as_deref())?;
@@ -193,6 +211,7 @@ fn file(
             let listing = folder::single(path);
             image_files(&listing, options, on_progress)
         }
+        _ if let Some(error) = foreign::refused(&name, &start) => Err(error),
         _ => Err(DataError::wrong(
             name,
             "format",

@@ -1,53 +1,10 @@
-//! Folders of image files, and of the four files of the MNIST layout.
+//! Folders of image files.
 
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::arrays::{labelled, labels_file};
-use super::{Layout, ReadOptions, Source, open_file};
+use super::{Layout, ReadOptions, Source};
 use crate::folder::{self, FolderOptions};
-use crate::{Array, DataError, Images, Labels, OnProgress, Shape, idx, mapped};
-
-pub(super) const IDX_STEMS: [&str; 4] = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-];
-
-pub(super) fn find(folder: &Path, stem: &str) -> Option<PathBuf> {
-    let candidates = [folder.join(stem), folder.join(format!("{stem}.gz"))];
-    candidates.into_iter().find(|path| path.is_file())
-}
-
-/// Reads the four files of the MNIST layout, each gzipped or not.
-pub(super) fn idx_folder(folder: &Path, options: &ReadOptions) -> Result<Source, DataError> {
-    let part = |[images, labels]: [&'static str; 2]| {
-        let path = |stem| {
-            find(folder, stem).ok_or_else(|| DataError::MissingFile {
-                folder: folder.to_owned(),
-                stem,
-            })
-        };
-        let [images, labels] = [path(images)?, path(labels)?];
-        let named = |path: &Path| -> Result<_, DataError> {
-            Ok((BufReader::new(open_file(path)?), path.display().to_string()))
-        };
-        if options.stream {
-            let labels = labels_file(&labels)?;
-            let array = mapped::open(&images, None, None)?;
-            return labelled(&images, array, Some(labels)).map(Images::from);
-        }
-        idx::labelled(named(&images)?, named(&labels)?)
-    };
-    let [train_images, train_labels, test_images, test_labels] = IDX_STEMS;
-    let train = part([train_images, train_labels])?;
-    let test = part([test_images, test_labels])?;
-    Ok(Source {
-        test: Some(test),
-        ..Source::new(&folder.display().to_string(), "IDX files", train)
-    })
-}
+use crate::{Array, DataError, Labels, OnProgress, Shape, mapped};
 
 /// Names of folders that hold a part of a data set, not a class, in any case.
 const TRAIN: [&str; 2] = ["train", "training"];

@@ -214,7 +214,7 @@ fn number(cell: &str, name: &str, dialect: &Dialect) -> Result<f32, (&'static st
                     "decimals have a comma here; --decimal point if they do not".to_owned()
                 }
                 _ => format!(
-                    "if it is the label, --labels {name}; if it names the row, --ids {name}"
+                    "if it is the label, --labels {name}; if a name of the row, --ids {name}"
                 ),
             };
             Err(("a number", format!("{} ({hint})", shortened(cell))))

@@ -71,7 +71,7 @@ fn names_and_labels_are_told_from_numbers() {
     };
     assert_eq!(
         message("a,b\n3,4\n", &no),
-        "x.csv: line 1, column `1`: expected a number, found `a` (if it is the label, --labels 1)"
+        "x.csv: line 1, column `1`: expected a number, found `a` (if it is the label, --labels 1; if a name of the row, --ids 1)"
     );
 }
 
@@ -79,7 +79,7 @@ fn names_and_labels_are_told_from_numbers() {
 fn a_first_row_with_a_text_label_is_not_lost_as_names() {
     assert_eq!(
         message("5.1,setosa\n4.9,setosa\n", &COMMAS),
-        "x.csv: line 1, column `2`: expected a number, found `setosa` (if it is the label, --labels 2)"
+        "x.csv: line 1, column `2`: expected a number, found `setosa` (if it is the label, --labels 2; if a name of the row, --ids 2)"
     );
     let error = message("1,?\n3,4\n", &COMMAS);
     assert!(error.starts_with("x.csv: line 1, column `2`: "), "{error}");
@@ -123,7 +123,7 @@ fn each_wrong_cell_is_named_by_the_line_that_an_editor_shows() {
     }
     assert_eq!(
         message("a,kind\n\n\"1\n\",2\n3,x\n", &COMMAS),
-        "x.csv: line 5, column `kind`: expected a number, found `x` (if it is the label, --labels kind)"
+        "x.csv: line 5, column `kind`: expected a number, found `x` (if it is the label, --labels kind; if a name of the row, --ids kind)"
     );
     assert_eq!(
         message("a,b\n1,2\n3\n", &COMMAS),
