@@ -228,3 +228,79 @@ fn a_split_that_leaves_a_side_empty_says_what_would_work() {
     let (said, succeeded) = train(rows, &["--val-fraction", "0.33"]);
     assert!(succeeded, "what was advised: {said}");
 }
+
+#[test]
+fn one_label_stands_for_all_images() {
+    let parent = folder();
+    let data = parent.path().join("images.npy");
+    images(&data);
+    let content = bytes((0..COUNT).map(|n| [n as u8 % 2]));
+    let labels = labels(parent.path(), "|u1", &[COUNT], &content);
+    let run = parent.path().join("run");
+    let mut command = vae_gpu(&[
+        "train",
+        "--backend",
+        "cpu",
+        "--hidden",
+        "4",
+        "--epochs",
+        "2",
+    ]);
+    command.args([
+        "--batch-size",
+        "2",
+        "--lr",
+        "0.1",
+        "--conditional",
+        "--labels",
+    ]);
+    command.arg(&labels).arg("--data").arg(&data);
+    command.arg("--out").arg(&run).assert().success();
+
+    // The same images twice, told to be of one class and of the other.
+    let encoded = |label: &[&str]| {
+        let out = parent.path().join("latents.csv");
+        let mut command = vae_gpu(&["encode", "--backend", "cpu", "--part", "train", "--data"]);
+        command
+            .arg(&data)
+            .arg(&run)
+            .args(label)
+            .arg("--out")
+            .arg(&out);
+        let output = command.output().expect("started");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let table = fs::read_to_string(out).expect("written");
+        table.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [own, zero, one] = [&[][..], &["--label", "0"], &["--label", "1"]].map(encoded);
+    for place in 0..COUNT {
+        let same = [&zero, &one][place % 2];
+        let other = [&one, &zero][place % 2];
+        assert_eq!(own[place], same[place], "row {place}");
+        assert_ne!(own[place], other[place], "row {place}");
+    }
+    for (verb, name, options) in [
+        ("score", "out.csv", &[][..]),
+        ("reconstruct", "out.npy", &[]),
+        ("denoise", "out.npy", &["--corrupted"]),
+    ] {
+        let written = ["0", "1"].map(|label| {
+            let out = parent.path().join(name);
+            let mut command = vae_gpu(&[verb, "--backend", "cpu", "--label", label, "--out"]);
+            command.arg(&out).arg(&run).args(options).assert().success();
+            fs::read(out).expect("written")
+        });
+        assert_ne!(written[0], written[1], "{verb}");
+    }
+    let mut command = vae_gpu(&["score", "--backend", "cpu", "--label", "7", "--out"]);
+    let output = command
+        .arg(parent.path().join("out.csv"))
+        .arg(&run)
+        .output();
+    let said = String::from_utf8_lossy(&output.expect("started").stderr).into_owned();
+    assert!(said.contains("expected one of 0, 1, found 7"), "{said}");
+}

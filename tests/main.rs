@@ -13,6 +13,7 @@ mod devices;
 mod executors;
 mod export;
 mod folders;
+mod formats;
 mod gradients;
 mod labels;
 mod mnist;

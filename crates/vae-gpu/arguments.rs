@@ -266,6 +266,36 @@ impl InputArguments {
     }
 }
 
+/// Images as [`InputArguments`] say, all of one class if a label says so.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LabelledInputArguments {
+    #[command(flatten)]
+    input: InputArguments,
+    /// Label that all samples are taken to have, for a model trained with --conditional [default: each its own].
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    label: Option<String>,
+}
+
+impl LabelledInputArguments {
+    /// The images as the model sees them.
+    pub(crate) fn open(&self, run: &SavedRun) -> Result<Images> {
+        self.labelled(self.input.open(run)?, run)
+    }
+
+    /// The first `count` of them.
+    pub(crate) fn first(&self, run: &SavedRun, count: usize) -> Result<Images> {
+        self.labelled(self.input.first(run, count)?, run)
+    }
+
+    fn labelled(&self, images: Images, run: &SavedRun) -> Result<Images> {
+        let Some(label) = &self.label else {
+            return Ok(images);
+        };
+        run.preprocessing.class(label)?;
+        Ok(images.labelled(label))
+    }
+}
+
 /// `28x28`
 pub(crate) fn size(text: &str) -> Result<[usize; 2], String> {
     let sides = text.split_once(['x', 'X']);

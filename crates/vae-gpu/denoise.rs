@@ -8,7 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, stacked};
 use vae_recipe::{Corrupt, Preprocessing};
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(crate) struct DenoiseArguments {
     #[command(flatten)]
     model: ModelArguments,
     #[command(flatten)]
-    input: InputArguments,
+    input: LabelledInputArguments,
     /// Corruption to apply first: gaussian:SIGMA, salt-pepper:PROBABILITY or mask:SIDE, as in `train --corrupt` [default: that
     /// of the run].
     #[arg(

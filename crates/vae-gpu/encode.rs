@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use vae_infer::{Inference, Latents};
 
-use crate::arguments::{InputArguments, ModelArguments};
+use crate::arguments::{LabelledInputArguments, ModelArguments};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct EncodeArguments {
     #[command(flatten)]
     model: ModelArguments,
     #[command(flatten)]
-    input: InputArguments,
+    input: LabelledInputArguments,
     /// Also write a vector z drawn from each posterior, the same at every call [default: false].
     #[arg(long, help_heading = "Output")]
     with_z: bool,

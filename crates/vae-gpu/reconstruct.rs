@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use vae_infer::{Inference, reconstructions};
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct ReconstructArguments {
     #[command(flatten)]
     model: ModelArguments,
     #[command(flatten)]
-    input: InputArguments,
+    input: LabelledInputArguments,
     /// Number of samples, from the first on [default: 40 for a .png file, else all].
     #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Output")]
     count: Option<usize>,

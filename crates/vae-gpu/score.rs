@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use vae_infer::{Inference, write_scores};
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -15,10 +15,13 @@ pub(crate) struct ScoreArguments {
     #[command(flatten)]
     model: ModelArguments,
     #[command(flatten)]
-    input: InputArguments,
+    input: LabelledInputArguments,
     /// Also estimate each log-likelihood with K importance samples, and rank by it [default: the ELBO alone].
     #[arg(long, value_name = "K", value_parser = positive(), help_heading = "Score")]
     importance_samples: Option<usize>,
+    /// Write the least likely samples first, instead of the order of the data [default: false].
+    #[arg(long, help_heading = "Output")]
+    sort: bool,
     /// Table to write, with the columns id, label, recon, kl, elbo, nll (if estimated) and rank; - for stdout.
     ///
     /// recon, kl, elbo and nll are in nats; rank 1 is the least likely sample.
@@ -47,7 +50,7 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
             "mean NLL {nll:.2} nats per sample, {samples} importance samples"
         ));
     }
-    let bytes = output::seekable(|out| write_scores(out, &images, &scores))?;
+    let bytes = output::seekable(|out| write_scores(out, &images, &scores, arguments.sort))?;
     output::write(&arguments.out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

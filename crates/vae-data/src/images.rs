@@ -244,6 +244,23 @@ impl Images {
         })
     }
 
+    /// The same samples, all with this label.
+    #[must_use]
+    pub fn labelled(&self, label: &str) -> Self {
+        let labels = Labels {
+            classes: vec![0; self.array.rows()],
+            names: vec![label.to_owned()],
+        };
+        let array = Array {
+            labels: Some(labels),
+            ..Array::clone(&self.array)
+        };
+        Self {
+            array: Arc::new(array),
+            rows: Arc::clone(&self.rows),
+        }
+    }
+
     /// Minimum and maximum value, bytes scaled to `[0, 1]`.
     ///
     /// # Errors

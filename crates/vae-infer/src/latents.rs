@@ -43,7 +43,8 @@ impl Latents<'_> {
         let numbered = parts.iter().flat_map(|(name, _)| {
             (1..=self.latent).map(move |dimension| format!("{name}_{dimension}"))
         });
-        write_csv(out, self.images, numbered.collect(), |place| {
+        let places = 0..self.images.count();
+        write_csv(out, self.images, places, numbered.collect(), |place| {
             let values = parts
                 .iter()
                 .flat_map(|(_, values)| &values[place * self.latent..][..self.latent]);
@@ -88,10 +89,11 @@ impl Latents<'_> {
     }
 }
 
-/// Writes one line per sample: its id, its label if it has one, and what `values` returns for its index.
+/// Writes one line for each of `places`: the sample's id, its label if it has one, and what `values` returns for its place.
 fn write_csv(
     out: impl Write,
     images: &Images,
+    places: impl IntoIterator<Item = usize>,
     columns: Vec<String>,
     values: impl Fn(usize) -> Vec<String>,
 ) -> io::Result<()> {
@@ -99,7 +101,7 @@ fn write_csv(
     let has_labels = images.array.labels.is_some();
     let label = has_labels.then(|| "label".to_owned());
     out.write_record(["id".to_owned()].into_iter().chain(label).chain(columns))?;
-    for place in 0..images.count() {
+    for place in places {
         let label = images.label(place).map(str::to_owned);
         let first = [images.id(place).into_owned()].into_iter().chain(label);
         out.write_record(first.chain(values(place)))?;
@@ -107,24 +109,34 @@ fn write_csv(
     out.flush()
 }
 
-/// Writes one line per sample: `id`, `label`, `recon`, `kl`, `elbo`, `nll` if estimated, and `rank`, 1 for the least likely.
+/// Writes one line per sample: `id`, `label`, `recon`, `kl`, `elbo`, `nll` if estimated, and `rank`, 1 for the least likely;
+/// in the order of the ranks if `is_sorted`, else of the data.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_scores(out: impl Write, images: &Images, scores: &[Score]) -> io::Result<()> {
+pub fn write_scores(
+    out: impl Write,
+    images: &Images,
+    scores: &[Score],
+    is_sorted: bool,
+) -> io::Result<()> {
     let likelihood = |score: &Score| score.nll.map_or(score.elbo(), |nll| -nll);
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| likelihood(&scores[a]).total_cmp(&likelihood(&scores[b])));
     let mut rank = vec![0; scores.len()];
-    for (place, index) in (1..).zip(order) {
+    for (place, &index) in (1..).zip(&order) {
         rank[index] = place;
+    }
+    if !is_sorted {
+        order.sort_unstable();
     }
     let has_nll = scores.first().is_some_and(|score| score.nll.is_some());
     let columns = ["recon", "kl", "elbo"]
         .into_iter()
         .chain(has_nll.then_some("nll"))
         .chain(["rank"]);
-    write_csv(out, images, columns.map(str::to_owned).collect(), |place| {
+    let columns = columns.map(str::to_owned).collect();
+    write_csv(out, images, order, columns, |place| {
         let score = &scores[place];
         let numbers = [score.recon, score.kl, score.elbo()]
             .into_iter()
