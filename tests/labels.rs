@@ -154,7 +154,8 @@ fn a_quantity_is_no_class() {
             "--scale",
             "standardize",
         ]);
-        command.args(["--conditional", "--labels", "target", "--data"]);
+        command.args(["--val-fraction", "0.5", "--conditional"]);
+        command.args(["--labels", "target", "--data"]);
         let run = parent.path().join("run");
         let _ = fs::remove_dir_all(&run);
         let output = command

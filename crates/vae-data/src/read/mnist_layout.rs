@@ -24,6 +24,8 @@ const RAW: &str = "raw";
 /// The files of a set, in the order of [`FILES`].
 #[derive(Default)]
 struct FileSet {
+    /// What the names of its files begin with.
+    name: String,
     folder: PathBuf,
     files: [Option<PathBuf>; 4],
 }
@@ -52,12 +54,12 @@ pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Option<Source
         return Err(DataError::wrong(name, "folder", expected, names.join(", ")));
     }
     sets.pop_first()
-        .map(|(name, set)| set.read(&name, options))
+        .map(|(_, set)| set.read(options))
         .transpose()
 }
 
 impl FileSet {
-    fn read(&self, name: &str, options: &ReadOptions) -> Result<Source, DataError> {
+    fn read(&self, options: &ReadOptions) -> Result<Source, DataError> {
         let part = |images: usize| {
             let path = |file: usize| {
                 self.files[file]
@@ -79,7 +81,7 @@ impl FileSet {
             idx::labelled(named(images)?, named(labels)?)
         };
         let [train, test] = [part(0)?, part(2)?];
-        let is_transposed = name.starts_with("emnist");
+        let is_transposed = self.name.starts_with("emnist");
         let note = "EMNIST's images have rows and columns exchanged; they are taken as they lie in its files";
         Ok(Source {
             test: Some(test),
@@ -103,11 +105,12 @@ fn sets(folder: &Path) -> BTreeMap<String, FileSet> {
             continue;
         };
         for (file, (stems, _)) in FILES.iter().enumerate() {
-            let Some(set) = stems.iter().find_map(|end| stem.strip_suffix(end)) else {
+            let Some(beginning) = stems.iter().find_map(|end| stem.strip_suffix(end)) else {
                 continue;
             };
-            let set: &mut FileSet = sets.entry(set.to_owned()).or_default();
+            let set: &mut FileSet = sets.entry(beginning.to_owned()).or_default();
             folder.clone_into(&mut set.folder);
+            beginning.clone_into(&mut set.name);
             // The plain file, if it is there gzipped too.
             if set.files[file].is_none() || stem.len() == name.len() {
                 set.files[file] = Some(path.clone());

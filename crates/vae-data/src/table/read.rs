@@ -247,5 +247,5 @@ fn looks_like_names(
         let is_asked_for = [options.label, options.ids].contains(&Some(cell.trim()));
         is_text(cell) && (names_a_number || is_asked_for)
     });
-    evidence || first.len() > 1 && first.iter().all(is_text)
+    evidence || first.iter().all(is_text)
 }

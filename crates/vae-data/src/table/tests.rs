@@ -127,7 +127,7 @@ fn each_wrong_cell_is_named_by_the_line_that_an_editor_shows() {
     );
     assert_eq!(
         message("a,b\n1,2\n3\n", &COMMAS),
-        "x.csv: line 3: expected 2 cells as in line 1, found 1"
+        "x.csv: line 3: expected 2 cells as in line 1, separated by commas (or as --separator says), found 1"
     );
     assert_eq!(
         message("a,k\n1,x\n2,\n", &labelled("k")),
