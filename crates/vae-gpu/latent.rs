@@ -70,6 +70,8 @@ pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
         LatentUse::ACTIVE
     ));
     report::note(&format!("axes: {} and {}", plane.axes[0], plane.axes[1]));
-    output::write(&arguments.out, &scatter(&plane, &images)?)?;
+    let name = arguments.model.run.file_name().unwrap_or_default();
+    let picture = scatter(&plane, &images, &name.to_string_lossy())?;
+    output::write(&arguments.out, &picture)?;
     Ok(ExitCode::SUCCESS)
 }

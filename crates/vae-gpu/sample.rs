@@ -7,7 +7,6 @@ use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use vae_infer::{Inference, Mixture};
 use vae_rng::{Generator, Stream};
-use vae_run::SavedRun;
 use vae_view::square_columns;
 
 use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
@@ -73,7 +72,7 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;
-    arguments.label.set_on(&mut inference)?;
+    let has_label = arguments.label.set_on(&mut inference)?;
     let generator = Generator::new(seed, Stream::Prior);
     if let Some(components) = arguments.fit_mixture {
         let posteriors = inference.encode(&arguments.input.open_train(&run)?)?;
@@ -90,14 +89,11 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     } else {
         inference.decode(&z)?
     };
-    output::images(&inference, images, columns(&run, count), &arguments.out)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Images in a row: the classes of a conditional model one below the other, if they fit.
-fn columns(run: &SavedRun, count: usize) -> usize {
-    match run.recipe.classes.len() {
-        classes @ 2..=20 => classes.min(count),
+    // The classes of a conditional model below each other, if they fit.
+    let columns = match run.recipe.classes.len() {
+        classes @ 2..=20 if !has_label => classes.min(count),
         _ => square_columns(count),
-    }
+    };
+    output::images(&inference, images, columns, &arguments.out)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -8,4 +8,4 @@ mod plots;
 
 pub use error::PictureError;
 pub use grid::{Grid, square_columns};
-pub use plots::{Plane, kl, latent, loss, scatter, variances};
+pub use plots::{LossPoint, Plane, kl, loss, scatter, variances};

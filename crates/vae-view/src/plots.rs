@@ -1,6 +1,7 @@
 //! Plots with axes: the latent plane and the loss curve. The font is built in, so none needs to be installed.
 
 mod kl;
+mod loss;
 
 use std::io::Cursor;
 use std::sync::Once;
@@ -11,41 +12,45 @@ use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{Circle, Rectangle, Text};
-use plotters::series::LineSeries;
-use plotters::style::{
-    Color, FontStyle, HSLColor, IntoFont, RGBColor, ShapeStyle, WHITE, register_font,
-};
+use plotters::style::{Color, FontStyle, HSLColor, IntoFont, RGBColor, WHITE, register_font};
 
 use vae_data::Images;
 
 use crate::PictureError;
 
 pub use kl::kl;
+pub use loss::{LossPoint, loss};
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
 const FONT: &[u8] = include_bytes!("../../../assets/fonts/DejaVuSans-ascii.ttf");
 const FAMILY: &str = "sans-serif";
+const TITLE: (&str, u32) = (FAMILY, 20);
 
-/// Ten colours that most people can tell apart (Tableau 10).
+/// Ten colours that colour-blind readers can tell apart too (Paul Tol's "muted", with black).
 const TEN_COLOURS: [RGBColor; 10] = [
-    RGBColor(0x1f, 0x77, 0xb4),
-    RGBColor(0xff, 0x7f, 0x0e),
-    RGBColor(0x2c, 0xa0, 0x2c),
-    RGBColor(0xd6, 0x27, 0x28),
-    RGBColor(0x94, 0x67, 0xbd),
-    RGBColor(0x8c, 0x56, 0x4b),
-    RGBColor(0xe3, 0x77, 0xc2),
-    RGBColor(0x7f, 0x7f, 0x7f),
-    RGBColor(0xbc, 0xbd, 0x22),
-    RGBColor(0x17, 0xbe, 0xcf),
+    RGBColor(0x33, 0x22, 0x88),
+    RGBColor(0x88, 0xcc, 0xee),
+    RGBColor(0x11, 0x77, 0x33),
+    RGBColor(0xdd, 0xcc, 0x77),
+    RGBColor(0xcc, 0x66, 0x77),
+    RGBColor(0x88, 0x22, 0x55),
+    RGBColor(0x44, 0xaa, 0x99),
+    RGBColor(0x99, 0x99, 0x33),
+    RGBColor(0xaa, 0x44, 0x99),
+    RGBColor(0x00, 0x00, 0x00),
 ];
 
+/// The colour of the class at `index` of `count`. Of more than ten, neighbours differ in hue and in lightness.
 fn colour(index: usize, count: usize) -> RGBColor {
+    /// The golden ratio: its multiples never come near each other on the circle of hues.
+    const HUES: f64 = 0.618_033_988_75;
+    const LIGHTNESSES: [f64; 3] = [0.3, 0.5, 0.7];
     if count <= TEN_COLOURS.len() {
         return TEN_COLOURS[index];
     }
-    let (r, g, b) = HSLColor(index as f64 / count as f64, 0.7, 0.5).rgb();
+    let lightness = LIGHTNESSES[index % LIGHTNESSES.len()];
+    let (r, g, b) = HSLColor((index as f64 * HUES).fract(), 0.75, lightness).rgb();
     RGBColor(r, g, b)
 }
 
@@ -74,15 +79,6 @@ fn draw(
         .write_to(&mut png, ImageFormat::Png)
         .map_err(|error| picture(&error))?;
     Ok(png.into_inner())
-}
-
-/// `latent.png`: scatter plot of the posterior means `mu`, `[count, latent]`, in the two most active dimensions.
-///
-/// # Errors
-/// If it cannot be drawn.
-pub fn latent(mu: &[f32], latent: usize, images: &Images) -> Result<Vec<u8>, PictureError> {
-    let plane = Plane::most_active(mu, latent);
-    scatter(&plane, images)
 }
 
 /// Points in a plane, and the labels of its axes.
@@ -204,19 +200,29 @@ fn largest_component(matrix: &[f64], side: usize) -> (Vec<f64>, f64) {
     (vector.iter().map(|x| x / norm).collect(), value)
 }
 
-/// Scatter plot of a plane as PNG, each point in the colour of its label, with a colour bar.
+/// `latent.png`: scatter plot of a plane in the latent space of `run`, each point in the colour of its label, with a legend.
 ///
 /// # Errors
 /// If it cannot be drawn.
-pub fn scatter(plane: &Plane, images: &Images) -> Result<Vec<u8>, PictureError> {
+pub fn scatter(plane: &Plane, images: &Images, run: &str) -> Result<Vec<u8>, PictureError> {
+    /// Width and height of the plot, and least and largest width of the legend.
+    const SIDE: u32 = 800;
+    const LEGEND: [u32; 2] = [100, 320];
     let mu = &plane.points;
     let names = images.class_names();
     let classes = images.classes().unwrap_or_else(|| vec![0; images.count()]);
     let count = names.len().max(1);
     let reach = mu.iter().fold(1f32, |reach, value| reach.max(value.abs())) * 1.05;
-    draw([900, 800], |area| {
-        let (left, bar) = area.split_horizontally(800);
+    let longest = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let legend = (NAME_START as u32 + 15 + LETTER * longest as u32).clamp(LEGEND[0], LEGEND[1]);
+    draw([SIDE + legend, SIDE], |area| {
+        let (left, bar) = area.split_horizontally(SIDE);
         let mut chart = ChartBuilder::on(&left)
+            .caption(format!("Latent space of {run}"), TITLE)
             .margin(15)
             .set_label_area_size(LabelAreaPosition::Left, 55)
             .set_label_area_size(LabelAreaPosition::Bottom, 50)
@@ -240,76 +246,36 @@ pub fn scatter(plane: &Plane, images: &Images) -> Result<Vec<u8>, PictureError> 
     })
 }
 
-/// Colour bar with one block per class, the first at the bottom, and the class names beside it.
+/// Where names begin in a legend, and the width of a letter, pixels.
+const NAME_START: i32 = 45;
+const LETTER: u32 = 11;
+
+/// One block per class, the first at the bottom, and the class names beside them, as many as there is room for.
 fn colour_bar(bar: &Area<'_>, classes: &[String]) -> Result<(), Box<dyn std::error::Error>> {
-    let (top, bottom) = (15, bar.dim_in_pixel().1 as i32 - 65);
+    const LINE: usize = 20;
+    let (width, height) = bar.dim_in_pixel();
+    let (top, bottom) = (50, height as i32 - 65);
     let edge = |index: usize| bottom - (bottom - top) * index as i32 / classes.len() as i32;
+    let most = ((width as i32 - NAME_START) as u32 / LETTER) as usize;
+    let every = (classes.len() * LINE)
+        .div_ceil((bottom - top) as usize)
+        .max(1);
     for (index, label) in classes.iter().enumerate() {
         let (low, high) = (edge(index), edge(index + 1));
         bar.draw(&Rectangle::new(
             [(5, high), (35, low)],
             colour(index, classes.len()).filled(),
         ))?;
-        let text = Text::new(
-            label.chars().take(6).collect::<String>(),
-            (45, (low + high) / 2 - 9),
-            (FAMILY, 20).into_font(),
-        );
-        bar.draw(&text)?;
+        if index % every != 0 {
+            continue;
+        }
+        let mut shown: String = label.chars().take(most).collect();
+        if shown.len() < label.len() {
+            shown.truncate(shown.len().saturating_sub(2));
+            shown += "..";
+        }
+        let place = (NAME_START, (low + high) / 2 - 9);
+        bar.draw(&Text::new(shown, place, (FAMILY, 20).into_font()))?;
     }
     Ok(())
-}
-
-/// `loss.png`: training and validation loss of each epoch, nats per sample.
-///
-/// # Errors
-/// If it cannot be drawn.
-pub fn loss(epochs: &[(usize, [f64; 2])]) -> Result<Vec<u8>, PictureError> {
-    let all = epochs.iter().flat_map(|(_, losses)| *losses);
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
-        (low.min(x), high.max(x))
-    });
-    let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-    let margin = 0.05 * (high - low).max(1e-3);
-    // The axis needs two distinct ends, even after a single epoch.
-    let last = epochs.last().map_or(1, |(epoch, _)| *epoch).max(2);
-    draw([900, 600], |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(15)
-            .set_label_area_size(LabelAreaPosition::Left, 70)
-            .set_label_area_size(LabelAreaPosition::Bottom, 50)
-            .build_cartesian_2d(1..last, low - margin..high + margin)?;
-        chart
-            .configure_mesh()
-            .light_line_style(WHITE)
-            .x_desc("epoch")
-            .y_desc("loss, nats per image")
-            .label_style((FAMILY, 18))
-            .draw()?;
-        let mut line = |name: &str,
-                        index: usize,
-                        points: Vec<(usize, f64)>|
-         -> Result<(), Box<dyn std::error::Error>> {
-            let style = ShapeStyle {
-                color: TEN_COLOURS[index].to_rgba(),
-                filled: true,
-                stroke_width: 3,
-            };
-            chart
-                .draw_series(LineSeries::new(points.clone(), style).point_size(3))?
-                .label(name)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 2), (x + 20, y + 2)], style));
-            Ok(())
-        };
-        for (index, name) in ["training", "validation"].into_iter().enumerate() {
-            let points = epochs.iter().map(|(epoch, losses)| (*epoch, losses[index]));
-            line(name, index, points.collect())?;
-        }
-        chart
-            .configure_series_labels()
-            .label_font((FAMILY, 18))
-            .background_style(WHITE.filled())
-            .draw()?;
-        Ok(())
-    })
 }

@@ -19,13 +19,21 @@ impl Training<'_> {
         // Two engines at a time may exceed the device's memory.
         drop(self.engine);
         let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
-        let epochs = self.epochs.iter();
-        let losses =
-            epochs.map(|report| (report.epoch, [report.train.loss, report.validation.loss]));
-        write("loss.png", view::loss(&losses.collect::<Vec<_>>())?)?;
+        let run = self.folder.path().file_name().unwrap_or_default();
+        let run = &*run.to_string_lossy();
+        let losses = self.epochs.iter().map(|report| {
+            let parts = [&report.train, &report.validation];
+            view::LossPoint {
+                epoch: report.epoch,
+                loss: parts.map(|losses| losses.loss),
+                recon: parts.map(|losses| losses.recon),
+                kl: parts.map(|losses| losses.kl),
+            }
+        });
+        write("loss.png", view::loss(&losses.collect::<Vec<_>>(), run)?)?;
         let epochs = self.epochs.iter();
         let kl = epochs.map(|report| (report.epoch, &report.kl_per_dimension[..]));
-        if let Some(png) = view::kl(&kl.collect::<Vec<_>>())? {
+        if let Some(png) = view::kl(&kl.collect::<Vec<_>>(), run)? {
             write("kl.png", png)?;
         }
         let model = self.task.recipe.model();
@@ -45,7 +53,8 @@ impl Training<'_> {
             &nobody,
         );
         let means = inference.encode(&self.task.validation)?.mu;
-        let latent = view::latent(&means, self.task.recipe.latent, &self.task.validation)?;
+        let plane = view::Plane::most_active(&means, self.task.recipe.latent);
+        let latent = view::scatter(&plane, &self.task.validation, run)?;
         write("latent.png", latent)?;
         if self.task.recipe.image.is_table() {
             return Ok(());

@@ -4,18 +4,18 @@ use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::element::{Rectangle, Text};
 use plotters::style::{Color, IntoFont, RGBColor};
 
-use super::{Area, FAMILY, draw};
+use super::{Area, FAMILY, TITLE, draw};
 use crate::PictureError;
 
 /// Maximum number of dimensions shown: more would be thinner than a pixel.
 const SHOWN: usize = 512;
 
-/// Heat map with a row per latent dimension, the largest at the top, and a column per epoch: darker is a larger divergence
-/// from the standard normal. `epochs` are epoch numbers with the divergences, nats. `None` without epochs.
+/// Heat map of `run` with a row per latent dimension, the largest at the top, and a column per epoch: darker is a larger
+/// divergence from the standard normal. `epochs` are epoch numbers with the divergences, nats. `None` without epochs.
 ///
 /// # Errors
 /// If it cannot be drawn.
-pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
+pub fn kl(epochs: &[(usize, &[f64])], run: &str) -> Result<Option<Vec<u8>>, PictureError> {
     let known = epochs.iter().filter(|(_, kl)| !kl.is_empty());
     let known: Vec<(usize, &[f64])> = known.copied().collect();
     let (Some((first, _)), Some((last, of_last))) = (known.first(), known.last()) else {
@@ -35,23 +35,26 @@ pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
         let (left, bar) = area.split_horizontally(800);
         let (start, end) = (*first as f64 - 0.5, *last as f64 + 0.5);
         let mut chart = ChartBuilder::on(&left)
+            .caption(format!("KL of the latent dimensions of {run}"), TITLE)
             .margin(15)
             .set_label_area_size(LabelAreaPosition::Left, 70)
             .set_label_area_size(LabelAreaPosition::Bottom, 50)
-            .build_cartesian_2d(start..end, rows as f64..0.0)?;
+            .build_cartesian_2d(start..end, rows as f64 + 0.5..0.5)?;
         chart
             .configure_mesh()
             .disable_mesh()
             .x_desc("epoch")
             .y_desc("latent dimensions, by KL in the last epoch")
-            .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-            .y_label_formatter(&|row| format!("{row:.0}"))
+            .x_labels(ticks(last - first + 1))
+            .y_labels(ticks(rows))
+            .x_label_formatter(&whole)
+            .y_label_formatter(&whole)
             .label_style((FAMILY, 18))
             .draw()?;
         let cells = known.iter().flat_map(|&(epoch, kl)| {
             let x = epoch as f64;
             order.iter().enumerate().map(move |(row, &dimension)| {
-                let corners = [(x - 0.5, row as f64), (x + 0.5, row as f64 + 1.0)];
+                let corners = [(x - 0.5, row as f64 + 0.5), (x + 0.5, row as f64 + 1.5)];
                 Rectangle::new(corners, heat(value(kl, dimension) / most).filled())
             })
         });
@@ -59,6 +62,20 @@ pub fn kl(epochs: &[(usize, &[f64])]) -> Result<Option<Vec<u8>>, PictureError> {
         scale(&bar, most)
     })?;
     Ok(Some(png))
+}
+
+/// At most how many ticks an axis of `count` whole numbers has: one each where they fit.
+fn ticks(count: usize) -> usize {
+    count.min(20) + 1
+}
+
+/// The label of a tick: none between whole numbers.
+fn whole(number: &f64) -> String {
+    if number.fract() == 0.0 {
+        format!("{number:.0}")
+    } else {
+        String::new()
+    }
 }
 
 /// Colour scale from 0, at the bottom, to `most`.
