@@ -11,7 +11,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 use vae_data::fetch::FetchOptions;
 use vae_data::folder::Fit;
 use vae_data::table::{Decimal, Header, Separator};
-use vae_data::{Dataset, Images, Layout, Source};
+use vae_data::{Dataset, Images, Inherited, Layout, ReadOptions, Source};
 use vae_device::Device;
 use vae_infer::Inference;
 use vae_recipe::{BackendChoice, RecipePatch};
@@ -197,6 +197,15 @@ impl InputArguments {
         let on_progress = report::on_progress();
         let (name, images) = match &self.data {
             Some(name) => {
+                let inherited = Inherited {
+                    labels: self.read.labels.is_none(),
+                    array: self.read.array.is_none(),
+                    ids: self.read.ids.is_none(),
+                };
+                let options = ReadOptions {
+                    inherited,
+                    ..options
+                };
                 let source = Source::open(name, &options, &on_progress)?;
                 let missing = |what: &str| {
                     anyhow::anyhow!(
@@ -244,7 +253,14 @@ impl InputArguments {
 
     /// The images as the model sees them.
     pub(crate) fn open(&self, run: &SavedRun) -> Result<Images> {
-        Ok(run.preprocessing.evaluation_images(&self.read(run)?)?)
+        Self::seen(&self.read(run)?, run)
+    }
+
+    fn seen(images: &Images, run: &SavedRun) -> Result<Images> {
+        if let Some(clipped) = run.preprocessing.clipped(images)? {
+            report::note(&clipped);
+        }
+        Ok(run.preprocessing.evaluation_images(images)?)
     }
 
     /// Those of the training part, as the model sees them.
@@ -260,9 +276,7 @@ impl InputArguments {
     pub(crate) fn first(&self, run: &SavedRun, count: usize) -> Result<Images> {
         let images = self.read(run)?;
         let places: Vec<u32> = (0..images.count().min(count) as u32).collect();
-        Ok(run
-            .preprocessing
-            .evaluation_images(&images.subset(&places))?)
+        Self::seen(&images.subset(&places), run)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Array, DataError, Images, OnProgress, ReadOptions, Source, split};
+use crate::{Array, DataError, Images, Inherited, OnProgress, ReadOptions, Source, split};
 
 /// Choice of the validation samples. If neither is set: the source's test samples, else a tenth of the training samples.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,10 +51,13 @@ impl Dataset {
         on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
         let source = Source::open(name, options, on_progress)?;
-        // A label file belongs to one file of samples; a column or an array of that name can be in both.
-        let is_file = |labels: &String| std::path::Path::new(labels).is_file();
+        let inherited = Inherited {
+            labels: true,
+            array: true,
+            ids: true,
+        };
         let other_options = ReadOptions {
-            labels: options.labels.clone().filter(|labels| !is_file(labels)),
+            inherited,
             ..options.clone()
         };
         let other = validation.data.as_deref();

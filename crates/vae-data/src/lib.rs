@@ -30,7 +30,7 @@ pub use images::{Array, Images};
 pub use labels::Labels;
 pub use prefetch::Prefetch;
 pub use progress::{OnProgress, Progress};
-pub use read::{Layout, ReadOptions, Source};
+pub use read::{Inherited, Layout, ReadOptions, Source};
 pub use scaling::{AutoScale, Scale, Scaling};
 pub use shape::Shape;
 pub use split::split;

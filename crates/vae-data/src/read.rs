@@ -59,6 +59,19 @@ pub struct ReadOptions {
     pub array: Option<String>,
     /// Whether samples stay on disk and are read on demand.
     pub stream: bool,
+    /// What names of the above are those of other data.
+    pub inherited: Inherited,
+}
+
+/// What [`ReadOptions`] name because other data have it: taken where it is found, and else left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// The labels. A file of them belongs to its data alone.
+    pub labels: bool,
+    /// The array of samples.
+    pub array: bool,
+    /// The column of ids.
+    pub ids: bool,
 }
 
 /// Contents of a data source.
@@ -107,7 +120,8 @@ impl Source {
     ) -> Result<Self, DataError> {
         let path = Path::new(name);
         let is_text_option = options.separator.is_some() || options.decimal.is_some();
-        if (is_text_option || options.ids.is_some()) && usual_separator(path).is_none() {
+        let is_own = options.inherited == Inherited::default();
+        if is_own && (is_text_option || options.ids.is_some()) && usual_separator(path).is_none() {
             let what = "--ids, --separator and --decimal are for tables in files called .csv, .tsv or .txt";
             return Err(DataError::unfit(name, what));
         }
@@ -196,6 +210,7 @@ fn file(
                 header: options.header,
                 label: options.labels.as_deref(),
                 ids: options.ids.as_deref(),
+                inherited: options.inherited,
             };
             let input = BufReader::new(open_file(path)?);
             let table = if is_gzip {

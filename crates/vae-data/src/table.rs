@@ -10,6 +10,8 @@ mod write;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Inherited;
+
 pub use dialect::{Decimal, Separator};
 pub use read::read;
 pub use write::write;
@@ -43,6 +45,8 @@ pub struct TableOptions<'a> {
     pub label: Option<&'a str>,
     /// Column of ids, named like that of labels.
     pub ids: Option<&'a str>,
+    /// Which of these columns need not be there.
+    pub inherited: Inherited,
 }
 
 /// A table of finite numbers.

@@ -2,7 +2,8 @@
 
 use vae_data::table::Header;
 use vae_data::{
-    Dataset, Element, Images, ReadOptions, Scale, Scaling, Validation, fetch::FetchOptions,
+    Dataset, Element, Images, Inherited, ReadOptions, Scale, Scaling, Validation,
+    fetch::FetchOptions,
 };
 use vae_rng::{Generator, Stream};
 use vae_spec::{Corruption, Likelihood};
@@ -27,6 +28,7 @@ impl RecipePatch {
             decimal: self.decimal.flatten(),
             array: self.array.clone().flatten(),
             stream: self.stream.unwrap_or(false),
+            inherited: Inherited::default(),
         }
     }
 
@@ -142,11 +144,46 @@ impl Preprocessing {
         })
     }
 
+    /// What is said of images with values outside the range of the training samples, which the likelihood does not allow:
+    /// min-max scaling clips them.
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn clipped(&self, images: &Images) -> Result<Option<String>, RecipeError> {
+        let Some(scaling) = self.scaling.as_ref().filter(|_| self.clips()) else {
+            return Ok(None);
+        };
+        let mut clipped = 0;
+        scaling.apply(images)?.each(|_, values| {
+            let is_inside = values.iter().all(|value| (0.0..=1.0).contains(value));
+            clipped += usize::from(!is_inside);
+        });
+        let count = images.count();
+        Ok((clipped > 0).then(|| {
+            format!("clipped: {clipped} of {count} samples have values outside the range of the training samples")
+        }))
+    }
+
+    /// Whether values outside the range of the training samples are clipped to it.
+    fn clips(&self) -> bool {
+        self.scale == Scale::MinMax
+            && (self.likelihood.is_unit() || self.binarize != Binarize::None)
+    }
+
     fn scaled(&self, images: &Images) -> Result<Images, RecipeError> {
-        let images = match &self.scaling {
+        let mut images = match &self.scaling {
             Some(scaling) => scaling.apply(images)?,
             None => images.clone(),
         };
+        if self.clips() && images.array.element == Element::F32 {
+            // NaN stays NaN, and is named below.
+            let inside = |x: f32| x.clamp(0.0, 1.0);
+            let places: Vec<u32> = (0..images.count() as u32).collect();
+            let values = images.gather(&places);
+            if values.iter().any(|&x| inside(x) != x) {
+                images = images.with_values(values.into_iter().map(inside).collect());
+            }
+        }
         // Bytes are always 0 to 1 here: no need to read data that may be on disk.
         if images.array.element == Element::U8 {
             return Ok(images);

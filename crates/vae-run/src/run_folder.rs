@@ -55,6 +55,13 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(RunError::unwritable(path))?;
         let lock = lock(path)?;
         let metrics = path.join(METRICS);
+        if fs::metadata(&metrics).is_ok_and(|metrics| metrics.len() > 0) {
+            let what = "holds the metrics of something else; choose another folder with --out, or delete it";
+            return Err(RunError::Damaged {
+                path: metrics,
+                what: what.to_owned(),
+            });
+        }
         Ok(Self {
             path: path.to_owned(),
             metrics: File::create(&metrics).map_err(RunError::unwritable(&metrics))?,
@@ -62,11 +69,15 @@ impl RunFolder {
         })
     }
 
-    /// Locks the folder of a run to resume, truncates its metrics to `metrics_bytes`, and returns the epochs in them.
+    /// Locks the folder of a run to resume, truncates its metrics to `metrics_bytes`, and returns the epochs in them, and the lines,
+    /// counted from 1, that are none.
     ///
     /// # Errors
     /// If another process writes to it, or it cannot be written.
-    pub fn reopen(path: &Path, metrics_bytes: u64) -> Result<(Self, Vec<EpochReport>), RunError> {
+    pub fn reopen(
+        path: &Path,
+        metrics_bytes: u64,
+    ) -> Result<(Self, Vec<EpochReport>, Vec<usize>), RunError> {
         let lock = lock(path)?;
         let name = path.join(METRICS);
         let all = files::read(path, &name)?;
@@ -87,16 +98,20 @@ impl RunFolder {
         metrics
             .set_len(metrics_bytes)
             .map_err(RunError::unwritable(&name))?;
-        let lines = known.split(|&byte| byte == b'\n');
-        let epochs = lines
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect();
+        let (mut epochs, mut unreadable) = (Vec::new(), Vec::new());
+        let lines = (1..).zip(known.split(|&byte| byte == b'\n'));
+        for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
+            match serde_json::from_slice(line) {
+                Ok(epoch) => epochs.push(epoch),
+                Err(_) => unreadable.push(number),
+            }
+        }
         let folder = Self {
             path: path.to_owned(),
             metrics,
             _lock: lock,
         };
-        Ok((folder, epochs))
+        Ok((folder, epochs, unreadable))
     }
 
     /// Reads the recipe and the state of the run in `path`.

@@ -113,9 +113,16 @@ impl<'a> Training<'a> {
             mut state,
             best,
         } = interrupted;
-        let task = Task::new(recipe, dataset, device, route)?;
+        let mut task = Task::new(recipe, dataset, device, route)?;
         let engine = task.engine(&state.snapshot)?;
-        let (folder, epochs) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
+        let (folder, epochs, unreadable) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
+        if !unreadable.is_empty() {
+            let lines: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+            task.notices.push(format!(
+                "metrics.jsonl: cannot be read in line {}; the plots leave these epochs out",
+                lines.join(", ")
+            ));
+        }
         folder.write_recipe(recipe)?;
         let position = &mut state.position;
         position.manifest.device = task.computed_by();
@@ -171,6 +178,9 @@ impl<'a> Training<'a> {
         let start = Instant::now();
         let seconds_before = self.manifest.seconds;
         let mut outcome = Outcome::Finished;
+        for notice in self.task.notices.drain(..) {
+            on_event(Event::Notice(notice));
+        }
         while self.epoch <= self.task.recipe.epochs && !self.is_stopped() {
             let epoch = self.run_epoch(interrupted, &mut on_event);
             self.manifest.seconds = seconds_before + start.elapsed().as_secs_f64();
@@ -196,7 +206,8 @@ impl<'a> Training<'a> {
             self.losses.clear();
             self.checkpoint(snapshot)?;
             on_event(Event::Epoch(report));
-            if let Some(notice) = self.latent_notice() {
+            let notices = [self.latent_notice(), self.start_notice()];
+            for notice in notices.into_iter().flatten() {
                 on_event(Event::Notice(notice));
             }
         }

@@ -45,7 +45,7 @@ const TEN_COLOURS: [RGBColor; 10] = [
 fn colour(index: usize, count: usize) -> RGBColor {
     /// The golden ratio: its multiples never come near each other on the circle of hues.
     const HUES: f64 = 0.618_033_988_75;
-    const LIGHTNESSES: [f64; 3] = [0.3, 0.5, 0.7];
+    const LIGHTNESSES: [f64; 4] = [0.3, 0.45, 0.6, 0.75];
     if count <= TEN_COLOURS.len() {
         return TEN_COLOURS[index];
     }

@@ -27,8 +27,8 @@ pub struct DecodedImages {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
-    /// A line about animations, if there are any.
-    pub animations: Option<String>,
+    /// What was left of files that hold more: frames of animations, and bits.
+    pub notes: Vec<String>,
 }
 
 /// A folder's images in an NPY file.
@@ -40,9 +40,9 @@ pub struct DecodedFile {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
-    /// A line about animations, if there are any.
+    /// What was left of files that hold more: frames of animations, and bits.
     #[serde(default)]
-    pub animations: Option<String>,
+    pub notes: Vec<String>,
 }
 
 /// Decodes all images into memory.
@@ -60,7 +60,7 @@ pub fn decode(
     on_progress: OnProgress<'_>,
 ) -> Result<DecodedImages, DataError> {
     let mut survey = Survey::new(listing, options, on_progress)?;
-    let animations = survey.animations();
+    let notes = survey.notes();
     let mut pixels = Vec::new();
     let count = survey.files.len();
     let length = survey.image_length().saturating_mul(count);
@@ -85,7 +85,7 @@ pub fn decode(
         width,
         kept,
         skipped: survey.skipped(),
-        animations,
+        notes,
     })
 }
 
@@ -101,7 +101,7 @@ pub fn decode_to_file(
     on_progress: OnProgress<'_>,
 ) -> Result<DecodedFile, DataError> {
     let mut survey = Survey::new(listing, options, on_progress)?;
-    let animations = survey.animations();
+    let notes = survey.notes();
     let unwritable = |cause| DataError::Unwritable {
         path: npy.to_owned(),
         cause,
@@ -130,7 +130,7 @@ pub fn decode_to_file(
             shape: [kept.len(), channels, height, width],
             kept,
             skipped: survey.skipped(),
-            animations,
+            notes,
         })
     };
     let written = write();

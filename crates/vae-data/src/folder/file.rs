@@ -36,6 +36,8 @@ pub(super) struct Header {
     pub(super) is_grey: bool,
     /// Whether it is an animation, of which the first frame is taken.
     pub(super) is_animated: bool,
+    /// Whether its samples have more than 8 bits, of which the upper ones are taken.
+    pub(super) is_deep: bool,
 }
 
 impl Header {
@@ -58,6 +60,10 @@ impl Header {
             },
             is_grey: !decoder.color_type().has_color(),
             is_animated: is_animated(path),
+            is_deep: {
+                let color = decoder.color_type();
+                color.bits_per_pixel() > 8 * u16::from(color.channel_count())
+            },
         })
     }
 }

@@ -187,15 +187,25 @@ impl<'a> Survey<'a> {
             .collect()
     }
 
-    /// A line about animations, if there are any.
-    pub(super) fn animations(&self) -> Option<String> {
-        let animated = self.files.iter().filter(|(_, header)| header.is_animated);
-        let animated: Vec<usize> = animated.map(|(index, _)| *index).collect();
-        let first = self.listing.files[*animated.first()?].display();
-        Some(format!(
-            "{} animated, the first {first}: the first frame of each is taken",
-            animated.len()
-        ))
+    /// What is left of files that hold more: frames of animations, and bits.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let note = |is_more: fn(&Header) -> bool, what: &str, left: &str| {
+            let more = self.files.iter().filter(|(_, header)| is_more(header));
+            let more: Vec<usize> = more.map(|(index, _)| *index).collect();
+            let first = self.listing.files[*more.first()?].display();
+            Some(format!("{} {what}, the first {first}: {left}", more.len()))
+        };
+        let animated = note(
+            |header| header.is_animated,
+            "animated",
+            "the first frame of each is taken",
+        );
+        let deep = note(
+            |header| header.is_deep,
+            "of more than 8 bits",
+            "the upper 8 are taken; an NPY file of the values keeps them all",
+        );
+        [animated, deep].into_iter().flatten().collect()
     }
 }
 

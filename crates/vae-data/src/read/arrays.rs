@@ -16,10 +16,7 @@ pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
         let array = npy::read(BufReader::new(open_file(path)?), &name)?;
         samples(&name, array, options)?
     };
-    let labels = options.labels.as_ref();
-    let labels = labels
-        .map(|labels| labels_file(Path::new(labels)))
-        .transpose()?;
+    let labels = asked_labels(options)?;
     let format = format!("NPY of {:?}", array.element);
     Ok(Source::new(&name, format, labelled(path, array, labels)?))
 }
@@ -33,7 +30,8 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
         return Err(refused_zip(&name, &npz.entries()));
     }
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    let choose = |asked: Option<&String>, usual: &[&str]| {
+    let choose = |asked: Option<&String>, is_inherited: bool, usual: &[&str]| {
+        let asked = asked.filter(|asked| !is_inherited || has(asked));
         let usual = usual
             .iter()
             .find(|usual| has(usual))
@@ -47,7 +45,10 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
             .transpose()?;
         labelled(path, array, labels)
     };
-    if options.array.is_none() && has("x_train") && has("x_test") {
+    let inherited = options.inherited;
+    let array = options.array.as_ref();
+    let array = array.filter(|array| !inherited.array || has(array));
+    if array.is_none() && has("x_train") && has("x_test") {
         let train = part("x_train", has("y_train").then(|| "y_train".into()))?;
         let test = part("x_test", has("y_test").then(|| "y_test".into()))?;
         let validation = has("x_val").then(|| part("x_val", has("y_val").then(|| "y_val".into())));
@@ -63,17 +64,16 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
         });
     }
     let only = (names.len() == 1).then(|| names[0].clone());
-    let images = choose(options.array.as_ref(), &["x", "images", "data"]).or(only);
-    let Some(images) = images.filter(|images| has(images)) else {
-        return Err(DataError::wrong(
-            name,
-            "array",
-            "the samples in `x`, `images`, `data`, or what --array names",
-            names.join(", "),
-        ));
+    let images = choose(array, false, &["x", "images", "data"]).or(only);
+    let Some(images) = images.as_ref().filter(|images| has(images)) else {
+        let expected = match images {
+            Some(asked) => format!("the samples in `{asked}`, as --array says"),
+            None => "the samples in `x`, `images`, `data`, or what --array names".to_owned(),
+        };
+        return Err(DataError::wrong(name, "array", expected, names.join(", ")));
     };
-    let labels = choose(options.labels.as_ref(), &["y", "labels"]);
-    let array = part(&images, labels)?;
+    let labels = choose(options.labels.as_ref(), inherited.labels, &["y", "labels"]);
+    let array = part(images, labels)?;
     Ok(Source::new(&name, format!("NPZ, array `{images}`"), array))
 }
 
@@ -86,10 +86,7 @@ pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
         let [_, height, width] = images.shape;
         Array::bytes(images.bytes, Shape::grey(height, width))
     };
-    let labels = options.labels.as_ref();
-    let labels = labels
-        .map(|labels| labels_file(Path::new(labels)))
-        .transpose()?;
+    let labels = asked_labels(options)?;
     Ok(Source::new(
         &name,
         "IDX images",
@@ -154,6 +151,15 @@ pub(super) fn samples(
             }
         }
     })
+}
+
+/// The labels in the file that `options` name, if they do.
+fn asked_labels(options: &ReadOptions) -> Result<Option<Labels>, DataError> {
+    let labels = options.labels.as_ref();
+    let labels = labels.filter(|_| !options.inherited.labels);
+    labels
+        .map(|labels| labels_file(Path::new(labels)))
+        .transpose()
 }
 
 /// Reads labels from an NPY or IDX file.

@@ -91,12 +91,12 @@ pub(super) fn image_files(
         fit: options.fit,
         skip_bad: options.skip_bad,
     };
-    let (array, kept, skipped, animations) = if options.stream {
+    let (array, kept, skipped, notes) = if options.stream {
         let cache = crate::fetch::cache_folder()?.join("decoded");
         let (npy, decoded) =
             folder::decode_to_cache(listing, &folder_options, &cache, on_progress)?;
         let array = mapped::open(&npy, None, Some(Layout::ChannelsFirst))?;
-        (array, decoded.kept, decoded.skipped, decoded.animations)
+        (array, decoded.kept, decoded.skipped, decoded.notes)
     } else {
         let decoded = folder::decode(listing, &folder_options, on_progress)?;
         let shape = Shape {
@@ -108,7 +108,7 @@ pub(super) fn image_files(
             Array::bytes(decoded.pixels, shape),
             decoded.kept,
             decoded.skipped,
-            decoded.animations,
+            decoded.notes,
         )
     };
     let labels = listing.labels.as_ref().map(|labels| Labels {
@@ -126,7 +126,7 @@ pub(super) fn image_files(
             .iter()
             .map(|text| format!("skipped: {text}"))
             .chain(listing.left_out())
-            .chain(animations)
+            .chain(notes)
             .collect(),
         ..Source::new(&listing.root.display().to_string(), "image files", array)
     })

@@ -77,7 +77,9 @@ pub fn read(
             name.trim().clone_into(column);
         }
     }
-    let place = |what: &str, asked: Option<&str>| {
+    let place = |what: &str, asked: Option<&str>, is_inherited: bool| {
+        let is_found = |asked: &&str| columns.iter().any(|name| name == asked);
+        let asked = asked.filter(|asked| !is_inherited || is_found(asked));
         let find = |asked: &str| {
             let at = columns.iter().position(|name| name == asked);
             at.ok_or_else(|| {
@@ -92,8 +94,8 @@ pub fn read(
         };
         asked.map(find).transpose()
     };
-    let label = place("label column", options.label)?;
-    let id = place("id column", options.ids)?;
+    let label = place("label column", options.label, options.inherited.labels)?;
+    let id = place("id column", options.ids, options.inherited.ids)?;
     let mut roles = vec![Role::Value; columns.len()];
     for (at, role) in [(label, Role::Label), (id, Role::Id)] {
         if let Some(at) = at {

@@ -11,6 +11,11 @@ const COMMAS: TableOptions<'_> = TableOptions {
     header: Header::Auto,
     label: None,
     ids: None,
+    inherited: Inherited {
+        labels: false,
+        array: false,
+        ids: false,
+    },
 };
 
 fn labelled(label: &str) -> TableOptions<'_> {

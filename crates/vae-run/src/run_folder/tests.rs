@@ -91,6 +91,33 @@ fn metrics_are_cut_to_what_the_state_knows() {
 }
 
 #[test]
+fn lines_of_metrics_that_cannot_be_read_are_counted() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    let folder = run(&path);
+    let report = EpochReport::default();
+    folder.log(&report).expect("writable");
+    folder.log(&"no report").expect("writable");
+    let length = folder.metrics_bytes().expect("there");
+    drop(folder);
+    let (_, epochs, unreadable) = RunFolder::reopen(&path, length).expect("a run");
+    // The first line is that of `run`.
+    assert_eq!((epochs, unreadable), (vec![report], vec![1, 3]));
+}
+
+#[test]
+fn metrics_of_something_else_are_kept() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let metrics = parent.path().join(METRICS);
+    fs::write(&metrics, "mine").expect("writable");
+    let error = RunFolder::create(parent.path()).expect_err("taken");
+    assert!(error.to_string().contains("of something else"), "{error}");
+    assert_eq!(fs::read_to_string(&metrics).expect("kept"), "mine");
+    fs::write(&metrics, "").expect("writable");
+    RunFolder::create(parent.path()).expect("nothing is lost");
+}
+
+#[test]
 fn a_second_writer_is_refused_while_the_first_lives_and_afterwards() {
     let parent = tempfile::tempdir().expect("a temporary folder");
     let path = parent.path().join("run");

@@ -4,7 +4,7 @@ use vae_infer::{LatentUse, batches};
 use vae_recipe::Stopping;
 use vae_rng::{Generator, Stream};
 use vae_run::EpochReport;
-use vae_spec::{Batch, Losses, Snapshot};
+use vae_spec::{Batch, Losses, Snapshot, Spread};
 
 use super::Training;
 use crate::TrainError;
@@ -79,6 +79,44 @@ impl Training<'_> {
     pub(super) fn latent_notice(&self) -> Option<String> {
         let mut latest = self.epochs.iter().rev().map(latent_use);
         latest.next()?.warning(latest.next().as_ref())
+    }
+
+    /// After the first epoch, a message if training began far from where it now is, or errors cost more than a network
+    /// can learn from.
+    pub(super) fn start_notice(&self) -> Option<String> {
+        /// A first loss so many times the one after the epoch is far off.
+        const FAR: f64 = 10.0;
+        /// Nats per value: an error of six standard deviations of a normal distribution.
+        const STEEP: f64 = 18.0;
+        let [first] = &self.epochs[..] else {
+            return None;
+        };
+        let recipe = self.task.recipe;
+        let likelihood = recipe.model().likelihood;
+        let has_fixed_sigma = matches!(likelihood.spread(), Some(Spread::Fixed(_)));
+        let per_value = first.validation.recon / recipe.image.length() as f64;
+        let (began, became) = (first.train.loss, first.validation.loss);
+        let what = if began > FAR * became.abs().max(1.0) {
+            format!(
+                "a far-off start: the mean training loss of the first epoch, {began:.0}, is {:.0} times the loss after it, {became:.0}",
+                began / became.abs().max(1.0)
+            )
+        } else if has_fixed_sigma && per_value > STEEP {
+            format!(
+                "steep losses: a value costs {per_value:.0} nats, for errors are many times sigma"
+            )
+        } else {
+            return None;
+        };
+        let sigma = if has_fixed_sigma {
+            "--sigma learned, "
+        } else {
+            ""
+        };
+        Some(format!(
+            "{what}; {sigma}--output-bias data or a lower --lr than {} help",
+            recipe.lr
+        ))
     }
 
     /// Number of samples in each step of an epoch.

@@ -22,6 +22,8 @@ pub(super) struct Task<'a> {
     pub(super) train: Images,
     /// Preprocessed validation samples.
     pub(super) validation: Images,
+    /// What is to be said before training.
+    pub(super) notices: Vec<String>,
 }
 
 impl<'a> Task<'a> {
@@ -36,6 +38,10 @@ impl<'a> Task<'a> {
             recipe,
             device,
             route,
+            notices: preprocessing
+                .clipped(&dataset.validation)?
+                .into_iter()
+                .collect(),
             train: preprocessing.training_images(&dataset.train)?,
             validation: preprocessing.evaluation_images(&dataset.validation)?,
             preprocessing,
