@@ -197,10 +197,11 @@ impl InputArguments {
         let on_progress = report::on_progress();
         let (name, images) = match &self.data {
             Some(name) => {
+                let is_other = *name != run.recipe.data;
                 let inherited = Inherited {
-                    labels: self.read.labels.is_none(),
-                    array: self.read.array.is_none(),
-                    ids: self.read.ids.is_none(),
+                    labels: is_other && self.read.labels.is_none(),
+                    array: is_other && self.read.array.is_none(),
+                    ids: is_other && self.read.ids.is_none(),
                 };
                 let options = ReadOptions {
                     inherited,
