@@ -27,11 +27,20 @@ const BATCH: usize = 16 * 1024;
 /// Name prefix of pandas for an unnamed row index.
 const PANDAS_INDEX: &str = "__index_level_";
 
+/// The column of labels.
+#[derive(Clone, Copy)]
+pub(crate) struct Label<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Whether other data have it, and this file need not.
+    pub(crate) is_inherited: bool,
+}
+
 /// Reads a whole table.
 ///
 /// # Errors
 /// If the file is invalid; the error names the column and the row, counted from 1, of the first error.
-pub(crate) fn read(path: &Path, label: Option<&str>) -> Result<Table, DataError> {
+pub(crate) fn read(path: &Path, label: Option<Label<'_>>) -> Result<Table, DataError> {
     let source = Source(path);
     let file = File::open(path).map_err(|cause| source.unreadable(cause))?;
     source.read(file, label)
@@ -68,7 +77,7 @@ fn quietly<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
 struct Source<'a>(&'a Path);
 
 impl Source<'_> {
-    fn read<F>(self, file: F, label: Option<&str>) -> Result<Table, DataError>
+    fn read<F>(self, file: F, label: Option<Label<'_>>) -> Result<Table, DataError>
     where
         F: ChunkReader + UnwindSafe + 'static,
     {
@@ -79,14 +88,17 @@ impl Source<'_> {
     fn read_loudly(
         self,
         file: impl ChunkReader + 'static,
-        label: Option<&str>,
+        label: Option<Label<'_>>,
     ) -> Result<Table, DataError> {
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);
         let mut columns: Vec<String> = names.cloned().collect();
         let label = match label {
-            Some(label) => Some(self.label_column(&columns, label)?),
+            Some(label) if label.is_inherited && !columns.iter().any(|name| name == label.name) => {
+                None
+            }
+            Some(label) => Some(self.label_column(&columns, label.name)?),
             None => None,
         };
         for (at, column) in schema.iter().enumerate() {

@@ -194,7 +194,11 @@ fn file(
         }
         #[cfg(feature = "parquet")]
         [b'P', b'A', b'R', b'1', ..] => {
-            let table = crate::parquet::read(path, options.labels.as_deref())?;
+            let label = options.labels.as_deref().map(|name| crate::parquet::Label {
+                name,
+                is_inherited: options.inherited.labels,
+            });
+            let table = crate::parquet::read(path, label)?;
             table_source(&name, "Parquet", table, options)
         }
         #[cfg(not(feature = "parquet"))]

@@ -56,7 +56,15 @@ fn column<T: DataType>(group: &mut Group<'_, '_>, cells: &[Option<T::T>]) {
 }
 
 fn read_bytes(bytes: &[u8], label: Option<&str>) -> Result<Table, DataError> {
-    Source(Path::new("x.parquet")).read(Bytes::copy_from_slice(bytes), label)
+    Source(Path::new("x.parquet")).read(Bytes::copy_from_slice(bytes), label.map(own))
+}
+
+/// A column of labels that must be there.
+fn own(name: &str) -> Label<'_> {
+    Label {
+        name,
+        is_inherited: false,
+    }
 }
 
 /// The error message without the file name.
@@ -75,15 +83,26 @@ fn doubles(cells: &[Option<f64>]) -> Vec<u8> {
 #[test]
 fn a_table_of_pandas_is_read_with_its_labels() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/pandas.parquet");
-    let table = read(&path, Some("kind")).expect("a correct file");
+    let table = read(&path, Some(own("kind"))).expect("a correct file");
     let expected = Table {
         columns: vec!["length".into(), "petals".into()],
         rows: 3,
         values: vec![5.1, 5.0, 4.9, 6.0, 7.0, 255.0],
         labels: Some(["setosa", "setosa", "versicolor"].map(String::from).into()),
+        ids: None,
         had_header: true,
+        dialect: String::new(),
+        notes: Vec::new(),
     };
     assert_eq!(table, expected);
+    // What other data had is not demanded.
+    let inherited = Label {
+        name: "species",
+        is_inherited: true,
+    };
+    let numbers = doubles(&[Some(1.0)]);
+    let read = Source(Path::new("x.parquet")).read(Bytes::from(numbers), Some(inherited));
+    assert_eq!(read.expect("no labels are needed").labels, None);
 }
 
 #[test]
