@@ -6,7 +6,7 @@ use std::path::Path;
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, Luma, RgbaImage};
 
-use crate::common::program::{folder, vae_gpu};
+use crate::common::program::{folder, info, vae_gpu};
 
 /// An image with an edge, so that its lower half differs from grey.
 fn picture(shade: u8) -> GrayImage {
@@ -22,17 +22,6 @@ fn pictures(folder: &Path, count: u8) {
         let path = folder.join(format!("{index}.png"));
         picture(index * 9).save(path).expect("writable");
     }
-}
-
-/// What `data info` found, and whether it succeeded.
-fn info(data: &Path, options: &[&str]) -> (String, bool) {
-    let mut command = vae_gpu(&["data", "info"]);
-    let output = command.arg(data).args(options).output().expect("started");
-    let said = [output.stdout, output.stderr].concat();
-    (
-        String::from_utf8_lossy(&said).into_owned(),
-        output.status.success(),
-    )
 }
 
 #[test]

@@ -44,3 +44,14 @@ pub(crate) fn picture(path: &Path) -> (u32, u32) {
     );
     image.dimensions()
 }
+
+/// What `data info` found, and whether it succeeded.
+pub(crate) fn info(data: &Path, options: &[&str]) -> (String, bool) {
+    let mut command = vae_gpu(&["data", "info"]);
+    let output = command.arg(data).args(options).output().expect("started");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        String::from_utf8_lossy(&said).into_owned(),
+        output.status.success(),
+    )
+}
