@@ -305,3 +305,16 @@ fn one_label_stands_for_all_images() {
     let said = String::from_utf8_lossy(&output.expect("started").stderr).into_owned();
     assert!(said.contains("expected one of 0, 1, found 7"), "{said}");
 }
+
+#[test]
+fn info_says_where_the_first_bad_value_is_and_how_many_there_are() {
+    let parent = folder();
+    let path = parent.path().join("bad.npy");
+    let values = (0..COUNT * 4).map(|at| if at == 18 || at > 45 { f32::NAN } else { 0.5 });
+    let values: Vec<f32> = values.collect();
+    let mut file = File::create(&path).expect("writable");
+    npy::write_f32(&mut file, &[COUNT, 2, 2], &values).expect("writable");
+    let (said, is_read) = crate::common::program::info(&path, &[]);
+    let expected = "sample 4, value 2 (counted from 0): not a finite number, the first of 3";
+    assert!(is_read && said.contains(expected), "{said}");
+}

@@ -98,7 +98,7 @@ pub(crate) fn range(images: &Images) -> String {
             format!("bytes from {} to {}", low * 255.0, high * 255.0)
         }
         Ok([low, high]) => format!("values from {low} to {high}"),
-        Err(_) => "values that are not finite".into(),
+        Err(error) => error.to_string(),
     }
 }
 

@@ -274,20 +274,26 @@ impl Images {
             }
             return Ok(range.map(|byte| f32::from(byte) / 255.0));
         }
-        let (mut range, mut bad) = ([f32::INFINITY, f32::NEG_INFINITY], None);
+        let mut range = [f32::INFINITY, f32::NEG_INFINITY];
+        let (mut first, mut bad) = (None, 0_usize);
         self.each(|place, values| {
             for (column, &value) in values.iter().enumerate() {
                 range = [range[0].min(value), range[1].max(value)];
                 if !value.is_finite() {
-                    bad = bad.or(Some((place, column)));
+                    first = first.or(Some((place, column)));
+                    bad += 1;
                 }
             }
         });
-        let Some((place, column)) = bad else {
+        let Some((place, column)) = first else {
             return Ok(range);
         };
+        let more = match bad {
+            1 => "the only one".to_owned(),
+            _ => format!("the first of {bad}"),
+        };
         let what = format!(
-            "sample {}, value {column} (counted from 0): not a finite number; remove or fill NaN and infinity",
+            "sample {}, value {column} (counted from 0): not a finite number, {more}; remove or fill NaN and infinity",
             self.id(place)
         );
         Err(DataError::unfit("data", what))
