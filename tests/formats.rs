@@ -413,3 +413,26 @@ fn a_far_off_start_gets_a_word() {
         "{said}"
     );
 }
+
+#[test]
+fn idx_files_of_other_types_are_read() {
+    let parent = folder();
+    let path = parent.path().join("floats.idx");
+    let mut bytes = vec![0, 0, 0x0d, 3, 0, 0, 0, 10, 0, 0, 0, 2, 0, 0, 0, 2];
+    bytes.extend((0..40u8).flat_map(|at| (f32::from(at) / 64.0).to_be_bytes()));
+    let labels = parent.path().join("labels.idx");
+    let mut classes = vec![0, 0, 0x0c, 1, 0, 0, 0, 10];
+    classes.extend((0..10i32).flat_map(|at| (at % 2 - 1).to_be_bytes()));
+    fs::write(&labels, classes).expect("writable");
+    let labels = labels.to_str().expect("UTF-8");
+    for bytes in [bytes.clone(), gzipped(&bytes)] {
+        fs::write(&path, bytes).expect("writable");
+        let (said, is_read) = info(&path, &["--labels", labels]);
+        assert!(is_read, "{said}");
+        let expected = "samples: 10 of 2 x 2 in 2 classes, values from 0 to 0.609375";
+        assert!(
+            said.contains(expected) && said.contains("-1: 5, 0: 5"),
+            "{said}"
+        );
+    }
+}

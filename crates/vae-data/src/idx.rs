@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::npy::{self, NpyArray, NpyElement, NpyHeader};
 use crate::{Array, DataError, Images, Labels, Shape};
 
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -52,6 +53,56 @@ pub fn labelled<R: Read>(
 /// # Errors
 /// If any header field, the length or the gzip stream is wrong; the error contains `source_name`.
 pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxArray<D>, DataError> {
+    read_plain(unzipped(input, source_name)?, source_name)
+}
+
+/// Reads a whole IDX file of any element type and number of dimensions, gzipped or not.
+///
+/// # Errors
+/// If any header field, the length or the gzip stream is wrong; the error contains `source_name`.
+pub fn read_any(input: impl Read, source_name: &str) -> Result<NpyArray, DataError> {
+    let unreadable = unreadable(source_name);
+    let wrong = wrong(source_name);
+    let mut input = unzipped(input, source_name)?;
+    let mut magic = [0; 4];
+    input.read_exact(&mut magic).map_err(unreadable)?;
+    let element = match magic {
+        [0, 0, UNSIGNED_BYTE, _] => NpyElement::U8,
+        [0, 0, 0x09, _] => NpyElement::I8,
+        [0, 0, 0x0b, _] => NpyElement::I16,
+        [0, 0, 0x0c, _] => NpyElement::I32,
+        [0, 0, 0x0d, _] => NpyElement::F32,
+        [0, 0, 0x0e, _] => NpyElement::F64,
+        _ => {
+            let expected = "0, 0 and one of the element types 08, 09, 0b, 0c, 0d, 0e";
+            return wrong("magic number", expected.into(), format!("{magic:02x?}"));
+        }
+    };
+    let mut sizes = vec![0; 4 * usize::from(magic[3])];
+    input.read_exact(&mut sizes).map_err(unreadable)?;
+    let sizes = sizes.as_chunks().0.iter();
+    let shape: Vec<usize> = sizes
+        .map(|&size| u32::from_be_bytes(size) as usize)
+        .collect();
+    let bytes = shape
+        .iter()
+        .try_fold(element.size(), |product, &size| product.checked_mul(size));
+    if bytes.is_none_or(|bytes| bytes == 0) || shape.is_empty() {
+        let expected = "sizes above zero that fit in memory".into();
+        return wrong("dimensions", expected, format!("{shape:?}"));
+    }
+    let header = NpyHeader {
+        element,
+        big_endian: true,
+        fortran_order: false,
+        data_offset: 4 + 4 * shape.len(),
+        shape,
+    };
+    npy::read_after(header, input, source_name)
+}
+
+/// The content of a file that may be gzipped.
+fn unzipped<'a>(input: impl Read + 'a, source_name: &str) -> Result<Box<dyn Read + 'a>, DataError> {
     let unreadable = unreadable(source_name);
     let mut input = BufReader::new(input);
     let mut start = Vec::with_capacity(GZIP_MAGIC.len());
@@ -62,11 +113,11 @@ pub fn read<const D: usize>(input: impl Read, source_name: &str) -> Result<IdxAr
         .map_err(unreadable)?;
     let is_gzip = start == GZIP_MAGIC;
     let whole = io::Cursor::new(start).chain(input);
-    if is_gzip {
-        read_plain(MultiGzDecoder::new(whole), source_name)
+    Ok(if is_gzip {
+        Box::new(MultiGzDecoder::new(whole))
     } else {
-        read_plain(whole, source_name)
-    }
+        Box::new(whole)
+    })
 }
 
 fn unreadable(source_name: &str) -> impl Fn(io::Error) -> DataError + Copy {
@@ -219,6 +270,41 @@ mod tests {
             "{}",
             message(&file)
         );
+    }
+
+    #[test]
+    fn every_element_type_is_read() {
+        use npy::NpyValues;
+        let read = |kind: u8, data: &[u8]| {
+            let file = [&[0, 0, kind, 2, 0, 0, 0, 1, 0, 0, 0, 2], data].concat();
+            read_any(&file[..], "x").expect("a correct file")
+        };
+        let integers = NpyValues::Integers(vec![-2, 258]);
+        assert_eq!(read(0x0b, &[0xff, 0xfe, 1, 2]).values, integers);
+        let i32s = [0xff, 0xff, 0xff, 0xfe, 0, 0, 1, 2];
+        assert_eq!(read(0x0c, &i32s).values, integers);
+        let floats = NpyValues::F32(vec![1.5, -2.0]);
+        assert_eq!(
+            read(0x0d, &[0x3f, 0xc0, 0, 0, 0xc0, 0, 0, 0]).values,
+            floats
+        );
+        let f64s = [1.5f64, -2.0].map(f64::to_be_bytes).concat();
+        assert_eq!(read(0x0e, &f64s).values, floats);
+        assert_eq!(read(0x08, &[7, 9]).values, NpyValues::U8(vec![7, 9]));
+        assert_eq!(
+            read(0x09, &[0xff, 3]).values,
+            NpyValues::Integers(vec![-1, 3])
+        );
+        assert_eq!(read(0x08, &[7, 9]).shape, [1, 2]);
+        for file in [
+            &[0, 0, 0x0a, 1, 0, 0, 0, 1, 0][..],
+            &[0, 0, 8, 1, 0, 0, 0, 0],
+            &[0, 0, 8],
+        ] {
+            assert!(read_any(file, "x").is_err(), "{file:02x?}");
+        }
+        let huge = [&[0, 0, 0x0e, 3][..], &[255; 12]].concat();
+        assert!(read_any(&huge[..], "x").is_err());
     }
 
     #[test]

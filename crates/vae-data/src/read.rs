@@ -179,7 +179,7 @@ fn file(
     match &start[..] {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy_file(path, options),
         [b'P', b'K', 3, 4, ..] => npz_file(path, options),
-        [0, 0, 8, 3, ..] => idx_file(path, options),
+        [0, 0, 8..=14, 1..=4, ..] => idx_file(path, options),
         [0x1f, 0x8b, ..] if usual_separator(path).is_none() => {
             let mut start = Vec::new();
             let inner = MultiGzDecoder::new(open_file(path)?);

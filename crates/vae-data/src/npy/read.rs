@@ -16,6 +16,18 @@ const CHUNK: usize = 16 * 1024;
 /// If the header is invalid, or the file is shorter or longer than it says; the error contains `source_name`.
 pub fn read(mut input: impl Read, source_name: &str) -> Result<NpyArray, DataError> {
     let header = read_header(&mut input, source_name)?;
+    read_after(header, input, source_name)
+}
+
+/// Reads the elements after a `header`.
+///
+/// # Errors
+/// If they are fewer or more than it says; the error contains `source_name`.
+pub(crate) fn read_after(
+    header: NpyHeader,
+    input: impl Read,
+    source_name: &str,
+) -> Result<NpyArray, DataError> {
     let mut data = Data {
         input,
         header: &header,

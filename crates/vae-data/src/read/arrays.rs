@@ -82,16 +82,10 @@ pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     let array = if options.stream {
         mapped::open(path, None, None)?
     } else {
-        let images: idx::IdxArray<3> = idx::read(open_file(path)?, &name)?;
-        let [_, height, width] = images.shape;
-        Array::bytes(images.bytes, Shape::grey(height, width))
+        samples(&name, idx::read_any(open_file(path)?, &name)?, options)?
     };
     let labels = asked_labels(options)?;
-    Ok(Source::new(
-        &name,
-        "IDX images",
-        labelled(path, array, labels)?,
-    ))
+    Ok(Source::new(&name, "IDX", labelled(path, array, labels)?))
 }
 
 /// Converts an NPY array to samples, channels first.
@@ -171,9 +165,7 @@ pub(super) fn labels_file(path: &Path) -> Result<Labels, DataError> {
     if start == [0x93] {
         return classes(&name, npy::read(BufReader::new(open_file(path)?), &name)?);
     }
-    let labels: idx::IdxArray<1> = idx::read(open_file(path)?, &name)?;
-    let labels: Vec<i64> = labels.bytes.iter().map(|&byte| byte.into()).collect();
-    Ok(Labels::of_integers(&labels))
+    classes(&name, idx::read_any(open_file(path)?, &name)?)
 }
 
 pub(super) fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {
