@@ -215,7 +215,7 @@ fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{by_name, names};
+    use crate::arguments::values::{by_name, names};
 
     #[test]
     fn every_format_has_the_end_of_name_that_stands_for_it() {

@@ -3,6 +3,7 @@
 //! Splits, scaling and binarization are views of them. Nothing here shuffles or trains. The sizes that a file claims are
 //! checked before memory is allocated.
 
+mod array;
 mod dataset;
 pub mod digits;
 mod error;
@@ -24,9 +25,10 @@ mod split;
 pub mod table;
 mod write;
 
+pub use array::Array;
 pub use dataset::{Dataset, Validation};
 pub use error::DataError;
-pub use images::{Array, Images};
+pub use images::Images;
 pub use labels::Labels;
 pub use prefetch::Prefetch;
 pub use progress::{OnProgress, Progress};
