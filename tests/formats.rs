@@ -229,7 +229,7 @@ fn formats_that_are_not_read_are_named_with_a_way_out() {
         }
     }
     for (name, entry, expected) in [
-        ("a.zip", "images/1.png", "`images/1.png`"),
+        ("a.zip", "notes/readme.txt", "`notes/readme.txt`"),
         ("b.xlsx", "[Content_Types].xml", "read_excel"),
         ("c.pt", "archive/data.pkl", "torch.load"),
     ] {
@@ -435,4 +435,55 @@ fn idx_files_of_other_types_are_read() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_zip_of_images_is_read_as_its_folder_is() {
+    let parent = folder();
+    let pictures = parent.path().join("pictures");
+    let cache = parent.path().join("cache");
+    let mut files = Vec::new();
+    for (class, shade) in [("cats", 40u8), ("dogs", 200)] {
+        fs::create_dir_all(pictures.join(class)).expect("writable");
+        for index in 0..5u8 {
+            let name = format!("{class}/{index}.png");
+            let image = image::GrayImage::from_pixel(6, 4, image::Luma([shade + index]));
+            image.save(pictures.join(&name)).expect("writable");
+            files.push(name);
+        }
+    }
+    let (expected, is_read) = info(&pictures, &[]);
+    assert!(
+        is_read && expected.contains("10 of 4 x 6 in 2 classes"),
+        "{expected}"
+    );
+    for wrapping in ["", "pictures/", "a/"] {
+        let path = parent.path().join("pictures.zip");
+        let mut zip = zip::ZipWriter::new(File::create(&path).expect("writable"));
+        let options = zip::write::SimpleFileOptions::default();
+        for name in &files {
+            zip.start_file(format!("{wrapping}{name}"), options)
+                .expect("writable");
+            zip.write_all(&fs::read(pictures.join(name)).expect("there"))
+                .expect("writable");
+        }
+        zip.start_file("__MACOSX/._x.png", options)
+            .expect("writable");
+        zip.finish().expect("writable");
+        // The second time from the cache.
+        for _ in 0..2 {
+            let mut command = vae_gpu(&["data", "info"]);
+            let output = command.arg(&path).env("VAE_GPU_CACHE", &cache).output();
+            let output = output.expect("started");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "`{wrapping}`: {output:?}");
+            assert_eq!(sum(&said), sum(&expected), "`{wrapping}`: {said}");
+        }
+    }
+    let unpacked = fs::read_dir(cache.join("data/unpacked")).expect("there");
+    assert_eq!(
+        unpacked.count(),
+        3,
+        "one folder for each zip, and nothing unfinished"
+    );
 }

@@ -4,6 +4,7 @@ mod arrays;
 mod folders;
 mod foreign;
 mod mnist_layout;
+mod unpacked;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::fetch::{FetchOptions, NamedSet, fetch};
 use crate::folder::Fit;
 use crate::table::{Decimal, Header, Separator, Table, TableOptions};
-use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, table};
+use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, npy, table};
 
 use arrays::{idx_file, npy_file, npz_file};
 use folders::{image_files, image_folder};
@@ -178,7 +179,8 @@ fn file(
     let is_gzip = start.starts_with(&[0x1f, 0x8b]);
     match &start[..] {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy_file(path, options),
-        [b'P', b'K', 3, 4, ..] => npz_file(path, options),
+        [b'P', b'K', 3, 4, ..] if has_arrays(path)? => npz_file(path, options),
+        [b'P', b'K', 3, 4, ..] => unpacked::zip_file(path, options, on_progress),
         [0, 0, 8..=14, 1..=4, ..] => idx_file(path, options),
         [0x1f, 0x8b, ..] if usual_separator(path).is_none() => {
             let mut start = Vec::new();
@@ -238,6 +240,10 @@ fn file(
             format!("{:?}", String::from_utf8_lossy(&start)),
         )),
     }
+}
+
+fn has_arrays(path: &Path) -> Result<bool, DataError> {
+    Ok(npy::Npz::open(path)?.names().next().is_some())
 }
 
 /// What usually separates the cells of a text table, by the ending of its file; `None` if it is none.

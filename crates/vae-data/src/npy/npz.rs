@@ -47,12 +47,6 @@ impl<R: Read + Seek> Npz<R> {
         names.filter_map(|name| name.strip_suffix(".npy"))
     }
 
-    /// Names of all files in the zip, arrays or not.
-    #[must_use]
-    pub fn entries(&self) -> Vec<String> {
-        self.archive.file_names().map(str::to_owned).collect()
-    }
-
     /// Reads one array.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::foreign::refused_zip;
 use super::{ReadOptions, Source, in_memory_only, open_file};
 use crate::mapped::npy_shape;
 use crate::{Array, DataError, Images, Labels, Shape, idx, mapped, npy};
@@ -26,9 +25,6 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     let name = path.display().to_string();
     let mut npz = npy::Npz::open(path)?;
     let names: Vec<String> = npz.names().map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(refused_zip(&name, &npz.entries()));
-    }
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let choose = |asked: Option<&String>, is_inherited: bool, usual: &[&str]| {
         let asked = asked.filter(|asked| !is_inherited || has(asked));

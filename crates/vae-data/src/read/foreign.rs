@@ -84,7 +84,7 @@ pub(super) fn refused(name: &str, start: &[u8]) -> Option<DataError> {
     known(start).map(|format| convertible(name, format.name, format.python))
 }
 
-/// The error for a zip without arrays, of which these are the `entries`.
+/// The error for a zip without arrays and images, of which these are the `entries`.
 pub(super) fn refused_zip(name: &str, entries: &[String]) -> DataError {
     let has = |ending: &str| {
         let mut names = entries.iter().map(|entry| entry.to_lowercase());
@@ -100,8 +100,7 @@ pub(super) fn refused_zip(name: &str, entries: &[String]) -> DataError {
         return convertible(name, "a file of PyTorch", python);
     }
     let first = entries.first().map_or("nothing", String::as_str);
-    let what =
-        format!("a zip without arrays, with `{first}` in it; unpack it, and name the folder");
+    let what = format!("a zip without arrays (.npy) or images, with `{first}` in it");
     DataError::unfit(name, what)
 }
 

@@ -1,0 +1,102 @@
+//! Image files within one file, which are unpacked into the cache folder once and read from there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use sha2::{Digest, Sha256};
+use zip::ZipArchive;
+
+use super::folders::image_folder;
+use super::foreign::refused_zip;
+use super::{ReadOptions, Source, open_file};
+use crate::{DataError, OnProgress, fetch, folder};
+
+/// What macOS adds to a zip.
+const METADATA: &str = "__MACOSX";
+
+/// Reads a zip of images as if it were a folder.
+pub(super) fn zip_file(
+    path: &Path,
+    options: &ReadOptions,
+    on_progress: OnProgress<'_>,
+) -> Result<Source, DataError> {
+    let name = path.display().to_string();
+    let unreadable = |error: zip::result::ZipError| DataError::unreadable(&name, error);
+    let mut zip = ZipArchive::new(open_file(path)?).map_err(unreadable)?;
+    let entries: Vec<String> = zip.file_names().map(str::to_owned).collect();
+    let is_image = |entry: &String| folder::is_image_name(Path::new(entry));
+    if !entries.iter().any(is_image) {
+        return Err(refused_zip(&name, &entries));
+    }
+    let unpacked = unpacked(&[path], |target| zip.extract(target).map_err(unreadable))?;
+    Ok(Source {
+        name,
+        ..image_folder(&without_wrapping(unpacked)?, options, on_progress)?
+    })
+}
+
+/// The folder into which `write` unpacks the files at `paths`, unless that was done before.
+///
+/// # Errors
+/// If there is no cache folder, or it cannot be written.
+pub(super) fn unpacked(
+    paths: &[&Path],
+    write: impl FnOnce(&Path) -> Result<(), DataError>,
+) -> Result<PathBuf, DataError> {
+    let mut hash = Sha256::new();
+    for path in paths {
+        let facts = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
+        let (facts, whole) =
+            facts.map_err(|cause| DataError::unreadable(path.display().to_string(), cause))?;
+        let changed = facts.modified().ok();
+        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        hash.update(format!("{whole:?} {} {changed:?}\n", facts.len()));
+    }
+    let key: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = fetch::cache_folder()?.join("unpacked").join(key);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let unwritable = |cause| DataError::Unwritable {
+        path: folder.clone(),
+        cause,
+    };
+    // Two processes may unpack the same file, and one may be stopped while it does.
+    let unfinished = folder.with_extension(format!("{}.tmp", std::process::id()));
+    fs::create_dir_all(&unfinished).map_err(unwritable)?;
+    let moved = write(&unfinished).and_then(|()| {
+        let moved = fs::rename(&unfinished, &folder);
+        moved.or_else(|cause| {
+            if folder.is_dir() {
+                Ok(())
+            } else {
+                Err(unwritable(cause))
+            }
+        })
+    });
+    if moved.is_err() {
+        // What is left takes up space only; the first error is the one that matters.
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    moved.map(|()| folder)
+}
+
+/// The folder in which the folders of classes or parts are, if all lie in another one, as in a zip of a folder.
+fn without_wrapping(folder: PathBuf) -> Result<PathBuf, DataError> {
+    let inside = |folder: &Path| {
+        let mut folders = folder::folders(folder)?;
+        folders.retain(|name| name != Path::new(METADATA));
+        Ok(folders)
+    };
+    let [wrapping] = &inside(&folder)?[..] else {
+        return Ok(folder);
+    };
+    let below = folder.join(wrapping);
+    let has_folders = !inside(&below)?.is_empty();
+    Ok(if has_folders { below } else { folder })
+}
