@@ -3,6 +3,7 @@
 //! A value that is missing or is not a finite number is refused, never guessed.
 
 mod cells;
+mod images;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,8 @@ use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedF
 use parquet::schema::types::ColumnDescriptor;
 
 use self::cells::{Cell, HonestPages, Refusal, batch, is_delta_text, is_unsigned, number, text};
+pub(crate) use images::{has_images, unpack};
+
 use crate::DataError;
 use crate::table::{Table, listed};
 
@@ -124,7 +127,7 @@ impl Source<'_> {
                     self.wrong(format!("row {row}, {field}"), expected, found)
                 };
                 let mut column = Vec::new();
-                self.each_cell(&*group, at, |cell| {
+                self.each_cell(&*group, at, BATCH, |cell| {
                     row += 1;
                     if Some(at) == label {
                         let label = text(cell).map_err(|why| refused(why, row))?;
@@ -223,11 +226,12 @@ impl Source<'_> {
         }
     }
 
-    /// Passes the cells of column `at` to `take`, as many as the group has rows.
+    /// Passes the cells of column `at` to `take`, as many as the group has rows, decoded `most` at a time.
     fn each_cell(
         self,
         group: &dyn RowGroupReader,
         at: usize,
+        most: usize,
         mut take: impl FnMut(Option<Cell>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let descriptor = group.metadata().column(at).column_descr_ptr();
@@ -237,15 +241,16 @@ impl Source<'_> {
             physical: descriptor.physical_type(),
         };
         let unsigned = is_unsigned(&descriptor);
+        let whole = descriptor.max_def_level();
         let mut reader = get_column_reader(descriptor, Box::new(pages));
         let mut next = |most| {
-            let batch = batch(&mut reader, unsigned, most);
+            let batch = batch(&mut reader, unsigned, whole, most);
             batch.map_err(|error| self.damaged(error))
         };
         let rows = usize::try_from(group.metadata().num_rows());
         let mut left = rows.map_err(|error| self.damaged(error))?;
         while left > 0 {
-            let batch = next(left.min(BATCH))?;
+            let batch = next(left.min(most))?;
             if batch.is_empty() {
                 return Err(self.damaged(format!("a column lacks {left} of its rows")));
             }

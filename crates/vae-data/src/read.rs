@@ -146,6 +146,12 @@ impl Source {
             if let Some(found) = mnist_layout::read(path, options)? {
                 return Ok(found);
             }
+            #[cfg(feature = "parquet")]
+            if let shards = unpacked::shards_in(path)
+                && !shards.is_empty()
+            {
+                return unpacked::shards(path, &shards, options, on_progress);
+            }
             return image_folder(path, options, on_progress);
         }
         if !path.is_file() {
@@ -196,11 +202,10 @@ fn file(
         }
         #[cfg(feature = "parquet")]
         [b'P', b'A', b'R', b'1', ..] => {
-            let label = options.labels.as_deref().map(|name| crate::parquet::Label {
-                name,
-                is_inherited: options.inherited.labels,
-            });
-            let table = crate::parquet::read(path, label)?;
+            if crate::parquet::has_images(path) {
+                return unpacked::shards(path, &[path.to_owned()], options, on_progress);
+            }
+            let table = crate::parquet::read(path, parquet_label(options))?;
             table_source(&name, "Parquet", table, options)
         }
         #[cfg(not(feature = "parquet"))]
@@ -240,6 +245,15 @@ fn file(
             format!("{:?}", String::from_utf8_lossy(&start)),
         )),
     }
+}
+
+#[cfg(feature = "parquet")]
+fn parquet_label(options: &ReadOptions) -> Option<crate::parquet::Label<'_>> {
+    let name = options.labels.as_deref()?;
+    Some(crate::parquet::Label {
+        name,
+        is_inherited: options.inherited.labels,
+    })
 }
 
 fn has_arrays(path: &Path) -> Result<bool, DataError> {

@@ -29,30 +29,31 @@ pub(super) enum Cell {
     Text(ByteArray),
 }
 
-/// Up to `most` further cells of a column; empty at its end.
+/// Up to `most` further cells of a column, whose values have the definition level `whole`; empty at its end.
 pub(super) fn batch(
     reader: &mut ColumnReader,
     unsigned: bool,
+    whole: i16,
     most: usize,
 ) -> Result<Vec<Option<Cell>>, ParquetError> {
     use ColumnReader as Of;
     match reader {
-        Of::BoolColumnReader(reader) => typed_batch(reader, most, Cell::Bool),
-        Of::Int32ColumnReader(reader) if unsigned => {
-            typed_batch(reader, most, |value| Cell::Integer((value as u32).into()))
-        }
+        Of::BoolColumnReader(reader) => typed_batch(reader, whole, most, Cell::Bool),
+        Of::Int32ColumnReader(reader) if unsigned => typed_batch(reader, whole, most, |value| {
+            Cell::Integer((value as u32).into())
+        }),
         Of::Int32ColumnReader(reader) => {
-            typed_batch(reader, most, |value| Cell::Integer(value.into()))
+            typed_batch(reader, whole, most, |value| Cell::Integer(value.into()))
         }
-        Of::Int64ColumnReader(reader) if unsigned => {
-            typed_batch(reader, most, |value| Cell::Integer((value as u64).into()))
-        }
+        Of::Int64ColumnReader(reader) if unsigned => typed_batch(reader, whole, most, |value| {
+            Cell::Integer((value as u64).into())
+        }),
         Of::Int64ColumnReader(reader) => {
-            typed_batch(reader, most, |value| Cell::Integer(value.into()))
+            typed_batch(reader, whole, most, |value| Cell::Integer(value.into()))
         }
-        Of::FloatColumnReader(reader) => typed_batch(reader, most, Cell::Float),
-        Of::DoubleColumnReader(reader) => typed_batch(reader, most, Cell::Double),
-        Of::ByteArrayColumnReader(reader) => typed_batch(reader, most, Cell::Text),
+        Of::FloatColumnReader(reader) => typed_batch(reader, whole, most, Cell::Float),
+        Of::DoubleColumnReader(reader) => typed_batch(reader, whole, most, Cell::Double),
+        Of::ByteArrayColumnReader(reader) => typed_batch(reader, whole, most, Cell::Text),
         Of::Int96ColumnReader(_) | Of::FixedLenByteArrayColumnReader(_) => {
             Err(ParquetError::NYI("neither numbers nor text".into()))
         }
@@ -61,15 +62,16 @@ pub(super) fn batch(
 
 fn typed_batch<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
+    whole: i16,
     most: usize,
     cell: impl Fn(T::T) -> Cell,
 ) -> Result<Vec<Option<Cell>>, ParquetError> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
     let (rows, _, _) = reader.read_records(most, Some(&mut levels), None, &mut values)?;
     let mut values = values.into_iter().map(cell);
-    // A column without missing values may have no levels; a missing value has level 0 and is not stored.
+    // A column without missing values may have no levels; a missing value has a lower one and is not stored.
     let cells = (0..rows).map(|row| match levels.get(row) {
-        Some(0) => None,
+        Some(&level) if level < whole => None,
         _ => values.next(),
     });
     Ok(cells.collect())

@@ -384,3 +384,67 @@ fn a_dictionary_that_promises_more_than_it_holds_is_refused_before_memory_is_ask
         );
     }
 }
+
+/// A file of images as `datasets` writes them: bytes, and no paths; labels 1, 0, 1.
+fn image_file(images: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let metadata =
+        r#"{"info": {"features": {"label": {"names": ["cat", "../dog"], "_type": "ClassLabel"}}}}"#;
+    let entry =
+        parquet::file::metadata::KeyValue::new("huggingface".to_owned(), metadata.to_owned());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry]));
+    let schema = "OPTIONAL group image { OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (UTF8); } OPTIONAL INT64 label;";
+    file_of(properties.build(), 1, schema, |group| {
+        for cells in [images.to_vec(), vec![None; images.len()]] {
+            let levels: Vec<i16> = cells
+                .iter()
+                .map(|cell| 1 + i16::from(cell.is_some()))
+                .collect();
+            let values: Vec<_> = cells.into_iter().flatten().map(Into::into).collect();
+            let mut column = group.next_column().expect("in memory").expect("a column");
+            let written = column
+                .typed::<ByteArrayType>()
+                .write_batch(&values, Some(&levels), None);
+            written.expect("in memory");
+            column.close().expect("in memory");
+        }
+        column::<Int64Type>(group, &[Some(1), Some(0), Some(1)]);
+    })
+}
+
+#[test]
+fn images_are_unpacked_into_folders_of_their_classes() {
+    let png = |shade: u8| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let image = image::GrayImage::from_pixel(3, 2, image::Luma([shade]));
+        image
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .expect("in memory");
+        Some(bytes.into_inner())
+    };
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("train-00000-of-00001.parquet");
+    std::fs::write(&path, image_file(&[png(10), png(20), png(30)])).expect("writable");
+    assert!(has_images(&path));
+    let target = parent.path().join("unpacked");
+    unpack(&path, None, &target).expect("a correct file");
+    let listing = crate::folder::list(&target).expect("images");
+    assert_eq!(listing.classes, ["_.._dog", "cat"]);
+    assert_eq!(listing.labels, Some(vec![0, 0, 1]));
+    let options = crate::folder::FolderOptions::default();
+    let decoded = crate::folder::decode(&listing, &options, &|_| {}).expect("images");
+    assert_eq!(decoded.pixels, [[10; 6], [30; 6], [20; 6]].concat());
+
+    // A column that is asked for must be there, one that other data had need not.
+    let refused = unpack(&path, Some(own("kind")), &target).expect_err("no such column");
+    assert!(refused.to_string().contains("`label`"), "{refused}");
+    std::fs::write(&path, image_file(&[png(10), None, png(30)])).expect("writable");
+    let refused = unpack(&path, None, &target).expect_err("no image");
+    assert!(
+        refused
+            .to_string()
+            .contains("row 2, column `image.bytes`: expected the bytes of an image"),
+        "{refused}"
+    );
+    std::fs::write(&path, doubles(&[Some(1.0)])).expect("writable");
+    assert!(!has_images(&path));
+}

@@ -1,5 +1,7 @@
 //! Image files within one file, which are unpacked into the cache folder once and read from there.
 
+#[cfg(feature = "parquet")]
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -29,22 +31,92 @@ pub(super) fn zip_file(
     if !entries.iter().any(is_image) {
         return Err(refused_zip(&name, &entries));
     }
-    let unpacked = unpacked(&[path], |target| zip.extract(target).map_err(unreadable))?;
+    let unpacked = unpacked(&[path], "", |target| {
+        zip.extract(target).map_err(unreadable)
+    })?;
     Ok(Source {
         name,
         ..image_folder(&without_wrapping(unpacked)?, options, on_progress)?
     })
 }
 
-/// The folder into which `write` unpacks the files at `paths`, unless that was done before.
+/// The Parquet files of images directly in `folder`, or in the folder `data` in it, as Hugging Face lays them out.
+#[cfg(feature = "parquet")]
+pub(super) fn shards_in(folder: &Path) -> Vec<PathBuf> {
+    let within = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_shard = |path: &PathBuf| {
+            let is_parquet = path.extension().is_some_and(|ending| ending == "parquet");
+            is_parquet && crate::parquet::has_images(path)
+        };
+        let mut shards: Vec<PathBuf> = paths.filter(is_shard).collect();
+        shards.sort();
+        shards
+    };
+    let direct = within(folder);
+    if direct.is_empty() {
+        within(&folder.join("data"))
+    } else {
+        direct
+    }
+}
+
+/// Reads Parquet files of images; those of a part of the data are named by it: `train-00000-of-00002.parquet`.
+///
+/// # Errors
+/// If a file is invalid.
+#[cfg(feature = "parquet")]
+pub(super) fn shards(
+    root: &Path,
+    shards: &[PathBuf],
+    options: &ReadOptions,
+    on_progress: OnProgress<'_>,
+) -> Result<Source, DataError> {
+    let label = super::parquet_label(options);
+    let part = |shard: &Path| {
+        let name = shard
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        name.split(['-', '_', '.'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let parts: BTreeSet<String> = shards.iter().map(|shard| part(shard)).collect();
+    let paths: Vec<&Path> = shards.iter().map(PathBuf::as_path).collect();
+    let column = label.map_or("", |label| label.name);
+    let unpacked = unpacked(&paths, column, |target| {
+        shards.iter().try_for_each(|shard| {
+            let is_part = parts.len() > 1;
+            let folder = if is_part {
+                target.join(part(shard))
+            } else {
+                target.to_owned()
+            };
+            crate::parquet::unpack(shard, label, &folder)
+        })
+    })?;
+    let source = image_folder(&unpacked, options, on_progress)?;
+    Ok(Source {
+        name: root.display().to_string(),
+        format: format!("{} in Parquet", source.format),
+        ..source
+    })
+}
+
+/// The folder into which `write` unpacks the files at `paths` as `how` says, unless that was done before.
 ///
 /// # Errors
 /// If there is no cache folder, or it cannot be written.
 pub(super) fn unpacked(
     paths: &[&Path],
+    how: &str,
     write: impl FnOnce(&Path) -> Result<(), DataError>,
 ) -> Result<PathBuf, DataError> {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256::new_with_prefix(how);
     for path in paths {
         let facts = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
         let (facts, whole) =
