@@ -227,3 +227,19 @@ fn validation_is_on_val_and_test_samples_are_for_their_part_alone() {
         "{said}"
     );
 }
+
+#[test]
+fn images_of_sixteen_bits_are_said_to_lose_some() {
+    let parent = folder();
+    for index in 0..3u16 {
+        let image =
+            image::ImageBuffer::from_fn(8, 8, |x, y| image::Luma([(x * y) as u16 * 80 + index]));
+        let path = parent.path().join(format!("{index}.png"));
+        image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::save(&image, path).expect("writable");
+    }
+    let (said, is_read) = info(parent.path(), &[]);
+    assert!(
+        is_read && said.contains("3 of more than 8 bits, the first 0.png"),
+        "{said}"
+    );
+}

@@ -18,6 +18,7 @@ mod gradients;
 mod labels;
 mod mnist;
 mod networks;
+mod other_data;
 mod passes;
 mod random;
 mod refusals;
