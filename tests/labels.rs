@@ -297,6 +297,17 @@ fn one_label_stands_for_all_images() {
         });
         assert_ne!(written[0], written[1], "{verb}");
     }
+    // A column for each class, or a square of one.
+    let grid = |label: &[&str]| {
+        let out = parent.path().join("grid.png");
+        let mut command = vae_gpu(&["sample", "--backend", "cpu", "--count", "16", "--out"]);
+        command.arg(&out).arg(&run).args(label).assert().success();
+        image::image_dimensions(out).expect("a picture")
+    };
+    let (width, height) = grid(&["--label", "1"]);
+    assert_eq!(width, height);
+    let (width, height) = grid(&[]);
+    assert!(width < height, "two columns of eight: {width} x {height}");
     let mut command = vae_gpu(&["score", "--backend", "cpu", "--label", "7", "--out"]);
     let output = command
         .arg(parent.path().join("out.csv"))

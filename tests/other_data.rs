@@ -151,6 +151,25 @@ fn a_far_off_start_gets_a_word() {
         is_done && said.contains("steep losses") && said.contains("--sigma learned"),
         "{said}"
     );
+    // Values of 0 to 100 as they are: the first error is hundreds of sigmas.
+    let far = [
+        "--likelihood",
+        "gaussian",
+        "--scale",
+        "none",
+        "--sigma",
+        "0.1",
+    ];
+    let fast = ["--optimizer", "adam", "--lr", "0.3"];
+    let (said, is_done) = train(
+        &parent.path().join("far"),
+        &data,
+        &[&far[..], &fast].concat(),
+    );
+    assert!(
+        is_done && said.contains("a far-off start") && said.contains("a lower --lr than 0.3"),
+        "{said}"
+    );
     let (said, is_done) = train(
         &parent.path().join("learned"),
         &data,

@@ -11,6 +11,18 @@ const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
 
+/// Whether a name in lower case is that of a part of a data set.
+#[cfg(feature = "parquet")]
+pub(super) fn is_part(name: &str) -> bool {
+    is_training(name) || VALIDATION.contains(&name) || TEST.contains(&name)
+}
+
+/// Whether it is that of the part to train on.
+#[cfg(feature = "parquet")]
+pub(super) fn is_training(name: &str) -> bool {
+    TRAIN.contains(&name)
+}
+
 pub(super) fn image_folder(
     root: &Path,
     options: &ReadOptions,

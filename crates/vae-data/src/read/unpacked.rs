@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use super::folders::image_folder;
+#[cfg(feature = "parquet")]
+use super::folders::{is_part, is_training};
 use super::foreign::refused_zip;
 use super::{ReadOptions, Source, open_file};
 use crate::{DataError, OnProgress, fetch, folder};
@@ -86,12 +88,16 @@ pub(super) fn shards(
             .to_owned()
     };
     let parts: BTreeSet<String> = shards.iter().map(|shard| part(shard)).collect();
+    let has_parts = are_parts(&parts).map_err(|found| {
+        let expected =
+            "shards named by parts of the data (train-, and validation- or test-), or none of them";
+        DataError::wrong(root.display().to_string(), "files", expected, found)
+    })?;
     let paths: Vec<&Path> = shards.iter().map(PathBuf::as_path).collect();
     let column = label.map_or("", |label| label.name);
     let unpacked = unpacked(&paths, column, |target| {
         shards.iter().try_for_each(|shard| {
-            let is_part = parts.len() > 1;
-            let folder = if is_part {
+            let folder = if has_parts {
                 target.join(part(shard))
             } else {
                 target.to_owned()
@@ -105,6 +111,22 @@ pub(super) fn shards(
         format: format!("{} in Parquet", source.format),
         ..source
     })
+}
+
+/// Whether what the names of shards begin with are parts of the data, among them one to train on; what was found, if some are
+/// and some are not: as folders they would be taken for classes.
+#[cfg(feature = "parquet")]
+fn are_parts(beginnings: &BTreeSet<String>) -> Result<bool, String> {
+    let known = beginnings.iter().filter(|name| is_part(name)).count();
+    let has_training = beginnings.iter().any(|name| is_training(name));
+    if known == 0 || beginnings.len() == 1 {
+        return Ok(false);
+    }
+    if known == beginnings.len() && has_training {
+        return Ok(true);
+    }
+    let found: Vec<String> = beginnings.iter().map(|name| format!("`{name}`")).collect();
+    Err(found.join(", "))
 }
 
 /// The folder into which `write` unpacks the files at `paths` as `how` says, unless that was done before.
@@ -171,4 +193,21 @@ fn without_wrapping(folder: PathBuf) -> Result<PathBuf, DataError> {
     let below = folder.join(wrapping);
     let has_folders = !inside(&below)?.is_empty();
     Ok(if has_folders { below } else { folder })
+}
+
+#[cfg(all(test, feature = "parquet"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_parts_only_if_all_their_names_say_so() {
+        let are_parts =
+            |names: &[&str]| are_parts(&names.iter().map(ToString::to_string).collect());
+        assert_eq!(are_parts(&["train", "test"]), Ok(true));
+        assert_eq!(are_parts(&["train", "validation", "test"]), Ok(true));
+        assert_eq!(are_parts(&["train"]), Ok(false));
+        assert_eq!(are_parts(&["0000", "0001"]), Ok(false));
+        assert!(are_parts(&["train", "unsupervised"]).is_err());
+        assert!(are_parts(&["validation", "test"]).is_err());
+    }
 }
