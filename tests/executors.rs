@@ -270,9 +270,10 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
             let mut on_gpu =
                 GpuExecutor::new(gpu, &start(parameters), &moments).expect("a working device");
             let mut cpu = Cpu::new(start(parameters), moments);
-            cpu.set_images(images.clone(), row_bytes).expect("memory");
+            cpu.set_images(images.clone(), Vec::new(), row_bytes)
+                .expect("memory");
             on_gpu
-                .set_images(images.clone(), row_bytes)
+                .set_images(images.clone(), Vec::new(), row_bytes)
                 .expect("a working device");
             let expected = trained(&mut cpu, &program, update);
             let found = trained(&mut on_gpu, &program, update);
@@ -307,10 +308,10 @@ fn a_data_set_that_is_streamed_trains_as_one_that_stays_on_the_gpu() {
         let on_gpu = || on_gpu(gpu, &start(parameters));
         let (mut resident, mut streamed) = (on_gpu(), on_gpu());
         resident
-            .set_images(images.clone(), row_bytes)
+            .set_images(images.clone(), Vec::new(), row_bytes)
             .expect("a working device");
         streamed
-            .stream_images(images, row_bytes)
+            .stream_images(images, Vec::new(), row_bytes)
             .expect("a working device");
         let update = Update::new(SGD);
         let expected = trained(&mut resident, &program, update);
@@ -342,12 +343,13 @@ fn a_batch_of_more_rows_than_a_submission_holds_is_trained_whole() {
     let on_gpu = || on_gpu(gpu, &start(parameters));
     let (mut resident, mut streamed) = (on_gpu(), on_gpu());
     let mut cpu = on_cpu(start(parameters));
-    cpu.set_images(images.clone(), pixels).expect("memory");
+    cpu.set_images(images.clone(), Vec::new(), pixels)
+        .expect("memory");
     resident
-        .set_images(images.clone(), pixels)
+        .set_images(images.clone(), Vec::new(), pixels)
         .expect("a working device");
     streamed
-        .stream_images(images, pixels)
+        .stream_images(images, Vec::new(), pixels)
         .expect("a working device");
     let expected = losses(&mut cpu);
     for executor in [&mut resident, &mut streamed] {
@@ -377,7 +379,7 @@ fn train_beyond(mut executor: impl Executor) {
     let (program, _) = training(gathering);
     let (images, row_bytes) = gathering.images();
     executor
-        .set_images(images, row_bytes)
+        .set_images(images, Vec::new(), row_bytes)
         .expect("a working device");
     let update = Update::new(SGD);
     let step = step(&program, 0, vec![3, 40], update);

@@ -2,6 +2,7 @@
 //! micro-batches. That the results are correct is tested in vae-model, in f64.
 
 use vae_data::Dataset;
+use vae_fused::FusedEngine;
 use vae_spec::{
     Activation, Batch, Convolutions, Element, Engine, EngineSetup, FreeBits, FreeBitsPer,
     KlEstimate, Likelihood, Losses, MmdKernel, ModelConfig, Objective, ObjectiveKind, Optimizer,
@@ -236,16 +237,27 @@ fn worst(found: &[f32], expected: &[f32]) -> f32 {
     distance(found, expected, |index| 1e-4 * expected[index].abs() + 1e-4)
 }
 
+/// The routes that compute a variant, except the reference.
+fn routes((_, model, objective): &Variant) -> Vec<Route> {
+    let is_fused = FusedEngine::lacks(model, objective).is_none();
+    let mut routes = Route::others();
+    routes.retain(|route| *route == Route::Wgpu || is_fused);
+    routes
+}
+
 #[test]
-fn five_steps_have_the_same_losses_on_ndarray_and_wgpu() {
-    if !Route::others().contains(&Route::Wgpu) {
-        return;
-    }
+fn five_steps_have_the_same_losses_on_every_route() {
     for variant in variants() {
         let expected = trained(Route::Ndarray, &variant, IMAGES);
-        let found = trained(Route::Wgpu, &variant, IMAGES);
-        let worst = worst(&found, &expected);
-        assert!(worst <= 1.0, "{}: {worst} tolerances", variant.0);
+        for route in routes(&variant) {
+            let found = trained(route, &variant, IMAGES);
+            let worst = worst(&found, &expected);
+            assert!(
+                worst <= 1.0,
+                "{} on {route:?}: {worst} tolerances",
+                variant.0
+            );
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Every pass of a step program: the CPU implementation against plain f64 loops, the shader against the CPU implementation.
 //! Gathering is tested in `executors.rs`.
 
+mod images;
+mod likelihoods;
+
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
@@ -46,6 +49,18 @@ impl Case {
         writes: &[usize],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
+        let end = layer.block(layer.blocks - 1).end;
+        Self::of_arena(batch, end, reads, writes, pass)
+    }
+
+    /// The same with `length` parameters.
+    fn of_arena(
+        batch: usize,
+        length: usize,
+        reads: &[usize],
+        writes: &[usize],
+        pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
+    ) -> Self {
         let normals =
             |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
         let mut program = Program::default();
@@ -62,14 +77,37 @@ impl Case {
             (buffer, values)
         };
         let inputs = inputs.into_iter().enumerate().map(values).collect();
-        let end = layer.block(layer.blocks - 1).end;
         Self {
             batch,
-            parameters: normals(99, 1, end),
+            parameters: normals(99, 1, length),
             inputs,
             outputs,
             program,
         }
+    }
+
+    /// The same with counts below 9 as inputs.
+    fn counting(mut self) -> Self {
+        let inputs = self.inputs.iter_mut();
+        for value in inputs.flat_map(|(_, values)| values) {
+            *value = (3.0 * value.abs()).floor().min(8.0);
+        }
+        self
+    }
+
+    /// The same with images, its second input, of `likelihood`.
+    fn with_images(mut self, likelihood: Likelihood) -> Self {
+        for (index, value) in self.inputs[1].1.iter_mut().enumerate() {
+            let unit = (0.5 + 0.3 * *value).clamp(0.0, 1.0);
+            *value = match likelihood {
+                Likelihood::Gaussian(_) | Likelihood::Laplace(_) => *value,
+                Likelihood::DiscretizedLogistic(_) => (unit * 255.0).round() / 255.0,
+                // Most counts are small, some are not.
+                _ if likelihood.is_count() => (value.abs() * [2.0, 40.0][index % 7 / 6]).floor(),
+                _ => unit,
+            };
+        }
+        self
     }
 
     /// The outputs of the pass, then the gradients.
@@ -148,7 +186,10 @@ fn plain(
             + (0..layer.inputs).map(product).sum::<f64>()
     };
     match *pass {
-        Pass::Gather { .. } | Pass::Corrupt { .. } => unreachable!("tested by training"),
+        Pass::Gather { .. } | Pass::GatherLabels { .. } | Pass::Corrupt { .. } => {
+            unreachable!("tested by training")
+        }
+        Pass::Nll { .. } => likelihoods::plain(pass, batch, parameters, matrices, wrong),
         Pass::DenseForward {
             layer,
             input,
@@ -163,10 +204,7 @@ fn plain(
                     let at = row * layer.width() + o;
                     matrices[output.0][at] = activate(activation, x);
                     if let Some(slope) = slope {
-                        // The step is small enough not to cross the kink of a ReLU at 0.
-                        let h = 1e-6_f64.min(x.abs() / 2.0).max(1e-12);
-                        let (up, down) = (activate(activation, x + h), activate(activation, x - h));
-                        matrices[slope.0][at] = (up - down) / (2.0 * h);
+                        matrices[slope.0][at] = slope_of(activation, x);
                     }
                 }
             }
@@ -201,19 +239,9 @@ fn plain(
                 for o in 0..layer.width() {
                     let y = affine(layer, &matrices[input.0], row, o, 1.0);
                     let x = matrices[images.0][row * layer.width() + o];
-                    let (nll, d) = match likelihood {
-                        Likelihood::Bernoulli => (
-                            y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
-                            1.0 / (1.0 + (-y).exp()) - x,
-                        ),
-                        Likelihood::Gaussian(Spread::Fixed(sigma)) => {
-                            let sigma = f64::from(sigma);
-                            let far = (y - x) / sigma;
-                            let constant = sigma.ln() + 0.5 * std::f64::consts::TAU.ln();
-                            (0.5 * far * far + constant, far / sigma)
-                        }
-                        other => unreachable!("{other:?}"),
-                    };
+                    let h = 1e-5;
+                    let nll = |y| likelihoods::nll(likelihood, y, x, 0.0);
+                    let (nll, d) = (nll(y), (nll(y + h) - nll(y - h)) / (2.0 * h));
                     let mean = if wrong { 1.0 } else { batch as f64 };
                     matrices[recon.0][row * parts + o / NLL_COLUMNS] += nll;
                     matrices[d_output.0][row * layer.width() + o] = d / mean;
@@ -243,14 +271,15 @@ fn plain(
             slope,
             d_input,
         } => {
+            let columns = matrices[d_input.0].len() / batch;
             for row in 0..batch {
-                for i in 0..layer.inputs {
+                for i in 0..columns {
                     let first = usize::from(wrong);
                     let product = |o| {
                         matrices[d_output.0][row * layer.width() + o]
                             * parameters[weight(layer, i, o)]
                     };
-                    let at = row * layer.inputs + i;
+                    let at = row * columns + i;
                     let slope = slope.map_or(1.0, |slope| matrices[slope.0][at]);
                     matrices[d_input.0][at] =
                         slope * (first..layer.width()).map(product).sum::<f64>();
@@ -278,7 +307,15 @@ fn plain(
                     0.5 * (d_z * (z - mu) + d_kl * (v.exp() + sign));
             }
         }
+        _ => images::plain(pass, batch, parameters, matrices, gradients, wrong),
     }
+}
+
+/// The slope of an activation at `x`.
+fn slope_of(activation: Option<Activation>, x: f64) -> f64 {
+    // The step is small enough not to cross the kink of a ReLU at 0.
+    let h = 1e-6_f64.min(x.abs() / 2.0).max(1e-12);
+    (activate(activation, x + h) - activate(activation, x - h)) / (2.0 * h)
 }
 
 fn activate(activation: Option<Activation>, x: f64) -> f64 {
@@ -393,6 +430,8 @@ fn cases() -> Vec<Case> {
         let reads = [2 * outputs, outputs, outputs];
         cases.push(Case::new(batch, layer, &reads, &[2 * outputs], backward));
     }
+    cases.extend(images::cases());
+    cases.extend(likelihoods::cases());
     cases
 }
 
@@ -419,7 +458,8 @@ fn terms(case: &Case) -> usize {
         Pass::DenseBackwardParameters { .. } => case.batch,
         Pass::DenseBackwardInput { layer, .. } => layer.width(),
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
-        Pass::SampleKlBackward { .. } | Pass::Gather { .. } | Pass::Corrupt { .. } => 1,
+        Pass::Nll { .. } => NLL_COLUMNS,
+        ref pass => images::terms(pass, case.batch, &case.program.columns),
     }
 }
 

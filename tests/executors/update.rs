@@ -267,7 +267,7 @@ fn compare(make: impl Fn(Vec<f32>, Vec<Vec<f32>>) -> Box<dyn Executor>) {
 
             let mut executor = make(start(length), moments);
             executor
-                .set_images(images.clone(), row_bytes)
+                .set_images(images.clone(), Vec::new(), row_bytes)
                 .expect("a working device");
             for t in 1..=STEPS {
                 let update = updates(t)[index];

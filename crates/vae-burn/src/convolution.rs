@@ -16,7 +16,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, FloatTensor};
 use burn::tensor::{Tensor, TensorPrimitive};
 use burn_wgpu::{BoolElement, CubeBackend, IntElement, WgpuRuntime};
-use vae_kernels::cpu::convolution::Geometry;
+use vae_kernels::program::Geometry;
 use vae_spec::network::Convolution;
 
 fn options(geometry: Geometry) -> ConvOptions<2> {

@@ -1,36 +1,38 @@
-//! The fused engine: a dense model's whole training step as a short program of fused passes, on the CPU or on a GPU.
+//! The fused engine: a model's whole training step as a short program of fused passes, on the CPU or on a GPU.
 
+mod layout;
 mod plan;
+mod tape;
 
 use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{self, MatrixId, Program, Rule, Update};
+use vae_kernels::program::{MatrixId, Program, Rule, Update};
 use vae_rng::{Generator, Generators, Noise};
+use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, Optimizer, OptimizerConfig, ParameterSpec, Posterior, Prior, Snapshot,
-    Step, TrainingImages, Wait, Weighting, Weights,
+    NamedTensor, Objective, Optimizer, OptimizerConfig, Posterior, Prior, Snapshot, Step,
+    TrainingImages, Wait, Weighting, Weights,
 };
 
-use plan::{DecodePlan, EncodePlan, Layers, LossPlan, NllPlan};
+use layout::Layout;
+use plan::{LossPlan, Model, NllPlan, Plan};
 
-/// A dense model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of
-/// threads.
+/// A model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of threads.
 #[derive(Debug)]
 pub struct FusedEngine {
     config: ModelConfig,
-    /// Parameter tensors, in the order of the arena.
-    parameters: Vec<ParameterSpec>,
+    layout: Layout,
     loss: LossPlan,
     /// The loss where the encoder sees corrupted images.
     denoising: LossPlan,
     nll: NllPlan,
     training: Arc<TrainingProgram>,
-    encode: EncodePlan,
-    decode: DecodePlan,
+    encode: Plan,
+    decode: Plan,
     executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
     generators: Generators,
@@ -42,8 +44,10 @@ impl FusedEngine {
     /// An engine on the CPU with the weights of `setup`, which must be of its model.
     #[must_use]
     pub fn cpu(setup: &EngineSetup<'_>) -> Self {
-        let executor = Cpu::new(arena(setup.weights), moments(setup));
-        Self::new(setup, Box::new(executor))
+        let network = Network::new(setup.model);
+        let layout = Layout::new(&network, setup.model.image);
+        let executor = Cpu::new(layout.arena(setup.weights), moments(setup, &layout));
+        Self::new(setup, &network, layout, Box::new(executor))
     }
 
     /// An engine on a GPU with the weights of `setup`, which must be of its model.
@@ -51,19 +55,18 @@ impl FusedEngine {
     /// # Errors
     /// If the GPU fails.
     pub fn gpu(setup: &EngineSetup<'_>, gpu: &Gpu) -> Result<Self, EngineError> {
-        let executor =
-            GpuExecutor::new(gpu, &arena(setup.weights), &moments(setup)).map_err(failed)?;
-        Ok(Self::new(setup, Box::new(executor)))
+        let network = Network::new(setup.model);
+        let layout = Layout::new(&network, setup.model.image);
+        let (parameters, moments) = (layout.arena(setup.weights), moments(setup, &layout));
+        let executor = GpuExecutor::new(gpu, &parameters, &moments).map_err(failed)?;
+        Ok(Self::new(setup, &network, layout, Box::new(executor)))
     }
 
     /// Why the fused engine cannot train `model` towards `objective`, where burn can; `None` if it can.
     #[must_use]
     pub fn lacks(model: &ModelConfig, objective: &Objective) -> Option<String> {
         let lacks = [
-            (model.convolutions.is_some(), "convolutions"),
-            (model.classes > 0, "labels"),
             (model.prior != Prior::Normal, "learned priors"),
-            (!program::has_nll(model.likelihood), "this likelihood"),
             (
                 *objective != Objective::ELBO,
                 "objectives other than the ELBO of one draw",
@@ -92,18 +95,27 @@ impl FusedEngine {
         })
     }
 
-    fn new(setup: &EngineSetup<'_>, executor: Box<dyn Executor>) -> Self {
-        let layers = Layers::new(setup.model);
-        let loss = plan::loss(&layers, false);
+    fn new(
+        setup: &EngineSetup<'_>,
+        network: &Network,
+        layout: Layout,
+        executor: Box<dyn Executor>,
+    ) -> Self {
+        let model = Model {
+            config: setup.model,
+            network,
+            layout: &layout,
+        };
+        let loss = model.loss(false);
         Self {
             config: setup.model.clone(),
-            parameters: setup.model.parameters(),
             training: Arc::new(loss.training(&TrainingImages::default())),
             loss,
-            denoising: plan::loss(&layers, true),
-            nll: plan::nll(&layers),
-            encode: plan::encode(&layers),
-            decode: plan::decode(&layers),
+            denoising: model.loss(true),
+            nll: model.nll(),
+            encode: model.encode(),
+            decode: model.decode(),
+            layout,
             executor,
             optimizer: setup.optimizer,
             generators: Generators::new(setup.seed),
@@ -226,25 +238,17 @@ impl FusedEngine {
             step.weighting,
         );
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
+        let labels = floats(batch.labels);
+        let inputs = plan.inputs(batch, &labels);
         self.executor
-            .run(&plan.program, run, count, &plan.inputs(batch), outputs)
+            .run(&plan.program, run, count, &inputs, outputs)
             .map_err(failed)
     }
 
     /// The tensors of an arena, named like the parameters.
     fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
-        let mut rest = &values[..];
-        let tensor = |spec: &ParameterSpec| {
-            let (values, after) = rest.split_at(spec.shape.iter().product());
-            rest = after;
-            NamedTensor {
-                name: spec.name.clone(),
-                shape: spec.shape.clone(),
-                values: values.to_vec(),
-            }
-        };
-        Ok(self.parameters.iter().map(tensor).collect())
+        Ok(self.layout.tensors(&values))
     }
 }
 
@@ -268,21 +272,47 @@ fn run_on(
     outputs.map_err(failed)
 }
 
-/// All weights as one array, in the order of [`ModelConfig::parameters`]; gradients and moments have the same layout.
-fn arena(weights: &Weights) -> Vec<f32> {
-    let values = weights.tensors().iter().flat_map(|tensor| &tensor.values);
-    values.copied().collect()
+/// Runs `plan` on rows of its input and their labels, as [`run_on`].
+fn run_plan(
+    executor: &mut dyn Executor,
+    average: Option<usize>,
+    plan: &Plan,
+    run: Run,
+    values: &[f32],
+    labels: &[u32],
+) -> Result<Vec<f32>, EngineError> {
+    let count = row_count(values, plan.program.columns[plan.input.0]);
+    let labels = floats(labels);
+    let labels = plan.labels.map(|matrix| (matrix, &labels[..]));
+    let inputs: Vec<_> = [(plan.input, values)].into_iter().chain(labels).collect();
+    let outputs = [plan.output];
+    let outputs = run_on(
+        executor,
+        average,
+        &plan.program,
+        run,
+        count,
+        &inputs,
+        &outputs,
+    )?;
+    Ok(outputs.into_iter().next().unwrap_or_default())
+}
+
+/// The classes of labels as the passes read them.
+fn floats(labels: &[u32]) -> Vec<f32> {
+    labels.iter().map(|&label| label as f32).collect()
 }
 
 /// The optimizer's moments, zero before the first step, and the average of the weights, which starts as the weights.
-fn moments(setup: &EngineSetup<'_>) -> Vec<Vec<f32>> {
+fn moments(setup: &EngineSetup<'_>, layout: &Layout) -> Vec<Vec<f32>> {
     if setup.moments.is_empty() {
         let zeros = vec![0.0; setup.model.parameter_count()];
         let moments = vec![zeros; setup.optimizer.optimizer.moment_names().len()];
-        let average = setup.optimizer.ema.map(|_| arena(setup.weights));
+        let average = setup.optimizer.ema.map(|_| layout.arena(setup.weights));
         return moments.into_iter().chain(average).collect();
     }
-    setup.moments.iter().map(arena).collect()
+    let moments = setup.moments.iter();
+    moments.map(|moments| layout.arena(moments)).collect()
 }
 
 fn failed(error: ExecutorError) -> EngineError {
@@ -309,7 +339,7 @@ impl Engine for FusedEngine {
         self.training = Arc::new(plan.training(&images));
         let row_bytes = self.config.pixels() * images.element.size();
         self.executor
-            .set_images(images.bytes, row_bytes)
+            .set_images(images.bytes, images.labels, row_bytes)
             .map_err(failed)
     }
 
@@ -341,7 +371,7 @@ impl Engine for FusedEngine {
 
     fn trace(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Vec<NamedTensor>, EngineError> {
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
-        let names = plan.names(&self.parameters);
+        let names = plan.names.clone();
         let buffers: Vec<_> = names.iter().map(|(_, buffer)| *buffer).collect();
         let values = self.run_loss(batch, step, &buffers)?;
         let rows = row_count(batch.images, self.config.pixels());
@@ -370,7 +400,8 @@ impl Engine for FusedEngine {
             weighting,
         );
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
-        let (inputs, outputs) = (plan.inputs(batch), [plan.recon, plan.kl]);
+        let labels = floats(batch.labels);
+        let (inputs, outputs) = (plan.inputs(batch, &labels), [plan.recon, plan.kl]);
         let average = self.average();
         let executor = self.executor.as_mut();
         let outputs = run_on(
@@ -393,17 +424,22 @@ impl Engine for FusedEngine {
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
-        let (run, count) = (self.plain_run(), row_count(z, self.config.latent));
-        let NllPlan {
-            program,
-            z: z_buffer,
-            images: images_buffer,
-            recon,
-        } = &self.nll;
-        let inputs = [(*z_buffer, z), (*images_buffer, batch.images)];
-        let average = self.average();
-        let executor = self.executor.as_mut();
-        let outputs = run_on(executor, average, program, run, count, &inputs, &[*recon])?;
+        let (run, average) = (self.plain_run(), self.average());
+        let count = row_count(z, self.config.latent);
+        let (plan, labels) = (&self.nll, floats(batch.labels));
+        let labels = plan.labels.map(|matrix| (matrix, &labels[..]));
+        let inputs = [(plan.z, z), (plan.images, batch.images)];
+        let inputs: Vec<_> = inputs.into_iter().chain(labels).collect();
+        let (executor, outputs) = (self.executor.as_mut(), [plan.recon]);
+        let outputs = run_on(
+            executor,
+            average,
+            &plan.program,
+            run,
+            count,
+            &inputs,
+            &outputs,
+        )?;
         let parts = outputs[0].len() / count.max(1);
         let rows = outputs[0].chunks_exact(parts.max(1));
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
@@ -411,26 +447,12 @@ impl Engine for FusedEngine {
     }
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
-        let images = batch.images;
-        let (run, count) = (self.plain_run(), row_count(images, self.config.pixels()));
-        let EncodePlan {
-            program,
-            images: buffer,
-            posterior,
-        } = &self.encode;
-        let (average, inputs) = (self.average(), [(*buffer, images)]);
+        let (run, average) = (self.plain_run(), self.average());
         let executor = self.executor.as_mut();
-        let outputs = run_on(
-            executor,
-            average,
-            program,
-            run,
-            count,
-            &inputs,
-            &[*posterior],
-        )?;
+        let (images, labels) = (batch.images, batch.labels);
+        let posterior = run_plan(executor, average, &self.encode, run, images, labels)?;
         let latent = self.config.latent;
-        let rows = || outputs[0].chunks_exact(2 * latent);
+        let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
         Ok(Posterior {
             mu: rows().flat_map(|row| &row[..latent]).copied().collect(),
@@ -438,17 +460,16 @@ impl Engine for FusedEngine {
         })
     }
 
-    fn decode(&mut self, z: &[f32], _labels: &[u32]) -> Result<Vec<f32>, EngineError> {
-        let (run, count) = (self.plain_run(), row_count(z, self.config.latent));
-        let DecodePlan {
-            program,
-            z: buffer,
-            output,
-        } = &self.decode;
-        let (average, inputs) = (self.average(), [(*buffer, z)]);
-        let executor = self.executor.as_mut();
-        let outputs = run_on(executor, average, program, run, count, &inputs, &[*output])?;
-        Ok(outputs.into_iter().next().unwrap_or_default())
+    fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let (run, average) = (self.plain_run(), self.average());
+        run_plan(
+            self.executor.as_mut(),
+            average,
+            &self.decode,
+            run,
+            z,
+            labels,
+        )
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {

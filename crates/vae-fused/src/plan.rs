@@ -1,86 +1,29 @@
-//! Plans the step programs of a dense model from its configuration.
+//! The step programs of a model: what the engine runs to encode, decode, evaluate and train.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
-use vae_spec::{Activation, Batch, Likelihood, ModelConfig, ParameterSpec, TrainingImages};
+use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
+use vae_spec::network::{Network, Op};
+use vae_spec::{Batch, ModelConfig, Spread, TrainingImages};
 
-/// The layers, with the places of their parameters in the arena, in the order of the network.
+use crate::layout::Layout;
+use crate::tape::{Records, Tape, Value};
+
+/// A model to plan programs for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Model<'a> {
+    pub(super) config: &'a ModelConfig,
+    pub(super) network: &'a Network,
+    pub(super) layout: &'a Layout,
+}
+
+/// A program that makes one matrix of another.
 #[derive(Clone, Debug)]
-pub(super) struct Layers {
-    encoder: Vec<Layer>,
-    /// The heads, mu | log_var.
-    posterior: Layer,
-    decoder: Vec<Layer>,
-    output: Layer,
-    activation: Activation,
-    likelihood: Likelihood,
-}
-
-/// Hands out places in the arena, from its start on.
-#[derive(Default)]
-struct Offsets {
-    end: usize,
-}
-
-impl Offsets {
-    fn layer(&mut self, inputs: usize, outputs: usize, blocks: usize) -> Layer {
-        let offset = self.end;
-        let layer = Layer {
-            offset,
-            inputs,
-            outputs,
-            blocks,
-        };
-        self.end = layer.block(blocks - 1).end;
-        layer
-    }
-
-    /// A chain of layers of these `widths`, and the last width.
-    fn hidden(
-        &mut self,
-        mut inputs: usize,
-        widths: impl Iterator<Item = usize>,
-    ) -> (Vec<Layer>, usize) {
-        let layers = widths
-            .map(|width| self.layer(std::mem::replace(&mut inputs, width), width, 1))
-            .collect();
-        (layers, inputs)
-    }
-}
-
-impl Layers {
-    pub(super) fn new(config: &ModelConfig) -> Self {
-        let mut arena = Offsets::default();
-        let pixels = config.pixels();
-        let (encoder, features) = arena.hidden(pixels, config.hidden.iter().copied());
-        let posterior = arena.layer(features, config.latent, 2);
-        let widths = config.decoder_hidden.iter().copied();
-        let (decoder, features) = arena.hidden(config.latent, widths);
-        let output = arena.layer(features, pixels, 1);
-        Self {
-            encoder,
-            posterior,
-            decoder,
-            output,
-            activation: config.activation,
-            likelihood: config.likelihood,
-        }
-    }
-}
-
-/// Program from images to the posterior.
-#[derive(Debug)]
-pub(super) struct EncodePlan {
+pub(super) struct Plan {
     pub(super) program: Program,
-    pub(super) images: MatrixId,
-    pub(super) posterior: MatrixId,
-}
-
-/// Program from latents to the decoder's output.
-#[derive(Debug)]
-pub(super) struct DecodePlan {
-    pub(super) program: Program,
-    pub(super) z: MatrixId,
+    /// Images or latents, channels first.
+    pub(super) input: MatrixId,
+    /// The number of the class of each row, if the model sees labels.
+    pub(super) labels: Option<MatrixId>,
     pub(super) output: MatrixId,
 }
 
@@ -90,11 +33,15 @@ pub(super) struct LossPlan {
     pub(super) program: Program,
     /// The passes before the backward ones: all that evaluation needs.
     pub(super) forward: Program,
+    /// Channels first.
     pub(super) images: MatrixId,
     /// Input of the encoder; `images` unless they are corrupted.
     pub(super) seen: MatrixId,
+    pub(super) labels: Option<MatrixId>,
     pub(super) recon: MatrixId,
     pub(super) kl: MatrixId,
+    /// The matrices that the forward passes fill, by the names of their layers.
+    pub(super) names: Vec<(String, MatrixId)>,
 }
 
 /// Program from latents and images to the images' negative log-likelihoods.
@@ -102,100 +49,223 @@ pub(super) struct LossPlan {
 pub(super) struct NllPlan {
     pub(super) program: Program,
     pub(super) z: MatrixId,
+    /// Channels first.
     pub(super) images: MatrixId,
+    pub(super) labels: Option<MatrixId>,
     pub(super) recon: MatrixId,
 }
 
-pub(super) fn encode(layers: &Layers) -> EncodePlan {
-    let mut program = Program::default();
-    let images = program.matrix(inputs(&layers.encoder, layers.posterior));
-    let encoded = hidden(&mut program, layers, &layers.encoder, images, false);
-    let posterior = posterior(&mut program, layers, &encoded);
-    EncodePlan {
-        program,
-        images,
-        posterior,
+/// The negative log-likelihoods of a batch, and where gradients begin.
+struct Reconstruction {
+    recon: MatrixId,
+    d_output: MatrixId,
+    spread: Option<LearnedSpread>,
+}
+
+impl<'a> Model<'a> {
+    fn tape(&self, has_backward: bool) -> Tape<'a> {
+        Tape::new(self.layout, self.config, has_backward)
+    }
+
+    /// Channels of images that lie in another order inside the engine.
+    fn channels(&self) -> Option<usize> {
+        let channels = self.config.image[0];
+        (self.config.convolutions.is_some() && channels > 1).then_some(channels)
+    }
+
+    /// Images in the order of the engine.
+    fn arranged(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
+        self.channels()
+            .map_or(images, |rows| transposed(tape, images, rows))
+    }
+
+    /// From images in the order of the engine to the posterior.
+    fn encoder(&self, tape: &mut Tape<'_>, mut seen: MatrixId) -> (MatrixId, Records) {
+        if self.config.likelihood.is_count() {
+            // Counts may be of any size; their logarithms are of a size that networks work with.
+            let output = tape.matrix(self.config.pixels());
+            tape.push(Pass::LogOfCounts {
+                input: seen,
+                output,
+            });
+            seen = output;
+        }
+        let images = tape.value(seen);
+        let (features, mut records) = tape.forward(&self.network.encoder, images);
+        let posterior = tape.dense(&self.network.mu, 2, features, None, &mut records);
+        (posterior.matrix, records)
+    }
+
+    pub(super) fn encode(&self) -> Plan {
+        let mut tape = self.tape(false);
+        let input = tape.matrix(self.config.pixels());
+        let images = self.arranged(&mut tape, input);
+        let (output, _) = self.encoder(&mut tape, images);
+        Plan {
+            input,
+            output,
+            labels: tape.labels,
+            program: tape.program,
+        }
+    }
+
+    pub(super) fn decode(&self) -> Plan {
+        let mut tape = self.tape(false);
+        let input = tape.matrix(self.config.latent);
+        let z = tape.value(input);
+        let (output, _) = tape.forward(&self.network.decoder, z);
+        let mut output = output.matrix;
+        if let Some(channels) = self.channels() {
+            let pixels = self.config.pixels() / channels;
+            output = transposed(&mut tape, output, pixels);
+        }
+        Plan {
+            input,
+            output,
+            labels: tape.labels,
+            program: tape.program,
+        }
+    }
+
+    pub(super) fn nll(&self) -> NllPlan {
+        let mut tape = self.tape(false);
+        let [z, images] =
+            [self.config.latent, self.config.pixels()].map(|columns| tape.matrix(columns));
+        let arranged = self.arranged(&mut tape, images);
+        let z_value = tape.value(z);
+        let (Reconstruction { recon, .. }, _) = self.reconstruction(&mut tape, z_value, arranged);
+        NllPlan {
+            z,
+            images,
+            recon,
+            labels: tape.labels,
+            program: tape.program,
+        }
+    }
+
+    /// From latents to the likelihood of `images`, which are in the order of the engine.
+    fn reconstruction(
+        &self,
+        tape: &mut Tape<'_>,
+        z: Value,
+        images: MatrixId,
+    ) -> (Reconstruction, Records) {
+        let likelihood = self.config.likelihood;
+        if let (Some((Op::Dense(last), before)), None) =
+            (self.network.decoder.split_last(), self.network.log_spread)
+        {
+            let (features, mut records) = tape.forward(before, z);
+            let [recon, d_output] =
+                tape.dense_nll(last, features, images, likelihood, &mut records);
+            let reconstruction = Reconstruction {
+                recon,
+                d_output,
+                spread: None,
+            };
+            return (reconstruction, records);
+        }
+        let (output, records) = tape.forward(&self.network.decoder, z);
+        let pixels = self.config.pixels();
+        let parts = pixels.div_ceil(NLL_COLUMNS);
+        let [recon, d_output] = [parts, pixels].map(|columns| tape.matrix(columns));
+        let spread = self.network.log_spread.map(|parameter| {
+            let length = self.layout.length(parameter);
+            let columns = match likelihood.spread() {
+                Some(Spread::PerDimension) => pixels,
+                _ => parts,
+            };
+            LearnedSpread {
+                offset: self.layout.offset(parameter),
+                length,
+                d_spread: tape.matrix(columns),
+            }
+        });
+        tape.push(Pass::Nll {
+            output: output.matrix,
+            images,
+            likelihood,
+            spread,
+            recon,
+            d_output,
+        });
+        let reconstruction = Reconstruction {
+            recon,
+            d_output,
+            spread,
+        };
+        (reconstruction, records)
+    }
+
+    /// With `corrupts`, the encoder sees other images than those to be reconstructed.
+    pub(super) fn loss(&self, corrupts: bool) -> LossPlan {
+        let (pixels, latent) = (self.config.pixels(), self.config.latent);
+        let mut tape = self.tape(true);
+        let images = tape.matrix(pixels);
+        let seen = if corrupts {
+            tape.matrix(pixels)
+        } else {
+            images
+        };
+        tape.name("images", seen);
+        let arranged = self.arranged(&mut tape, images);
+        let arranged_seen = match corrupts {
+            true => self.arranged(&mut tape, seen),
+            false => arranged,
+        };
+        let (posterior, encoder) = self.encoder(&mut tape, arranged_seen);
+        let [z, kl] = [latent, 1].map(|columns| tape.matrix(columns));
+        tape.push(Pass::SampleKlForward { posterior, z, kl });
+        tape.name("kl", kl);
+        tape.name("z", z);
+        let z_value = tape.value(z);
+        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, arranged);
+        let Reconstruction {
+            recon,
+            d_output,
+            spread,
+        } = reconstruction;
+        tape.name("recon", recon);
+        let forward = tape.program.clone();
+
+        if let Some(spread) = spread {
+            tape.push(Pass::Sums {
+                values: spread.d_spread,
+                columns: spread.length,
+                offset: spread.offset,
+            });
+        }
+        if let Some(d_z) = tape.backward(&decoder, d_output, true) {
+            let d_posterior = tape.matrix(2 * latent);
+            tape.push(Pass::SampleKlBackward {
+                posterior,
+                z,
+                d_z,
+                d_posterior,
+            });
+            tape.backward(&encoder, d_posterior, false);
+        }
+        LossPlan {
+            forward,
+            images,
+            seen,
+            recon,
+            kl,
+            labels: tape.labels,
+            names: tape.names,
+            program: tape.program,
+        }
     }
 }
 
-pub(super) fn decode(layers: &Layers) -> DecodePlan {
-    let mut program = Program::default();
-    let z = program.matrix(inputs(&layers.decoder, layers.output));
-    let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
-    let output = program.matrix(layers.output.width());
-    program.passes.push(Pass::DenseForward {
-        layer: layers.output,
-        input: decoded.features(),
+/// A matrix whose rows, `rows` rows each, are transposed.
+fn transposed(tape: &mut Tape<'_>, input: MatrixId, rows: usize) -> MatrixId {
+    let output = tape.matrix(tape.program.columns[input.0]);
+    tape.push(Pass::Transpose {
+        input,
         output,
-        activation: None,
-        slope: None,
+        rows,
     });
-    DecodePlan { program, z, output }
-}
-
-pub(super) fn nll(layers: &Layers) -> NllPlan {
-    let mut program = Program::default();
-    let z = program.matrix(inputs(&layers.decoder, layers.output));
-    let images = program.matrix(layers.output.width());
-    let decoded = hidden(&mut program, layers, &layers.decoder, z, false);
-    let [recon, _] = dense_nll(&mut program, layers, decoded.features(), images);
-    NllPlan {
-        program,
-        z,
-        images,
-        recon,
-    }
-}
-
-/// With `corrupts`, the encoder sees other images than those to be reconstructed.
-pub(super) fn loss(layers: &Layers, corrupts: bool) -> LossPlan {
-    let mut program = Program::default();
-    let pixels = inputs(&layers.encoder, layers.posterior);
-    let images = program.matrix(pixels);
-    let seen = if corrupts {
-        program.matrix(pixels)
-    } else {
-        images
-    };
-    let encoded = hidden(&mut program, layers, &layers.encoder, seen, true);
-    let posterior = posterior(&mut program, layers, &encoded);
-    let (z, kl) = (program.matrix(layers.posterior.outputs), program.matrix(1));
-    program
-        .passes
-        .push(Pass::SampleKlForward { posterior, z, kl });
-    let decoded = hidden(&mut program, layers, &layers.decoder, z, true);
-    let [recon, d_output] = dense_nll(&mut program, layers, decoded.features(), images);
-    let forward = program.clone();
-
-    backward_parameters(&mut program, layers.output, decoded.features(), d_output);
-    let d_features = backward_input(&mut program, layers.output, d_output, decoded.slope());
-    let d_z = hidden_backward(&mut program, &layers.decoder, &decoded, d_features, true);
-    let d_posterior = program.matrix(layers.posterior.width());
-    program.passes.push(Pass::SampleKlBackward {
-        posterior,
-        z,
-        d_z,
-        d_posterior,
-    });
-    backward_parameters(
-        &mut program,
-        layers.posterior,
-        encoded.features(),
-        d_posterior,
-    );
-    if !layers.encoder.is_empty() {
-        let d_features =
-            backward_input(&mut program, layers.posterior, d_posterior, encoded.slope());
-        hidden_backward(&mut program, &layers.encoder, &encoded, d_features, false);
-    }
-    LossPlan {
-        program,
-        forward,
-        images,
-        seen,
-        recon,
-        kl,
-    }
+    output
 }
 
 impl LossPlan {
@@ -207,38 +277,18 @@ impl LossPlan {
         }
     }
 
-    /// The matrices that `batch` fills, with their values.
-    pub(super) fn inputs<'a>(&self, batch: &Batch<'a>) -> Vec<(MatrixId, &'a [f32])> {
+    /// The matrices that `batch` fills, with their values; `labels` are those of [`labels`].
+    pub(super) fn inputs<'a>(
+        &self,
+        batch: &Batch<'a>,
+        labels: &'a [f32],
+    ) -> Vec<(MatrixId, &'a [f32])> {
         let corrupted = batch.corrupted.map(|corrupted| (self.seen, corrupted));
         [(self.images, batch.images)]
             .into_iter()
             .chain(corrupted)
+            .chain(self.labels.map(|matrix| (matrix, labels)))
             .collect()
-    }
-
-    /// The matrices that the forward passes fill, by the names of their layers among `parameters`.
-    pub(super) fn names(&self, parameters: &[ParameterSpec]) -> Vec<(String, MatrixId)> {
-        let mut names = vec![("images".to_owned(), self.seen)];
-        let layers = parameters.iter();
-        let layers = layers.filter_map(|spec| Some(spec.name.strip_suffix(".weight")?.to_owned()));
-        let mut layers = layers
-            .filter(|name| name != "log_var")
-            .map(|name| match &name[..] {
-                // Both are one matrix.
-                "mu" => "mu and log_var".to_owned(),
-                _ => name,
-            });
-        for pass in &self.forward.passes {
-            match *pass {
-                Pass::DenseForward { output, .. } => names.extend(layers.next().zip(Some(output))),
-                Pass::SampleKlForward { z, kl, .. } => {
-                    names.extend([("kl".to_owned(), kl), ("z".to_owned(), z)]);
-                }
-                Pass::DenseNll { recon, .. } => names.push(("recon".to_owned(), recon)),
-                _ => {}
-            }
-        }
-        names
     }
 
     /// The program of a training step, which gathers its images from the dataset.
@@ -250,12 +300,13 @@ impl LossPlan {
             element: from.element,
             binarize: from.binarize,
         };
+        let labels = self.labels.map(|labels| Pass::GatherLabels { labels });
         let corrupt = from.corruption.map(|corruption| Pass::Corrupt {
             images,
             corrupted: self.seen,
             corruption,
         });
-        let first = [gather].into_iter().chain(corrupt);
+        let first = [gather].into_iter().chain(labels).chain(corrupt);
         program.passes.splice(0..0, first);
         TrainingProgram {
             program,
@@ -263,133 +314,4 @@ impl LossPlan {
             kl: self.kl,
         }
     }
-}
-
-/// A chain of hidden layers in a program.
-struct Hidden {
-    /// The input and the output of each layer.
-    values: Vec<MatrixId>,
-    /// The slope of each layer's activation; empty if not asked for.
-    slopes: Vec<MatrixId>,
-}
-
-impl Hidden {
-    /// The output of the chain.
-    fn features(&self) -> MatrixId {
-        self.values[self.values.len() - 1]
-    }
-
-    /// The slope of the output; `None` without layers or slopes.
-    fn slope(&self) -> Option<MatrixId> {
-        self.slopes.last().copied()
-    }
-}
-
-/// Input columns of the first of the hidden `layers`, or of `last` if there is none.
-fn inputs(layers: &[Layer], last: Layer) -> usize {
-    layers.first().unwrap_or(&last).inputs
-}
-
-fn hidden(
-    program: &mut Program,
-    Layers { activation, .. }: &Layers,
-    chain: &[Layer],
-    input: MatrixId,
-    with_slopes: bool,
-) -> Hidden {
-    let mut hidden = Hidden {
-        values: vec![input],
-        slopes: Vec::new(),
-    };
-    for &layer in chain {
-        let output = program.matrix(layer.width());
-        let slope = with_slopes.then(|| program.matrix(layer.width()));
-        program.passes.push(Pass::DenseForward {
-            layer,
-            input: hidden.features(),
-            output,
-            activation: Some(*activation),
-            slope,
-        });
-        hidden.values.push(output);
-        hidden.slopes.extend(slope);
-    }
-    hidden
-}
-
-fn posterior(program: &mut Program, layers: &Layers, encoded: &Hidden) -> MatrixId {
-    let output = program.matrix(layers.posterior.width());
-    program.passes.push(Pass::DenseForward {
-        layer: layers.posterior,
-        input: encoded.features(),
-        output,
-        activation: None,
-        slope: None,
-    });
-    output
-}
-
-/// `[recon, d_output]` of `images` under the output layer.
-fn dense_nll(
-    program: &mut Program,
-    layers: &Layers,
-    input: MatrixId,
-    images: MatrixId,
-) -> [MatrixId; 2] {
-    let width = layers.output.width();
-    let recon = program.matrix(width.div_ceil(NLL_COLUMNS));
-    let d_output = program.matrix(width);
-    program.passes.push(Pass::DenseNll {
-        layer: layers.output,
-        input,
-        images,
-        likelihood: layers.likelihood,
-        recon,
-        d_output,
-    });
-    [recon, d_output]
-}
-
-fn backward_parameters(program: &mut Program, layer: Layer, input: MatrixId, d_output: MatrixId) {
-    program.passes.push(Pass::DenseBackwardParameters {
-        layer,
-        input,
-        d_output,
-    });
-}
-
-fn backward_input(
-    program: &mut Program,
-    layer: Layer,
-    d_output: MatrixId,
-    slope: Option<MatrixId>,
-) -> MatrixId {
-    let d_input = program.matrix(layer.inputs);
-    program.passes.push(Pass::DenseBackwardInput {
-        layer,
-        d_output,
-        slope,
-        d_input,
-    });
-    d_input
-}
-
-/// The backward passes of a chain, from the gradient before the last one's activation; returns the gradient of the chain's input,
-/// or nothing of use unless `with_input`.
-fn hidden_backward(
-    program: &mut Program,
-    chain: &[Layer],
-    hidden: &Hidden,
-    d_features: MatrixId,
-    with_input: bool,
-) -> MatrixId {
-    let mut d_output = d_features;
-    for (depth, &layer) in chain.iter().enumerate().rev() {
-        backward_parameters(program, layer, hidden.values[depth], d_output);
-        if depth > 0 || with_input {
-            let slope = depth.checked_sub(1).map(|below| hidden.slopes[below]);
-            d_output = backward_input(program, layer, d_output, slope);
-        }
-    }
-    d_output
 }

@@ -3,13 +3,20 @@
 //! depend on the number of threads.
 
 pub mod convolution;
+mod convolve;
 mod corrupt;
+mod dense;
 mod elementwise;
 mod gather;
+mod group_norm;
+mod likelihood;
 mod matmul;
 mod optimizer;
 mod pass;
+mod patches;
+mod rearrange;
 mod sample_kl;
+mod special;
 
 pub use corrupt::corrupt;
 pub use gather::gather;
@@ -38,6 +45,7 @@ pub struct Cpu {
     gradients: Vec<f32>,
     moments: Vec<Vec<f32>>,
     images: Bytes,
+    labels: Vec<u32>,
     /// Matrices of the training program, kept between steps.
     matrices: Vec<Vec<f32>>,
     losses: Vec<StepLosses>,
@@ -58,6 +66,7 @@ impl Cpu {
             moments,
             gradients,
             images: Bytes::new(),
+            labels: Vec::new(),
             matrices: Vec::new(),
             losses: Vec::new(),
             pending: Vec::new(),
@@ -118,16 +127,24 @@ impl Cpu {
 }
 
 impl Executor for Cpu {
-    fn set_images(&mut self, images: Bytes, _row_bytes: usize) -> Result<(), ExecutorError> {
+    fn set_images(
+        &mut self,
+        images: Bytes,
+        labels: Vec<u32>,
+        _row_bytes: usize,
+    ) -> Result<(), ExecutorError> {
         self.flush();
         self.images = images;
+        self.labels = labels;
         Ok(())
     }
 
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
         self.pending.push(step);
-        let rows: usize = self.pending.iter().map(|step| step.rows.len()).sum();
-        if rows >= ROWS || 3 * rows * self.parameters.len() >= WORK {
+        let steps = self.pending.iter();
+        let sizes = steps.map(|step| [step.rows.len(), step.program.program.work(step.rows.len())]);
+        let [rows, work] = sizes.fold([0, 0], |sum, size| [sum[0] + size[0], sum[1] + size[1]]);
+        if rows >= ROWS || work >= WORK {
             self.flush();
         }
         Ok(())

@@ -91,8 +91,14 @@ pub struct ExecutorError(pub String);
 /// # Panics
 /// If a program, its inputs and the arena do not fit each other.
 pub trait Executor: fmt::Debug {
-    /// Sets the images that [`crate::program::Pass::Gather`] reads, `[count, row_bytes]`.
-    fn set_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError>;
+    /// Sets the images that [`crate::program::Pass::Gather`] reads, `[count, row_bytes]`, and the classes that
+    /// [`crate::program::Pass::GatherLabels`] reads, one for each image or none.
+    fn set_images(
+        &mut self,
+        images: Bytes,
+        labels: Vec<u32>,
+        row_bytes: usize,
+    ) -> Result<(), ExecutorError>;
 
     /// Queues one training step.
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError>;

@@ -4,15 +4,21 @@
 //! arena, their gradients in another of the same layout. The passes are defined here; how they are computed is up to the
 //! executor.
 
+mod convolution;
+mod pass;
+
 use std::ops::Range;
 
-use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
+use vae_spec::Clip;
+
+pub use convolution::{Convolution, Geometry};
+pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat};
 
 /// Index of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixId(pub usize);
 
-/// Columns of the output whose negative log-likelihoods are summed into one element of [`Pass::DenseNll`]'s `recon`.
+/// Columns of the output whose negative log-likelihoods are summed into one element of `recon`.
 pub const NLL_COLUMNS: usize = 32;
 
 /// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one after the other in the arena,
@@ -45,124 +51,6 @@ impl Layer {
     }
 }
 
-/// Whether [`Pass::DenseNll`] computes this likelihood.
-#[must_use]
-pub const fn has_nll(likelihood: Likelihood) -> bool {
-    matches!(
-        likelihood,
-        Likelihood::Bernoulli | Likelihood::Gaussian(Spread::Fixed(_))
-    )
-}
-
-/// One step of the computation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pass {
-    /// Rows of the executor's images: bytes scaled to `[0, 1]`, or floats as they are.
-    Gather {
-        /// `[batch, pixels]`
-        images: MatrixId,
-        /// Element type of the executor's images.
-        element: Element,
-        /// Whether each pixel is drawn as 0 or 1, with its brightness the probability of 1.
-        binarize: bool,
-    },
-    /// Corrupted copies of images.
-    Corrupt {
-        /// `[batch, pixels]`
-        images: MatrixId,
-        /// `[batch, pixels]`
-        corrupted: MatrixId,
-        /// Kind of corruption.
-        corruption: Corruption,
-    },
-    /// `output = activation(input W + b)`
-    DenseForward {
-        /// The layer.
-        layer: Layer,
-        /// `[batch, inputs]`
-        input: MatrixId,
-        /// `[batch, width]`
-        output: MatrixId,
-        /// Activation of the output, if any.
-        activation: Option<Activation>,
-        /// `[batch, width]`: the activation's derivative, where a backward pass needs it.
-        slope: Option<MatrixId>,
-    },
-    /// `z` and `kl` of [`crate::sample_kl`].
-    SampleKlForward {
-        /// `[batch, 2 latent]`: mu | log_var, not clamped.
-        posterior: MatrixId,
-        /// `[batch, latent]`
-        z: MatrixId,
-        /// `[batch, 1]`, nats.
-        kl: MatrixId,
-    },
-    /// The last layer with the negative log-likelihood of `images` under its output, and the loss's gradient with respect
-    /// to that output.
-    DenseNll {
-        /// The layer.
-        layer: Layer,
-        /// `[batch, inputs]`
-        input: MatrixId,
-        /// `[batch, width]`
-        images: MatrixId,
-        /// Likelihood whose parameter the output is; one that [`has_nll`].
-        likelihood: Likelihood,
-        /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`NLL_COLUMNS`] columns.
-        recon: MatrixId,
-        /// `[batch, width]`, divided by the batch size.
-        d_output: MatrixId,
-    },
-    /// Gradients of a layer's parameters: `d_W = input^T d_output`, `d_b = ` the column sums of `d_output`.
-    DenseBackwardParameters {
-        /// The layer.
-        layer: Layer,
-        /// `[batch, inputs]`
-        input: MatrixId,
-        /// `[batch, width]`
-        d_output: MatrixId,
-    },
-    /// Gradient of the layer's input: `d_input = d_output W^T`, times the slope of the activation that made the input.
-    DenseBackwardInput {
-        /// The layer.
-        layer: Layer,
-        /// `[batch, width]`
-        d_output: MatrixId,
-        /// `[batch, inputs]`
-        slope: Option<MatrixId>,
-        /// `[batch, inputs]`
-        d_input: MatrixId,
-    },
-    /// The loss's gradient with respect to the posterior, through `z` and through `beta * kl / batch`.
-    SampleKlBackward {
-        /// `[batch, 2 latent]`: mu | log_var, not clamped.
-        posterior: MatrixId,
-        /// `[batch, latent]`
-        z: MatrixId,
-        /// `[batch, latent]`
-        d_z: MatrixId,
-        /// `[batch, 2 latent]`: d_mu | d_log_var
-        d_posterior: MatrixId,
-    },
-}
-
-impl Pass {
-    /// Name in tests, benchmarks and shaders.
-    #[must_use]
-    pub const fn stem(&self) -> &'static str {
-        match self {
-            Self::Gather { .. } => "gather",
-            Self::Corrupt { .. } => "corrupt",
-            Self::DenseForward { .. } => "dense_forward",
-            Self::SampleKlForward { .. } => "sample_kl_forward",
-            Self::DenseNll { .. } => "dense_nll",
-            Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
-            Self::DenseBackwardInput { .. } => "dense_backward_input",
-            Self::SampleKlBackward { .. } => "sample_kl_backward",
-        }
-    }
-}
-
 /// Passes in the order in which they run, and the widths of the matrices that they share.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
@@ -177,6 +65,13 @@ impl Program {
     pub fn matrix(&mut self, columns: usize) -> MatrixId {
         self.columns.push(columns);
         MatrixId(self.columns.len() - 1)
+    }
+
+    /// Multiply-adds of the matrix products on `batch` rows, about.
+    #[must_use]
+    pub fn work(&self, batch: usize) -> usize {
+        let passes = self.passes.iter();
+        passes.map(|pass| pass.work(batch)).sum()
     }
 }
 

@@ -12,14 +12,9 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Element, Tensor, TensorData};
 
 use vae_spec::network::{Convolution, Dense, Network, Op, Parameter, Size};
-use vae_spec::{Activation, ModelConfig, Weights};
+use vae_spec::{Activation, GROUP_NORM_EPS, ModelConfig, Weights};
 
 use crate::likelihood;
-
-/// Slope of a leaky ReLU below zero.
-const LEAKY_SLOPE: f64 = 0.01;
-/// Epsilon of group normalisation, added to the variance: PyTorch's default.
-const NORM_EPS: f64 = 1e-5;
 
 /// Callback that is given each intermediate matrix `[batch, columns]` with its name, for finding where numbers go wrong.
 pub type Observer<'a, B> = &'a mut dyn FnMut(&str, &Tensor<B, 2>);
@@ -199,7 +194,7 @@ impl<B: Backend> Vae<B> {
         let x = x.reshape([batch * groups, columns / groups]);
         let centred = x.clone() - x.mean_dim(1);
         let variance = centred.clone().square().mean_dim(1);
-        let unit = centred / (variance + NORM_EPS).sqrt();
+        let unit = centred / (variance + GROUP_NORM_EPS).sqrt();
         let [scale, shift] = [scale, scale + 1]
             .map(|parameter| self.parameters[parameter].clone().reshape([1, channels, 1]));
         let unit = unit.reshape([batch, channels, height * width]);
@@ -269,7 +264,7 @@ fn activate<B: Backend>(activation: Activation, x: Tensor<B, 2>) -> Tensor<B, 2>
         Activation::Tanh => tanh(x),
         Activation::Sigmoid => sigmoid(x),
         Activation::Gelu => gelu(x),
-        Activation::LeakyRelu => leaky_relu(x, LEAKY_SLOPE),
+        Activation::LeakyRelu => leaky_relu(x, Activation::LEAKY_SLOPE),
         // burn's softplus overflows where exp does.
         Activation::Softplus => -log_sigmoid(-x),
     }

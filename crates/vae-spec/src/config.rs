@@ -35,6 +35,8 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Slope of a leaky ReLU below zero.
+    pub const LEAKY_SLOPE: f64 = 0.01;
     /// All activations.
     pub const ALL: [Self; 6] = [
         Self::Relu,

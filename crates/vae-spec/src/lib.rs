@@ -50,3 +50,5 @@ pub use weights::{DataStart, NamedTensor, Weights, WeightsError};
 pub const LOG_VAR_MIN: f32 = -30.0;
 /// Largest logarithm of a posterior's variance, a standard deviation of 22,000; the gradient is zero above.
 pub const LOG_VAR_MAX: f32 = 20.0;
+/// Added to the variances of group normalisation: PyTorch's default.
+pub const GROUP_NORM_EPS: f64 = 1e-5;

@@ -6,7 +6,7 @@ use burn_autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
-use vae_kernels::cpu::convolution::Geometry;
+use vae_kernels::program::Geometry;
 
 use super::{Convolve, options, transpose_options};
 

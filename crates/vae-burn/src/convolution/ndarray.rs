@@ -6,7 +6,8 @@ use burn_ndarray::{
     FloatNdArrayElement, IntNdArrayElement, NdArray, NdArrayTensor, QuantElement, SharedArray,
 };
 
-use vae_kernels::cpu::convolution::{self, Geometry, Real, Sizes};
+use vae_kernels::cpu::convolution::{self, Real, Sizes};
+use vae_kernels::program::Geometry;
 
 use super::Convolve;
 

@@ -8,7 +8,7 @@ use burn_ndarray::NdArray;
 use rayon::ThreadPoolBuilder;
 use vae_rng::{Generator, Stream};
 
-use vae_kernels::cpu::convolution::Geometry;
+use vae_kernels::program::Geometry;
 
 use super::{Convolve, conv_transpose2d, conv2d, primitive, tensor, transpose_options};
 

@@ -14,25 +14,12 @@ pub use super::matmul::Real;
 use super::matmul::{Matrix, matmul};
 use patches::{fold, unfold};
 
+use crate::program::Geometry;
+
 /// Images whose gradients one task sums: a constant, for the sums to be the same on any number of threads.
 const IMAGES: usize = 8;
 /// Partial sums of a row, kept apart so that additions do not wait for each other.
 const LANES: usize = 16;
-
-/// Geometry of a convolution: at point `[y, x]` of the map, the kernel's corner is at `stride * [y, x] - padding` of the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Kernel size (the side of the square kernel).
-    pub kernel: usize,
-    /// Stride: image pixels from one position of the kernel to the next.
-    pub stride: usize,
-    /// Zero padding: rows and columns on each side of the image.
-    pub padding: usize,
-    /// Height and width of the image, which a convolution reads and a transposed one writes.
-    pub image: [usize; 2],
-    /// Height and width of the map, which a convolution writes and a transposed one reads.
-    pub map: [usize; 2],
-}
 
 /// Batch size, channels and geometry of a convolution.
 #[derive(Clone, Copy, Debug)]

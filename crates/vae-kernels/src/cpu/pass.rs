@@ -1,16 +1,22 @@
-//! One pass on the CPU: its rows are shared among the threads, each share taken through all that the pass does.
+//! One pass on the CPU: takes the matrices that it writes out of their places, and hands them to the pass's function.
 
 use rayon::prelude::*;
 
-use super::matmul::{Matrix, matmul};
-use super::{Cpu, corrupt, elementwise, gather, sample_kl};
+use super::convolve::Finisher;
+use super::likelihood::{Pixels, Spreading};
+use super::{Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, rearrange, sample_kl};
 use crate::executor::Run;
-use crate::program::{Layer, MatrixId, Pass};
+use crate::program::{MatrixId, NLL_COLUMNS, Pass};
 
 impl Cpu {
     /// Runs one pass on `batch` rows; `rows` are for [`Pass::Gather`].
     pub(super) fn pass(&mut self, pass: &Pass, run: &Run, batch: usize, rows: &[u32]) {
-        let matrices = &mut self.matrices;
+        let Self {
+            parameters,
+            gradients,
+            matrices,
+            ..
+        } = self;
         match *pass {
             Pass::Gather {
                 images,
@@ -22,54 +28,203 @@ impl Cpu {
                 let images = &mut matrices[images.0];
                 gather::gather_into(images, &self.images, element, columns, rows, binarization);
             }
+            Pass::GatherLabels { labels } => {
+                let classes = matrices[labels.0].iter_mut().zip(rows);
+                classes.for_each(|(class, &row)| *class = self.labels[row as usize] as f32);
+            }
             Pass::Corrupt {
                 images,
                 corrupted,
                 corruption,
-            } => {
-                let [mut out] = take(matrices, [corrupted]);
+            } => writing(matrices, [corrupted], |matrices, [out]| {
                 out.copy_from_slice(&matrices[images.0]);
+                let (columns, step) = (out.len() / batch, run.noise.step);
+                corrupt::corrupt(out, columns, corruption, run.corruption, step, 0);
+            }),
+            Pass::Transpose {
+                input,
+                output,
+                rows,
+            } => writing(matrices, [output], |matrices, [out]| {
                 let columns = out.len() / batch;
-                let step = run.noise.step;
-                corrupt::corrupt(&mut out, columns, corruption, run.corruption, step, 0);
-                put(matrices, [corrupted], [out]);
+                rearrange::transpose(&matrices[input.0], out, columns, rows);
+            }),
+            Pass::LogOfCounts { input, output } => {
+                writing(matrices, [output], |matrices, [out]| {
+                    rearrange::log_of_counts(&matrices[input.0], out);
+                })
             }
+            Pass::Label {
+                input,
+                labels,
+                output,
+            } => writing(matrices, [output], |matrices, [out]| {
+                rearrange::label(&matrices[input.0], &matrices[labels.0], out);
+            }),
             Pass::DenseForward {
                 layer,
                 input,
                 output,
                 activation,
                 slope,
+            } => with_slope(matrices, output, slope, |matrices, out, slope| {
+                dense::forward(
+                    parameters,
+                    layer,
+                    &matrices[input.0],
+                    out,
+                    activation,
+                    slope,
+                );
+            }),
+            Pass::DenseBackwardParameters {
+                layer,
+                input,
+                d_output,
             } => {
-                let mut out = std::mem::take(&mut matrices[output.0]);
-                let mut slopes = slope.map(|slope| std::mem::take(&mut matrices[slope.0]));
-                let bias = bias(&self.parameters, layer);
-                let rows = panel(batch, layer.outputs, layer.inputs, false);
-                let inputs = matrices[input.0].par_chunks(rows * layer.inputs);
-                let outputs = out.par_chunks_mut(rows * layer.width());
-                match &mut slopes {
-                    Some(slopes) => inputs
-                        .zip(outputs)
-                        .zip(slopes.par_chunks_mut(rows * layer.width()))
-                        .for_each(|((x, y), slope)| {
-                            affine(&self.parameters, layer, x, y);
-                            elementwise::activate(y, &bias, activation, Some(slope));
-                        }),
-                    None => inputs.zip(outputs).for_each(|(x, y)| {
-                        affine(&self.parameters, layer, x, y);
-                        elementwise::activate(y, &bias, activation, None);
-                    }),
-                }
-                matrices[output.0] = out;
-                if let (Some(slope), Some(slopes)) = (slope, slopes) {
-                    matrices[slope.0] = slopes;
-                }
+                let (x, d_out) = (&matrices[input.0], &matrices[d_output.0]);
+                dense::backward_parameters(gradients, layer, x, d_out);
             }
+            Pass::DenseBackwardInput {
+                layer,
+                d_output,
+                slope,
+                d_input,
+            } => writing(matrices, [d_input], |matrices, [out]| {
+                let slope = slope.map(|slope| &matrices[slope.0][..]);
+                let (columns, d_out) = (out.len() / batch, &matrices[d_output.0]);
+                dense::backward_input(parameters, layer, columns, d_out, slope, out);
+            }),
+            Pass::Convolve {
+                convolution,
+                image,
+                map,
+                finish,
+            } => with_slope(matrices, map, finish.slope, |matrices, out, slope| {
+                let finisher =
+                    Finisher::new(finish, parameters, convolution.map_channels, matrices);
+                let weight = &parameters[convolution.weight..][..convolution.weights()];
+                let image = &matrices[image.0];
+                convolve::convolve(&convolution, weight, image, out, slope, &finisher);
+            }),
+            Pass::ConvolveTransposed {
+                convolution,
+                map,
+                image,
+                finish,
+            } => with_slope(matrices, image, finish.slope, |matrices, out, slope| {
+                let finisher =
+                    Finisher::new(finish, parameters, convolution.image_channels, matrices);
+                let weight = &parameters[convolution.weight..][..convolution.weights()];
+                let map = &matrices[map.0];
+                convolve::convolve_transposed(&convolution, weight, map, out, slope, &finisher);
+            }),
+            Pass::ConvolveBackwardWeight {
+                convolution,
+                image,
+                map,
+            } => {
+                let gradient = &mut gradients[convolution.weight..][..convolution.weights()];
+                let (image, map) = (&matrices[image.0], &matrices[map.0]);
+                convolve::backward_weight(&convolution, image, map, gradient);
+            }
+            Pass::Sums {
+                values,
+                columns,
+                offset,
+            } => {
+                let sums = elementwise::sums(&matrices[values.0], columns);
+                gradients[offset..][..columns].copy_from_slice(&sums);
+            }
+            Pass::Activate {
+                input,
+                output,
+                activation,
+                slope,
+            } => with_slope(matrices, output, slope, |matrices, out, slope| {
+                rearrange::activate(&matrices[input.0], out, activation, slope);
+            }),
+            Pass::Add {
+                one,
+                other,
+                times,
+                output,
+            } => writing(matrices, [output], |matrices, [out]| {
+                let times = times.map(|times| &matrices[times.0][..]);
+                rearrange::add(&matrices[one.0], &matrices[other.0], times, out);
+            }),
+            Pass::RepeatForward {
+                repeat,
+                input,
+                output,
+            } => writing(matrices, [output], |matrices, [out]| {
+                rearrange::repeat_forward(&repeat, &matrices[input.0], out);
+            }),
+            Pass::RepeatBackward {
+                repeat,
+                d_output,
+                slope,
+                d_input,
+            } => writing(matrices, [d_input], |matrices, [out]| {
+                let slope = slope.map(|slope| &matrices[slope.0][..]);
+                rearrange::repeat_backward(&repeat, &matrices[d_output.0], slope, out);
+            }),
+            Pass::GroupNormForward {
+                norm,
+                input,
+                unit,
+                inverse_deviation,
+                output,
+                activation,
+                slope,
+            } => writing(
+                matrices,
+                [unit, inverse_deviation, output],
+                |matrices, [unit, inverse_deviation, output]| {
+                    let mut taken = slope.map(|slope| std::mem::take(&mut matrices[slope.0]));
+                    let written = group_norm::Written {
+                        unit,
+                        inverse_deviation,
+                        output,
+                        slope: taken.as_deref_mut(),
+                    };
+                    let input = &matrices[input.0];
+                    group_norm::forward(&norm, parameters, input, activation, written);
+                    if let (Some(slope), Some(taken)) = (slope, taken) {
+                        matrices[slope.0] = taken;
+                    }
+                },
+            ),
+            Pass::GroupNormBackward {
+                norm,
+                d_output,
+                unit,
+                inverse_deviation,
+                d_input,
+                d_parameters,
+            } => writing(
+                matrices,
+                [d_input, d_parameters],
+                |matrices, [out, sums]| {
+                    let inputs = [d_output, unit, inverse_deviation].map(|id| &matrices[id.0][..]);
+                    group_norm::backward(&norm, parameters, inputs, out, sums);
+                },
+            ),
             Pass::SampleKlForward { posterior, z, kl } => {
-                let [mut z_out, mut kl_out] = take(matrices, [z, kl]);
-                sample_kl::forward(&matrices[posterior.0], run.noise, &mut z_out, &mut kl_out);
-                put(matrices, [z, kl], [z_out, kl_out]);
+                writing(matrices, [z, kl], |matrices, [z, kl]| {
+                    sample_kl::forward(&matrices[posterior.0], run.noise, z, kl);
+                });
             }
+            Pass::SampleKlBackward {
+                posterior,
+                z,
+                d_z,
+                d_posterior,
+            } => writing(matrices, [d_posterior], |matrices, [out]| {
+                let inputs = [posterior, z, d_z].map(|id| &matrices[id.0][..]);
+                let (latent, d_kl) = (inputs[1].len() / batch, run.weighting.beta / batch as f32);
+                sample_kl::backward(inputs, latent, d_kl, out);
+            }),
             Pass::DenseNll {
                 layer,
                 input,
@@ -77,154 +232,75 @@ impl Cpu {
                 likelihood,
                 recon,
                 d_output,
+            } => writing(matrices, [recon, d_output], |matrices, [recon, out]| {
+                let pixels = Pixels::new(likelihood, &[], layer.width(), 1.0 / batch as f32);
+                let inputs = [input, images].map(|id| &matrices[id.0][..]);
+                dense::nll(parameters, layer, inputs, &pixels, recon, out);
+            }),
+            Pass::Nll {
+                output,
+                images,
+                likelihood,
+                spread,
+                recon,
+                d_output,
             } => {
-                let mut outputs = take(matrices, [recon, d_output]);
-                let [recon_out, out] = &mut outputs;
-                let bias = bias(&self.parameters, layer);
-                let rows = panel(batch, layer.outputs, layer.inputs, false);
-                let parts = recon_out.len() / batch;
-                let inputs = matrices[input.0]
-                    .par_chunks(rows * layer.inputs)
-                    .zip(matrices[images.0].par_chunks(rows * layer.width()));
-                let outputs_of = out
-                    .par_chunks_mut(rows * layer.width())
-                    .zip(recon_out.par_chunks_mut(rows * parts));
-                inputs
-                    .zip(outputs_of)
-                    .for_each(|((x, images), (y, recon))| {
-                        affine(&self.parameters, layer, x, y);
-                        elementwise::nll(likelihood, y, &bias, images, recon, 1.0 / batch as f32);
+                let columns = matrices[images.0].len() / batch;
+                let learned = spread.map(|spread| &parameters[spread.offset..][..spread.length]);
+                let learned = learned.unwrap_or_default();
+                let pixels = Pixels::new(likelihood, learned, columns, 1.0 / batch as f32);
+                let mut d_spread =
+                    spread.map(|spread| std::mem::take(&mut matrices[spread.d_spread.0]));
+                writing(matrices, [recon, d_output], |matrices, [recon, out]| {
+                    out.copy_from_slice(&matrices[output.0]);
+                    let images = matrices[images.0].par_chunks_exact(columns);
+                    let parts = columns.div_ceil(NLL_COLUMNS);
+                    let of_row = if learned.len() == 1 { parts } else { columns };
+                    let d_spreads = elementwise::pieces(d_spread.as_deref_mut(), of_row, batch);
+                    let rows = out.par_chunks_exact_mut(columns).zip(images);
+                    let rows = rows.zip(recon.par_chunks_exact_mut(parts)).zip(d_spreads);
+                    let bias = vec![0.0; columns];
+                    rows.for_each(|(((y, x), recon), d_spread)| {
+                        let spreading = match d_spread {
+                            None => Spreading::Fixed,
+                            Some(values) if learned.len() == 1 => Spreading::Learned(values),
+                            Some(values) => Spreading::PerDimension(values),
+                        };
+                        pixels.nll(y, &bias, x, recon, spreading);
                     });
-                put(matrices, [recon, d_output], outputs);
-            }
-            Pass::DenseBackwardParameters {
-                layer,
-                input,
-                d_output,
-            } => {
-                let (x, d_out) = (&matrices[input.0], &matrices[d_output.0]);
-                let rows = panel(layer.inputs, layer.outputs, batch, false);
-                for block in 0..layer.blocks {
-                    let d_out = block_of(d_out, layer, block);
-                    let (weight, bias) = self.gradients[layer.block(block)]
-                        .split_at_mut(layer.inputs * layer.outputs);
-                    let panels = weight.par_chunks_mut(rows * layer.outputs).enumerate();
-                    rayon::join(
-                        || {
-                            panels.for_each(|(index, weight)| {
-                                let (first, rows) = (index * rows, weight.len() / layer.outputs);
-                                let x = Matrix::columns(x, layer.inputs, first, rows).transposed();
-                                matmul(x, d_out, weight, layer.outputs, false);
-                            });
-                        },
-                        || elementwise::column_sums(d_out, bias),
-                    );
-                }
-            }
-            Pass::DenseBackwardInput {
-                layer,
-                d_output,
-                slope,
-                d_input,
-            } => {
-                let [mut out] = take(matrices, [d_input]);
-                let slopes = slope.map(|slope| &matrices[slope.0]);
-                let rows = panel(batch, layer.inputs, layer.outputs, true);
-                let panels = out
-                    .par_chunks_mut(rows * layer.inputs)
-                    .zip(matrices[d_output.0].par_chunks(rows * layer.width()));
-                panels.enumerate().for_each(|(index, (d_x, d_y))| {
-                    for block in 0..layer.blocks {
-                        let weight = weight(&self.parameters, layer, block).transposed();
-                        let d_y = block_of(d_y, layer, block);
-                        matmul(d_y, weight, d_x, layer.inputs, block > 0);
-                    }
-                    if let Some(slopes) = slopes {
-                        elementwise::multiply(d_x, &slopes[index * rows * layer.inputs..]);
-                    }
                 });
-                put(matrices, [d_input], [out]);
-            }
-            Pass::SampleKlBackward {
-                posterior,
-                z,
-                d_z,
-                d_posterior,
-            } => {
-                let [mut out] = take(matrices, [d_posterior]);
-                let inputs = [posterior, z, d_z].map(|buffer| &matrices[buffer.0][..]);
-                let (latent, d_kl) = (inputs[1].len() / batch, run.weighting.beta / batch as f32);
-                sample_kl::backward(inputs, latent, d_kl, &mut out);
-                put(matrices, [d_posterior], [out]);
+                if let (Some(spread), Some(d_spread)) = (spread, d_spread) {
+                    matrices[spread.d_spread.0] = d_spread;
+                }
             }
         }
     }
 }
 
-/// Rows of a task in a `rows x columns` product of `depth` terms: as many for each thread, in whole tiles of the product's
-/// innermost loop; all of them if there is too little to share.
-///
-/// gemm adds the terms of small results in another order: along rows of both factors up to 256 elements (`along_rows`), and up to
-/// 64 x 64 beyond 512 terms. What may be cut into such pieces is not shared, or bits would depend on the number of threads.
-fn panel(rows: usize, columns: usize, depth: usize, along_rows: bool) -> usize {
-    const TILE: usize = 8;
-    const TASK: usize = 1 << 15;
-    let has_one_order = columns > 64 || (depth <= 512 && !along_rows);
-    let tasks = rows * columns * depth / TASK;
-    let tasks = tasks.clamp(1, rayon::current_num_threads());
-    if tasks == 1 || !has_one_order {
-        return rows;
-    }
-    let mut panel = rows.div_ceil(tasks).next_multiple_of(TILE);
-    // A last task of a row or two would be a product of another kind.
-    while panel < rows && (1..TILE).contains(&(rows % panel)) {
-        panel += TILE;
-    }
-    panel
-}
-
-/// Takes matrices out, to be written while others are read.
-fn take<const N: usize>(matrices: &mut [Vec<f32>], buffers: [MatrixId; N]) -> [Vec<f32>; N] {
-    buffers.map(|buffer| std::mem::take(&mut matrices[buffer.0]))
-}
-
-fn put<const N: usize>(matrices: &mut [Vec<f32>], buffers: [MatrixId; N], values: [Vec<f32>; N]) {
-    for (buffer, values) in buffers.into_iter().zip(values) {
-        matrices[buffer.0] = values;
+/// Takes the matrices `out` out, lets `work` write them, and puts them back.
+fn writing<const N: usize>(
+    matrices: &mut [Vec<f32>],
+    out: [MatrixId; N],
+    work: impl FnOnce(&mut [Vec<f32>], [&mut Vec<f32>; N]),
+) {
+    let mut taken = out.map(|id| std::mem::take(&mut matrices[id.0]));
+    work(matrices, taken.each_mut());
+    for (id, values) in out.into_iter().zip(taken) {
+        matrices[id.0] = values;
     }
 }
 
-/// `output = input W`, without the bias.
-fn affine(parameters: &[f32], layer: Layer, input: &[f32], output: &mut [f32]) {
-    let x = Matrix::new(input, input.len() / layer.inputs, layer.inputs);
-    for block in 0..layer.blocks {
-        let output = &mut output[block * layer.outputs..];
-        matmul(
-            x,
-            weight(parameters, layer, block),
-            output,
-            layer.width(),
-            false,
-        );
-    }
-}
-
-/// W of a block, `[inputs, outputs]`.
-fn weight(parameters: &[f32], layer: Layer, block: usize) -> Matrix<'_> {
-    let values = &parameters[layer.block(block)][..layer.inputs * layer.outputs];
-    Matrix::new(values, layer.inputs, layer.outputs)
-}
-
-/// The biases of all blocks.
-fn bias(parameters: &[f32], layer: Layer) -> Vec<f32> {
-    let blocks = (0..layer.blocks).map(|block| layer.block(block));
-    blocks
-        .flat_map(|block| &parameters[block][layer.inputs * layer.outputs..])
-        .copied()
-        .collect()
-}
-
-/// The columns of a layer's output that belong to a block.
-fn block_of(output: &[f32], layer: Layer, block: usize) -> Matrix<'_> {
-    Matrix::columns(output, layer.width(), block * layer.outputs, layer.outputs)
+/// The same for a matrix and the slope of the activation that makes it.
+fn with_slope(
+    matrices: &mut [Vec<f32>],
+    out: MatrixId,
+    slope: Option<MatrixId>,
+    work: impl FnOnce(&[Vec<f32>], &mut [f32], Option<&mut [f32]>),
+) {
+    let Some(slope) = slope else {
+        return writing(matrices, [out], |matrices, [out]| work(matrices, out, None));
+    };
+    writing(matrices, [out, slope], |matrices, [out, slope]| {
+        work(matrices, out, Some(slope));
+    });
 }

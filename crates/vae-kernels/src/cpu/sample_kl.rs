@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use vae_rng::{Noise, normals_of_block};
 
-use super::elementwise::exp;
+use super::special::exp;
 use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 
 /// Latents of a task: drawing their noise takes several times as long as handing the task out.

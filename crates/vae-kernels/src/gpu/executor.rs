@@ -127,7 +127,12 @@ impl GpuExecutor {
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn stream_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError> {
+    pub fn stream_images(
+        &mut self,
+        images: Bytes,
+        labels: Vec<u32>,
+        row_bytes: usize,
+    ) -> Result<(), ExecutorError> {
         self.flush()?;
         self.prepared.clear();
         self.images = ImageStore {
@@ -141,7 +146,12 @@ impl GpuExecutor {
 }
 
 impl Executor for GpuExecutor {
-    fn set_images(&mut self, images: Bytes, row_bytes: usize) -> Result<(), ExecutorError> {
+    fn set_images(
+        &mut self,
+        images: Bytes,
+        labels: Vec<u32>,
+        row_bytes: usize,
+    ) -> Result<(), ExecutorError> {
         self.flush()?;
         self.prepared.clear();
         let bytes = images.len().next_multiple_of(size_of::<u32>());
@@ -155,7 +165,7 @@ impl Executor for GpuExecutor {
         let resident = fits.then(|| self.link.storage(bytes));
         let refused = pollster::block_on(scope.pop());
         let (Some(buffer), None) = (resident, refused) else {
-            return self.stream_images(images, row_bytes);
+            return self.stream_images(images, labels, row_bytes);
         };
         self.link.upload(&buffer, &images);
         self.images = ImageStore {

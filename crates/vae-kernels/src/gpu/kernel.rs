@@ -242,6 +242,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 linear(batch * latent),
             )
         }
+        _ => unreachable!("TODO"),
     })
 }
 

@@ -3,15 +3,13 @@
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use vae_spec::Activation;
 use vae_spec::network::{Convolution, Dense, Op, Parameter, Size};
+use vae_spec::{Activation, GROUP_NORM_EPS};
 
 use super::LABEL;
 use super::graph::Graph;
 use super::proto::AttributeProto;
 
-/// Epsilon of group normalization, added to the variance as in the engines.
-const NORM_EPS: f32 = 1e-5;
 /// Suffix of the name of a pre-activation; the activation gets the layer's name.
 const LINEAR: &str = ".linear";
 
@@ -133,7 +131,7 @@ impl Graph<'_> {
         self.tensor(&zeros, &[groups], &vec![0.0; groups]);
         let weight = self.parameter(scale, &[channels, 1]);
         let bias = self.parameter(scale + 1, &[channels, 1]);
-        let epsilon = vec![AttributeProto::float("epsilon", NORM_EPS)];
+        let epsilon = vec![AttributeProto::float("epsilon", GROUP_NORM_EPS as f32)];
         self.reshape(x, &[0, groups, channels / groups * pixels], &grouped);
         let inputs = [&*grouped, &ones, &zeros];
         self.node_with("InstanceNormalization", &inputs, &unit, epsilon);

@@ -6,19 +6,10 @@
 
 use std::ops::Range;
 
-use super::{Geometry, Real};
+use super::Real;
+use crate::program::Geometry;
 
 impl Geometry {
-    /// Pixels of the image, per channel.
-    pub(super) const fn pixels(&self) -> usize {
-        self.image[0] * self.image[1]
-    }
-
-    /// Pixels of the map, per channel.
-    pub(super) const fn places(&self) -> usize {
-        self.map[0] * self.map[1]
-    }
-
     /// Distance from one row of a window, or of a phase, to the next.
     pub(super) const fn pitch(&self) -> usize {
         self.map[1] + self.reach()

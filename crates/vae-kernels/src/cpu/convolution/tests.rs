@@ -2,8 +2,8 @@
 
 use vae_rng::{Generator, Stream};
 
-use super::Geometry;
 use super::patches::{fold, unfold};
+use crate::program::Geometry;
 
 /// Values in -1..1.
 fn values(seed: u64, length: usize) -> Vec<f64> {

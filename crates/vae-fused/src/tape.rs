@@ -1,0 +1,414 @@
+//! Lowers a network's operations to passes, one after the other, and remembers how to go back: the backward passes follow from
+//! what was recorded, last to first.
+
+use vae_kernels::program::{
+    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat,
+};
+use vae_spec::network::{Convolution, Dense, Op};
+use vae_spec::{Activation, Likelihood, ModelConfig};
+
+use crate::layout::{Layout, Map};
+
+/// What an operation puts out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    pub(super) matrix: MatrixId,
+    /// Derivative of the activation that made it, if one did and a backward pass will want it.
+    slope: Option<MatrixId>,
+    /// Columns that gradients go to: all but those of labels.
+    columns: usize,
+}
+
+/// An operation to go back through, with its input where that takes part.
+#[derive(Debug)]
+enum Record {
+    Dense(Layer, Value),
+    Convolution(Map, Value),
+    GroupNorm {
+        norm: GroupNorm,
+        unit: MatrixId,
+        inverse_deviation: MatrixId,
+    },
+    Activation,
+    Repeat(Repeat, Value),
+    Residual(Records, Value),
+}
+
+/// Operations in the order in which they were lowered.
+#[derive(Debug, Default)]
+pub(super) struct Records(Vec<Record>);
+
+/// A program in the making.
+#[derive(Debug)]
+pub(super) struct Tape<'a> {
+    layout: &'a Layout,
+    activation: Activation,
+    /// Number of classes, if the model sees labels.
+    classes: usize,
+    /// Whether backward passes will follow.
+    has_backward: bool,
+    pub(super) program: Program,
+    /// The number of the class of each row, if any pass reads it.
+    pub(super) labels: Option<MatrixId>,
+    /// Results of layers by name, in the order of computation.
+    pub(super) names: Vec<(String, MatrixId)>,
+}
+
+impl<'a> Tape<'a> {
+    pub(super) fn new(layout: &'a Layout, config: &ModelConfig, has_backward: bool) -> Self {
+        Self {
+            layout,
+            activation: config.activation,
+            classes: config.classes,
+            has_backward,
+            program: Program::default(),
+            labels: None,
+            names: Vec::new(),
+        }
+    }
+
+    pub(super) fn matrix(&mut self, columns: usize) -> MatrixId {
+        self.program.matrix(columns)
+    }
+
+    pub(super) fn push(&mut self, pass: Pass) {
+        self.program.passes.push(pass);
+    }
+
+    /// A matrix that no activation made, as a value.
+    pub(super) fn value(&self, matrix: MatrixId) -> Value {
+        self.activated(matrix, None)
+    }
+
+    fn activated(&self, matrix: MatrixId, slope: Option<MatrixId>) -> Value {
+        Value {
+            matrix,
+            slope,
+            columns: self.program.columns[matrix.0],
+        }
+    }
+
+    pub(super) fn name(&mut self, name: &str, matrix: MatrixId) {
+        self.names.push((name.to_owned(), matrix));
+    }
+
+    /// A matrix for an activation's derivative, if it will be wanted.
+    fn slope(&mut self, activation: Option<Activation>, columns: usize) -> Option<MatrixId> {
+        (self.has_backward && activation.is_some()).then(|| self.matrix(columns))
+    }
+
+    /// The passes of `ops` applied to `x`. An activation behind a layer becomes part of its pass.
+    pub(super) fn forward(&mut self, ops: &[Op], x: Value) -> (Value, Records) {
+        let mut records = Records::default();
+        let (mut x, mut rest) = (x, ops);
+        while let [op, behind @ ..] = rest {
+            let is_activated = matches!(behind, [Op::Activation, ..])
+                && matches!(op, Op::Dense(_) | Op::Convolution(_) | Op::GroupNorm { .. });
+            rest = &behind[usize::from(is_activated)..];
+            let activation = is_activated.then_some(self.activation);
+            x = self.op(op, x, activation, &mut records);
+        }
+        (x, records)
+    }
+
+    fn op(
+        &mut self,
+        op: &Op,
+        x: Value,
+        activation: Option<Activation>,
+        records: &mut Records,
+    ) -> Value {
+        match op {
+            Op::Label => self.label(x),
+            Op::Dense(dense) => self.dense(dense, 1, x, activation, records),
+            Op::Convolution(layer) => self.convolution(layer, x, activation, None, records),
+            Op::GroupNorm {
+                name,
+                scale,
+                size,
+                groups,
+            } => {
+                let norm = GroupNorm {
+                    scale: self.layout.offset(*scale),
+                    channels: size[0],
+                    groups: *groups,
+                };
+                let y = self.group_norm(norm, x, activation, records);
+                self.name(name, y.matrix);
+                y
+            }
+            Op::Activation => self.activate(x, records),
+            Op::Repeat {
+                input,
+                output,
+                factor,
+            } => {
+                let repeat = Repeat {
+                    small: [input[1], input[2]],
+                    large: [output[1], output[2]],
+                    channels: input[0],
+                    factor: *factor,
+                };
+                records.0.push(Record::Repeat(repeat, x));
+                let large = self.matrix(output.iter().product());
+                self.push(Pass::RepeatForward {
+                    repeat,
+                    input: x.matrix,
+                    output: large,
+                });
+                self.value(large)
+            }
+            Op::Residual(ops) => self.residual(ops, x, records),
+        }
+    }
+
+    /// `x` with its one-hot label behind it.
+    fn label(&mut self, x: Value) -> Value {
+        let labels = *self.labels.get_or_insert_with(|| self.program.matrix(1));
+        let output = self.matrix(x.columns + self.classes);
+        self.push(Pass::Label {
+            input: x.matrix,
+            labels,
+            output,
+        });
+        Value {
+            matrix: output,
+            ..x
+        }
+    }
+
+    /// `blocks` dense layers of one shape that read the same input.
+    pub(super) fn dense(
+        &mut self,
+        dense: &Dense,
+        blocks: usize,
+        x: Value,
+        activation: Option<Activation>,
+        records: &mut Records,
+    ) -> Value {
+        let layer = self.layout.layer(dense, blocks);
+        records.0.push(Record::Dense(layer, x));
+        let output = self.matrix(layer.width());
+        let slope = self.slope(activation, layer.width());
+        self.push(Pass::DenseForward {
+            layer,
+            input: x.matrix,
+            output,
+            activation,
+            slope,
+        });
+        let name = match blocks {
+            1 => &dense.name,
+            _ => "mu and log_var",
+        };
+        self.name(name, output);
+        self.activated(output, slope)
+    }
+
+    /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and the gradient of the output.
+    pub(super) fn dense_nll(
+        &mut self,
+        dense: &Dense,
+        x: Value,
+        images: MatrixId,
+        likelihood: Likelihood,
+        records: &mut Records,
+    ) -> [MatrixId; 2] {
+        let layer = self.layout.layer(dense, 1);
+        records.0.push(Record::Dense(layer, x));
+        let recon = self.matrix(layer.width().div_ceil(NLL_COLUMNS));
+        let d_output = self.matrix(layer.width());
+        self.push(Pass::DenseNll {
+            layer,
+            input: x.matrix,
+            images,
+            likelihood,
+            recon,
+            d_output,
+        });
+        [recon, d_output]
+    }
+
+    fn convolution(
+        &mut self,
+        layer: &Convolution,
+        x: Value,
+        activation: Option<Activation>,
+        add: Option<MatrixId>,
+        records: &mut Records,
+    ) -> Value {
+        let map = self.layout.map(layer);
+        records.0.push(Record::Convolution(map, x));
+        let columns = layer.output.iter().product();
+        let output = self.matrix(columns);
+        let slope = self.slope(activation, columns);
+        let finish = Finish {
+            bias: Some(map.bias),
+            add,
+            activation,
+            slope,
+            times: None,
+        };
+        self.push(map.pass(map.is_transposed, x.matrix, output, finish));
+        self.name(&layer.name, output);
+        self.activated(output, slope)
+    }
+
+    fn group_norm(
+        &mut self,
+        norm: GroupNorm,
+        x: Value,
+        activation: Option<Activation>,
+        records: &mut Records,
+    ) -> Value {
+        let [unit, output] = [(); 2].map(|()| self.matrix(x.columns));
+        let inverse_deviation = self.matrix(norm.groups);
+        let slope = self.slope(activation, x.columns);
+        self.push(Pass::GroupNormForward {
+            norm,
+            input: x.matrix,
+            unit,
+            inverse_deviation,
+            output,
+            activation,
+            slope,
+        });
+        records.0.push(Record::GroupNorm {
+            norm,
+            unit,
+            inverse_deviation,
+        });
+        self.activated(output, slope)
+    }
+
+    /// An activation that is not behind a layer.
+    fn activate(&mut self, x: Value, records: &mut Records) -> Value {
+        let activation = self.activation;
+        let output = self.matrix(x.columns);
+        let slope = self.slope(Some(activation), x.columns);
+        self.push(Pass::Activate {
+            input: x.matrix,
+            output,
+            activation,
+            slope,
+        });
+        records.0.push(Record::Activation);
+        self.activated(output, slope)
+    }
+
+    /// The block's last layer, a convolution, adds its result to the block's input. On the way back the slope of that input is
+    /// applied where both gradients meet, so that the block itself goes back to an input without one.
+    fn residual(&mut self, ops: &[Op], x: Value, records: &mut Records) -> Value {
+        let Some((Op::Convolution(last), before)) = ops.split_last() else {
+            unreachable!("a residual block ends with a convolution")
+        };
+        let (inner, mut block) = self.forward(before, Value { slope: None, ..x });
+        let y = self.convolution(last, inner, None, Some(x.matrix), &mut block);
+        records.0.push(Record::Residual(block, x));
+        y
+    }
+
+    /// The passes back through `records`, from the gradient before the last operation's activation; returns the gradient of the
+    /// first one's input, before the activation that made it, if that is wanted.
+    pub(super) fn backward(
+        &mut self,
+        records: &Records,
+        gradient: MatrixId,
+        to_input: bool,
+    ) -> Option<MatrixId> {
+        let mut gradient = Some(gradient);
+        for (index, record) in records.0.iter().enumerate().rev() {
+            gradient = self.back(record, gradient?, to_input || index > 0);
+        }
+        gradient
+    }
+
+    /// The same for one operation.
+    fn back(&mut self, record: &Record, d_output: MatrixId, to_input: bool) -> Option<MatrixId> {
+        match record {
+            &Record::Dense(layer, x) => {
+                self.push(Pass::DenseBackwardParameters {
+                    layer,
+                    input: x.matrix,
+                    d_output,
+                });
+                let d_input = to_input.then(|| self.matrix(x.columns))?;
+                self.push(Pass::DenseBackwardInput {
+                    layer,
+                    d_output,
+                    slope: x.slope,
+                    d_input,
+                });
+                Some(d_input)
+            }
+            &Record::Convolution(map, x) => {
+                let (image, values, columns) = match map.is_transposed {
+                    false => (x.matrix, d_output, map.convolution.map_channels),
+                    true => (d_output, x.matrix, map.convolution.image_channels),
+                };
+                self.push(Pass::ConvolveBackwardWeight {
+                    convolution: map.convolution,
+                    image,
+                    map: values,
+                });
+                self.push(Pass::Sums {
+                    values: d_output,
+                    columns,
+                    offset: map.bias,
+                });
+                let d_input = to_input.then(|| self.matrix(x.columns))?;
+                let finish = Finish {
+                    times: x.slope,
+                    ..Finish::default()
+                };
+                self.push(map.pass(!map.is_transposed, d_output, d_input, finish));
+                Some(d_input)
+            }
+            &Record::GroupNorm {
+                norm,
+                unit,
+                inverse_deviation,
+            } => {
+                let d_input = self.matrix(self.program.columns[d_output.0]);
+                let d_parameters = self.matrix(2 * norm.channels);
+                self.push(Pass::GroupNormBackward {
+                    norm,
+                    d_output,
+                    unit,
+                    inverse_deviation,
+                    d_input,
+                    d_parameters,
+                });
+                self.push(Pass::Sums {
+                    values: d_parameters,
+                    columns: 2 * norm.channels,
+                    offset: norm.scale,
+                });
+                Some(d_input)
+            }
+            // Its slope has been applied by the operation behind it.
+            Record::Activation => Some(d_output),
+            &Record::Repeat(repeat, x) => {
+                let d_input = self.matrix(x.columns);
+                self.push(Pass::RepeatBackward {
+                    repeat,
+                    d_output,
+                    slope: x.slope,
+                    d_input,
+                });
+                Some(d_input)
+            }
+            Record::Residual(block, x) => {
+                let one = self.backward(block, d_output, true)?;
+                let output = self.matrix(x.columns);
+                self.push(Pass::Add {
+                    one,
+                    other: d_output,
+                    times: x.slope,
+                    output,
+                });
+                Some(output)
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The negative log-likelihoods of `vae_spec::Likelihood` with their gradients, in vectorised loops: the formulas of
+//! `shaders/step/likelihood.wgsl`, and over tensors of vae-model.
+
+use std::f32::consts::{LN_2, TAU};
+
+use pulp::Arch;
+use vae_spec::{Likelihood, Spread};
+
+use super::special::{
+    binet, exp, exp_minus_1, ln, ln_1p_unit, ln_ratio, log_partition, sigmoid_from,
+};
+use crate::program::NLL_COLUMNS;
+
+/// Elements whose formulas are evaluated before they are summed.
+const BLOCK: usize = 4 * NLL_COLUMNS;
+
+/// A likelihood with what a loop over pixels needs of its spread.
+#[derive(Clone, Debug)]
+pub(super) struct Pixels {
+    likelihood: Likelihood,
+    /// Natural log of each column's spread; empty for likelihoods without one.
+    log_spread: Vec<f32>,
+    /// The derivative of that with respect to the parameter; empty unless it is learned.
+    slope: Vec<f32>,
+    /// Factor of every gradient.
+    scale: f32,
+}
+
+/// Where the gradients of a learned spread go.
+pub(super) enum Spreading<'a> {
+    /// Nowhere: there is none.
+    Fixed,
+    /// The sum of each [`NLL_COLUMNS`] columns.
+    Learned(&'a mut [f32]),
+    /// Each column's.
+    PerDimension(&'a mut [f32]),
+}
+
+impl Pixels {
+    /// For rows of `columns` pixels; `learned` are the parameters of a learned spread, or empty.
+    pub(super) fn new(likelihood: Likelihood, learned: &[f32], columns: usize, scale: f32) -> Self {
+        let (log_spread, slope) = match likelihood.spread() {
+            None => (Vec::new(), Vec::new()),
+            Some(Spread::Fixed(spread)) => (vec![spread.ln(); columns], Vec::new()),
+            Some(Spread::Learned | Spread::PerDimension) => {
+                let of = |column: usize| log_spread(learned[column % learned.len()]);
+                (0..columns)
+                    .map(of)
+                    .map(|[log, slope]| (log, slope))
+                    .unzip()
+            }
+        };
+        Self {
+            likelihood,
+            log_spread,
+            slope,
+            scale,
+        }
+    }
+
+    /// `output`, with `bias` added, becomes the gradient; `recon` the sums of [`NLL_COLUMNS`] columns each.
+    pub(super) fn nll(
+        &self,
+        output: &mut [f32],
+        bias: &[f32],
+        images: &[f32],
+        recon: &mut [f32],
+        mut spreading: Spreading<'_>,
+    ) {
+        let columns = bias.len();
+        let parts = columns.div_ceil(NLL_COLUMNS);
+        let rows = output
+            .chunks_exact_mut(columns)
+            .zip(images.chunks_exact(columns))
+            .zip(recon.chunks_exact_mut(parts));
+        let arch = Arch::new();
+        for (row, ((y, x), recon)) in rows.enumerate() {
+            let spreading = match &mut spreading {
+                Spreading::Fixed => Spreading::Fixed,
+                Spreading::Learned(sums) => Spreading::Learned(&mut sums[row * parts..][..parts]),
+                Spreading::PerDimension(values) => {
+                    Spreading::PerDimension(&mut values[row * columns..][..columns])
+                }
+            };
+            arch.dispatch(
+                #[inline(always)]
+                || self.row([y, recon], [bias, x], spreading),
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn row(&self, [y, recon]: [&mut [f32]; 2], [bias, x]: [&[f32]; 2], spreading: Spreading<'_>) {
+        let scale = self.scale;
+        match self.likelihood {
+            Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
+            Likelihood::Gaussian(Spread::Fixed(sigma)) => {
+                gaussian_nll(y, bias, x, recon, scale, sigma);
+            }
+            Likelihood::ContinuousBernoulli => {
+                self.each([y, recon], [bias, x], spreading, continuous_bernoulli);
+            }
+            Likelihood::Gaussian(_) => self.each([y, recon], [bias, x], spreading, gaussian),
+            Likelihood::Laplace(_) => self.each([y, recon], [bias, x], spreading, laplace),
+            Likelihood::DiscretizedLogistic(_) => {
+                self.each([y, recon], [bias, x], spreading, discretized_logistic);
+            }
+            Likelihood::Poisson => self.each([y, recon], [bias, x], spreading, poisson),
+            Likelihood::NegativeBinomial(_) => {
+                self.each([y, recon], [bias, x], spreading, negative_binomial);
+            }
+        }
+    }
+
+    /// One row of a likelihood whose `formula` gives, from a pixel's output, value and log spread, the negative log-likelihood
+    /// and its derivatives with respect to the output and to the log spread.
+    #[inline(always)]
+    fn each(
+        &self,
+        [y, recon]: [&mut [f32]; 2],
+        [bias, x]: [&[f32]; 2],
+        mut spreading: Spreading<'_>,
+        formula: impl Fn(f32, f32, f32) -> [f32; 3],
+    ) {
+        let blocks = y
+            .chunks_mut(BLOCK)
+            .zip(x.chunks(BLOCK))
+            .zip(bias.chunks(BLOCK));
+        let sums = recon.chunks_mut(BLOCK / NLL_COLUMNS);
+        for (block, (((y, x), bias), recon)) in blocks.zip(sums).enumerate() {
+            let start = block * BLOCK;
+            let (mut log_spread, mut slope) = ([0.0; BLOCK], [0.0; BLOCK]);
+            copy(&self.log_spread, start, &mut log_spread);
+            copy(&self.slope, start, &mut slope);
+            let (mut nll, mut d_spread) = ([0.0; BLOCK], [0.0; BLOCK]);
+            let results = nll.iter_mut().zip(&mut d_spread);
+            let spreads = log_spread.iter().zip(&slope);
+            for (((y, x), (bias, (nll, d_spread))), (log_spread, slope)) in y
+                .iter_mut()
+                .zip(x)
+                .zip(bias.iter().zip(results))
+                .zip(spreads)
+            {
+                let [value, d_output, d_log_spread] = formula(*y + bias, *x, *log_spread);
+                *nll = value;
+                *y = d_output * self.scale;
+                *d_spread = d_log_spread * slope * self.scale;
+            }
+            sum_parts(&nll, recon);
+            match &mut spreading {
+                Spreading::Fixed => {}
+                Spreading::Learned(sums) => {
+                    let first = block * (BLOCK / NLL_COLUMNS);
+                    sum_parts(&d_spread, &mut sums[first..first + recon.len()]);
+                }
+                Spreading::PerDimension(values) => {
+                    values[start..start + y.len()].copy_from_slice(&d_spread[..y.len()]);
+                }
+            }
+        }
+    }
+}
+
+/// Copies what `values` has from `start` on, if anything.
+#[inline(always)]
+fn copy(values: &[f32], start: usize, block: &mut [f32; BLOCK]) {
+    let values = values.get(start..).unwrap_or_default();
+    let length = values.len().min(BLOCK);
+    block[..length].copy_from_slice(&values[..length]);
+}
+
+/// The log of a learned spread, from the parameter that is trained, and its derivative: about the same, but always above
+/// [`Likelihood::MIN_LOG_SPREAD`]; [`Likelihood::MAX_LOG_SPREAD`] at most, without a gradient there.
+fn log_spread(parameter: f32) -> [f32; 2] {
+    let (least, most) = (
+        Likelihood::MIN_LOG_SPREAD as f32,
+        Likelihood::MAX_LOG_SPREAD as f32,
+    );
+    let above = parameter.min(most) - least;
+    let e = exp(-above.abs());
+    let slope = if parameter <= most {
+        sigmoid_from(above, e)
+    } else {
+        0.0
+    };
+    [above.max(0.0) + ln_1p_unit(e) + least, slope]
+}
+
+/// `ln(sigmoid(x))` and `1 - sigmoid(x)`.
+#[inline(always)]
+fn log_sigmoid(x: f32) -> [f32; 2] {
+    let e = exp(-x.abs());
+    [x.min(0.0) - ln_1p_unit(e), sigmoid_from(-x, e)]
+}
+
+/// One row of [`nll`]. Loops of one formula each: together, or with a float sum in them, they are too much for the vectoriser.
+#[inline(always)]
+fn bernoulli_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32) {
+    let blocks = y.chunks_mut(BLOCK).zip(bias.chunks(BLOCK));
+    let images = x.chunks(BLOCK).zip(recon.chunks_mut(BLOCK / NLL_COLUMNS));
+    for ((y, bias), (x, recon)) in blocks.zip(images) {
+        let mut e = [0.0; BLOCK];
+        for ((e, y), bias) in e.iter_mut().zip(&mut *y).zip(bias) {
+            *y += bias;
+            *e = exp(-y.abs());
+        }
+        let mut nll = [0.0; BLOCK];
+        for ((l, x), (e, nll)) in y.iter().zip(x).zip(e.iter().zip(&mut nll)) {
+            *nll = l.max(0.0) - l * x + ln_1p_unit(*e);
+        }
+        for ((l, x), e) in y.iter_mut().zip(x).zip(&e) {
+            *l = (sigmoid_from(*l, *e) - x) * scale;
+        }
+        sum_parts(&nll, recon);
+    }
+}
+
+/// One row of [`nll`].
+#[inline(always)]
+fn gaussian_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale: f32, sigma: f32) {
+    let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
+    let blocks = y.chunks_mut(BLOCK).zip(bias.chunks(BLOCK));
+    let images = x.chunks(BLOCK).zip(recon.chunks_mut(BLOCK / NLL_COLUMNS));
+    for ((y, bias), (x, recon)) in blocks.zip(images) {
+        let mut nll = [0.0; BLOCK];
+        for ((m, bias), (x, nll)) in y.iter_mut().zip(bias).zip(x.iter().zip(&mut nll)) {
+            let distance = (*m + bias - x) / sigma;
+            *nll = 0.5 * distance * distance + constant;
+            *m = distance * (scale / sigma);
+        }
+        sum_parts(&nll, recon);
+    }
+}
+
+#[inline(always)]
+fn continuous_bernoulli(l: f32, x: f32, _: f32) -> [f32; 3] {
+    let [log_partition, mean] = log_partition(l);
+    [log_partition - l * x, mean - x, 0.0]
+}
+
+#[inline(always)]
+fn gaussian(m: f32, x: f32, log_sigma: f32) -> [f32; 3] {
+    let inverse = exp(-log_sigma);
+    let distance = (m - x) * inverse;
+    let square = distance * distance;
+    // ln(2 pi) / 2
+    [
+        0.5 * square + log_sigma + 0.918_938_5,
+        distance * inverse,
+        1.0 - square,
+    ]
+}
+
+#[inline(always)]
+fn laplace(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
+    let inverse = exp(-log_scale);
+    let distance = (m - x) * inverse;
+    let size = distance.abs();
+    let sign = if distance == 0.0 {
+        0.0
+    } else {
+        inverse.copysign(distance)
+    };
+    [size + log_scale + LN_2, sign, 1.0 - size]
+}
+
+/// The difference of sigmoids at a bin's ends `a > b` is `sigmoid(a) sigmoid(-b) (1 - exp(b - a))`: no digits cancel. The first
+/// bin has no `b`, the last no `a`.
+#[inline(always)]
+fn discretized_logistic(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
+    const HALF_BIN: f32 = Likelihood::HALF_BIN as f32;
+    const LEVELS: f32 = Likelihood::LEVELS as f32;
+    let inverse = exp(-log_scale);
+    let below_end = (x - m + HALF_BIN) * inverse;
+    let above_start = (m - x + HALF_BIN) * inverse;
+    let [log_below, left_below] = log_sigmoid(below_end);
+    let [log_above, left_above] = log_sigmoid(above_start);
+    let is_below = if x > 1.0 - HALF_BIN { 0.0 } else { 1.0 };
+    let is_above = if x < HALF_BIN { 0.0 } else { 1.0 };
+    let is_inner = is_below * is_above;
+    let width = inverse / LEVELS;
+    let [log_width, d_width] = log_partition(-width);
+    let log_width = log_width - log_scale - LEVELS.ln();
+    let (d_below, d_above) = (is_below * left_below, is_above * left_above);
+    [
+        -(is_below * log_below + is_above * log_above + is_inner * log_width),
+        (d_below - d_above) * inverse,
+        d_below * below_end + d_above * above_start - is_inner * (width * d_width - 1.0),
+    ]
+}
+
+/// What the likelihoods of counts share, cancelled analytically around `y = max(x, 1)` (Loader 2000).
+struct Counts {
+    mean: f32,
+    /// `ln(mean / y)`
+    deviation: f32,
+    /// `mean - x`
+    excess: f32,
+    /// `ln x! - x ln y + x`
+    constant: f32,
+    /// 0 where the output is above the largest log of a mean, else 1.
+    has_gradient: f32,
+}
+
+impl Counts {
+    #[inline(always)]
+    fn new(output: f32, x: f32) -> Self {
+        const MAX_LOG_MEAN: f32 = Likelihood::MAX_LOG_MEAN as f32;
+        let log_mean = output.min(MAX_LOG_MEAN);
+        let y = x.max(1.0);
+        let deviation = log_mean - ln(y);
+        let next = x + 1.0;
+        Self {
+            mean: exp(log_mean),
+            deviation,
+            excess: y * exp_minus_1(deviation) + (y - x),
+            constant: x * ln_ratio(next, y, next - y)
+                + 0.5 * ln(next)
+                + binet(next)[0]
+                + (0.5 * TAU.ln() - 1.0),
+            has_gradient: if output <= MAX_LOG_MEAN { 1.0 } else { 0.0 },
+        }
+    }
+}
+
+#[inline(always)]
+fn poisson(output: f32, x: f32, _: f32) -> [f32; 3] {
+    let counts = Counts::new(output, x);
+    let nll = counts.excess - x * counts.deviation + counts.constant;
+    [nll, counts.excess * counts.has_gradient, 0.0]
+}
+
+/// `ln Gamma(theta) - ln Gamma(n) + ln x! - theta ln(theta / (theta + mean)) - x ln(mean / (theta + mean))` with `n = x + theta`.
+#[inline(always)]
+fn negative_binomial(output: f32, x: f32, log_theta: f32) -> [f32; 3] {
+    let counts = Counts::new(output, x);
+    let theta = exp(log_theta);
+    let (n, sum) = (x + theta, counts.mean + theta);
+    let mixed = ln_ratio(n, sum, -counts.excess);
+    let [binet_theta, slope_theta] = binet(theta);
+    let [binet_n, slope_n] = binet(n);
+    let nll =
+        0.5 * ln_ratio(n, theta, x) + binet_theta - binet_n - n * mixed - x * counts.deviation
+            + counts.constant;
+    let share = counts.excess / sum;
+    let d_theta = slope_theta - slope_n - 0.5 * x / (theta * n) - mixed - share;
+    [nll, theta * share * counts.has_gradient, theta * d_theta]
+}
+
+/// The sum of each [`NLL_COLUMNS`] values, in lanes.
+#[inline(always)]
+fn sum_parts(values: &[f32; BLOCK], sums: &mut [f32]) {
+    for (values, sum) in values.as_chunks::<NLL_COLUMNS>().0.iter().zip(sums) {
+        let (left, right) = values.split_at(NLL_COLUMNS / 2);
+        let mut lanes = [0.0; NLL_COLUMNS / 2];
+        for (lane, (left, right)) in lanes.iter_mut().zip(left.iter().zip(right)) {
+            *lane = left + right;
+        }
+        *sum = lanes.iter().sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The negative log-likelihood of one pixel and its gradient.
+    fn nll_of_pixel(l: f32, x: f32) -> (f32, f32) {
+        let (mut output, mut recon) = ([l], [0.0]);
+        bernoulli_nll(&mut output, &[0.0], &[x], &mut recon, 1.0);
+        (recon[0], output[0])
+    }
+
+    #[test]
+    fn the_likelihood_of_a_pixel_and_its_gradient_are_the_plain_formulas() {
+        for step in -4000..=4000 {
+            let l = step as f32 / 40.0;
+            for x in [0.0, 0.25, 1.0] {
+                let (nll, gradient) = nll_of_pixel(l, x);
+                let (l, x) = (f64::from(l), f64::from(x));
+                let exact = l.max(0.0) - l * x + (-l.abs()).exp().ln_1p();
+                // Three roundings of the largest term, |l|, and the logarithm's 2^-22.
+                let tolerance = (3.0 * l.abs() + 4.0) * 2f64.powi(-24);
+                assert!(
+                    (f64::from(nll) - exact).abs() <= tolerance,
+                    "nll at {l}, {x}: {nll} against {exact}"
+                );
+                let exact = 1.0 / (1.0 + (-l).exp()) - x;
+                assert!(
+                    (f64::from(gradient) - exact).abs() <= 4.0 * 2f64.powi(-24),
+                    "gradient at {l}, {x}"
+                );
+                let wrong = l.max(0.0) + l * x + (-l.abs()).exp().ln_1p();
+                assert!(
+                    l * x == 0.0 || (f64::from(nll) - wrong).abs() > tolerance,
+                    "the wrong sign passes at {l}"
+                );
+            }
+        }
+    }
+}
