@@ -1,14 +1,15 @@
-// The gradient of a dense layer's input: d_input = d_output W^T, times the slope of the activation that made the input.
+// The gradient of a dense layer's first COLUMNS inputs: d_input = d_output W^T, times the slope of the activation that made them.
 // One workgroup = a tile of d_input (matmul.wgsl).
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
 @group(0) @binding(2) var<storage, read> d_output: array<f32>;             // [batch, WIDTH]
-@group(0) @binding(3) var<storage, read_write> d_input: array<vec4<f32>>;  // [batch, INPUTS] //? wide
-@group(0) @binding(4) var<storage, read> slope: array<vec4<f32>>;          // [batch, INPUTS] //? wide_slope
+@group(0) @binding(3) var<storage, read_write> d_input: array<vec4<f32>>;  // [batch, COLUMNS] //? wide
+@group(0) @binding(4) var<storage, read> slope: array<vec4<f32>>;          // [batch, COLUMNS] //? wide_slope
 @group(0) @binding(3) var<storage, read_write> d_input: array<f32>; //? narrow
 @group(0) @binding(4) var<storage, read> slope: array<f32>; //? narrow_slope
 
+const COLUMNS = {{columns}}u; // those behind are of labels
 const A_ALONG_K = true;
 const B_ALONG_K = true;
 
@@ -28,7 +29,7 @@ fn a4(m: u32, k: u32) -> vec4<f32> {
 }
 
 fn b(k: u32, n: u32) -> f32 {
-    return parameters[parameter(min(n, INPUTS - 1u), k)]; // columns beyond the last one are not stored
+    return parameters[parameter(min(n, COLUMNS - 1u), k)]; // columns beyond the last one are not stored
 }
 
 fn b4(k: u32, n: u32) -> vec4<f32> {
@@ -39,14 +40,14 @@ fn b4(k: u32, n: u32) -> vec4<f32> {
 }
 
 fn store4(m: u32, n: u32, values: vec4<f32>) {
-    if m >= sizes.batch || n >= INPUTS {
+    if m >= sizes.batch || n >= COLUMNS {
         return;
     }
-    let i = (m * INPUTS + n) / 4u; //? wide
+    let i = (m * COLUMNS + n) / 4u; //? wide
     d_input[i] = values; //? wide_plain
     d_input[i] = values * slope[i]; //? wide_slope
-    for (var j = 0u; j < min(4u, INPUTS - n); j += 1u) { //? narrow
-        let i = m * INPUTS + n + j; //? narrow
+    for (var j = 0u; j < min(4u, COLUMNS - n); j += 1u) { //? narrow
+        let i = m * COLUMNS + n + j; //? narrow
         d_input[i] = values[j]; //? narrow
         d_input[i] *= slope[i]; //? narrow_slope
     } //? narrow

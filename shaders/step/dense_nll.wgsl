@@ -1,7 +1,6 @@
 // The last dense layer with the negative log-likelihood of the images under its output and the loss's gradient.
 // One workgroup = a tile of the output (affine.wgsl, matmul.wgsl).
-// Bernoulli, logit l:  nll = max(l, 0) - l x + ln(1 + exp(-|l|)),                d_output = (sigmoid(l) - x) / batch
-// Gaussian, mean m:    nll = ((m - x) / sigma)^2 / 2 + ln sigma + ln(2 pi) / 2,  d_output = (m - x) / sigma^2 / batch
+// The likelihoods are those of likelihood.wgsl, with a fixed spread or none.
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> parameters: array<vec4<f32>>; //? wide
@@ -14,20 +13,13 @@
 @group(0) @binding(5) var<storage, read_write> d_output: array<f32>; //? narrow
 
 const NLL_COLUMNS = {{nll_columns}}u;
-const SIGMA = f32({{sigma}});
-const NORMAL_CONSTANT = f32({{normal_constant}}); // ln sigma + ln(2 pi) / 2
+const SPREAD = vec2<f32>({{spread}}, {{log_spread}}); // the spread and its natural log
 
 var<workgroup> nll: array<f32, TILE_M * TILE_N / 4u>; // [m][n / 4], sums of four columns
 
-// (nll, its derivative) of a pixel x under the output l.
-fn bernoulli(l: f32, x: f32) -> vec2<f32> {
-    let e = exp(-abs(l));
-    return vec2<f32>(max(l, 0.0) - l * x + ln_1p_unit(e), sigmoid_from(l, e) - x);
-}
-
-fn gaussian(m: f32, x: f32) -> vec2<f32> {
-    let distance = (m - x) / SIGMA;
-    return vec2<f32>(0.5 * distance * distance + NORMAL_CONSTANT, distance / SIGMA);
+// The negative log-likelihood of a pixel x under the output l, and its derivative.
+fn pixel(l: f32, x: f32) -> vec2<f32> {
+    return {{likelihood}}(l, x, SPREAD).xy;
 }
 
 fn store4(m: u32, n: u32, product: vec4<f32>) {
@@ -37,13 +29,13 @@ fn store4(m: u32, n: u32, product: vec4<f32>) {
         let scale = 1.0 / f32(sizes.batch);
         let i = (m * WIDTH + n) / 4u; //? wide
         let x = images[i]; //? wide
-        let pixels = array<vec2<f32>, 4>({{likelihood}}(l.x, x.x), {{likelihood}}(l.y, x.y), {{likelihood}}(l.z, x.z), {{likelihood}}(l.w, x.w)); //? wide
+        let pixels = array<vec2<f32>, 4>(pixel(l.x, x.x), pixel(l.y, x.y), pixel(l.z, x.z), pixel(l.w, x.w)); //? wide
         d_output[i] = vec4<f32>(pixels[0].y, pixels[1].y, pixels[2].y, pixels[3].y) * scale; //? wide
         sum = pixels[0].x + pixels[1].x + pixels[2].x + pixels[3].x; //? wide
         for (var j = 0u; j < min(4u, WIDTH - n); j += 1u) { //? narrow
-            let pixel = {{likelihood}}(l[j], images[m * WIDTH + n + j]); //? narrow
-            d_output[m * WIDTH + n + j] = pixel.y * scale; //? narrow
-            sum += pixel.x; //? narrow
+            let y = pixel(l[j], images[m * WIDTH + n + j]); //? narrow
+            d_output[m * WIDTH + n + j] = y.y * scale; //? narrow
+            sum += y.x; //? narrow
         } //? narrow
     }
     nll[m % TILE_M * (TILE_N / 4u) + n % TILE_N / 4u] = sum;

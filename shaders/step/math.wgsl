@@ -1,4 +1,4 @@
-// Functions whose accuracy WGSL leaves open, the twins of crates/vae-kernels/src/cpu/elementwise.rs; a library, put before
+// Functions whose accuracy WGSL leaves open, the twins of crates/vae-kernels/src/cpu/special.rs; a library, put before
 // a kernel's text. No entry point.
 
 // ln(1 + e) for e in [0, 1]: 2 atanh(t) with t = e / (2 + e).

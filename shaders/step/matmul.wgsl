@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     } //? losses
     let first_m = place(workgroup).x;
     let first_n = place(workgroup).y;
-    part = workgroup.z;
+    part = workgroup.z % PARTS;
     let share = (size_k() + SLICE * PARTS - 1u) / (SLICE * PARTS) * SLICE;
     let begin = part * share;
     let end = min(begin + share, size_k());

@@ -24,11 +24,8 @@ pub(super) fn plain(
         } => {
             let columns = matrices[input.0].len() / batch / rows;
             for at in 0..matrices[input.0].len() {
-                let (image, row, column) = (
-                    at / (rows * columns),
-                    at / columns % rows,
-                    at % columns,
-                );
+                let (image, row, column) =
+                    (at / (rows * columns), at / columns % rows, at % columns);
                 let transposed = image * rows * columns + column * rows + row;
                 let to = if wrong { at } else { transposed };
                 matrices[output.0][to] = matrices[input.0][at];

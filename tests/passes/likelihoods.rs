@@ -74,8 +74,16 @@ pub(super) fn nll(likelihood: Likelihood, y: f64, x: f64, log_spread: f64) -> f6
             // On the side where the tail is small, so that no digits cancel.
             let side = if x > y { -1.0 } else { 1.0 };
             let half = Likelihood::HALF_BIN;
-            let first = if x < half { f64::NEG_INFINITY } else { x - half };
-            let last = if x > 1.0 - half { f64::INFINITY } else { x + half };
+            let first = if x < half {
+                f64::NEG_INFINITY
+            } else {
+                x - half
+            };
+            let last = if x > 1.0 - half {
+                f64::INFINITY
+            } else {
+                x + half
+            };
             let [first, last] = [first, last].map(|edge| sigmoid(side * (edge - y) / spread));
             -(side * (last - first)).ln()
         }

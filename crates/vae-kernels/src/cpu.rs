@@ -141,9 +141,8 @@ impl Executor for Cpu {
 
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
         self.pending.push(step);
-        let steps = self.pending.iter();
-        let sizes = steps.map(|step| [step.rows.len(), step.program.program.work(step.rows.len())]);
-        let [rows, work] = sizes.fold([0, 0], |sum, size| [sum[0] + size[0], sum[1] + size[1]]);
+        let rows: usize = self.pending.iter().map(|step| step.rows.len()).sum();
+        let work: usize = self.pending.iter().map(TrainingStep::work).sum();
         if rows >= ROWS || work >= WORK {
             self.flush();
         }

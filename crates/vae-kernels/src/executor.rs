@@ -46,6 +46,13 @@ pub struct TrainingStep {
     pub update: Update,
 }
 
+impl TrainingStep {
+    /// Multiply-adds of the step's matrix products, about.
+    pub(crate) fn work(&self) -> usize {
+        self.program.program.work(self.rows.len())
+    }
+}
+
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {

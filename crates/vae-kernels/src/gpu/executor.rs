@@ -22,7 +22,7 @@ use crate::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingS
 use crate::program::{self, Program};
 
 use prepare::{Prepared, UpdateKey};
-use submit::{LOSSES, Submitted};
+use submit::{LOSSES, Submitted, WORK};
 
 /// Steps per submission: enough that submitting costs little beside them, few enough that losses come often.
 const STEPS: usize = 32;
@@ -69,8 +69,10 @@ struct ImageStore {
     buffer: Buffer,
     count: usize,
     row_bytes: usize,
-    /// The dataset, where it is too large to stay on the GPU.
-    streamed: Option<Bytes>,
+    /// Class of each row of `buffer`, or nothing.
+    labels: Buffer,
+    /// The dataset with its classes, where it is too large to stay on the GPU.
+    streamed: Option<(Bytes, Vec<u32>)>,
 }
 
 impl GpuExecutor {
@@ -99,6 +101,7 @@ impl GpuExecutor {
                 buffer: link.storage(0),
                 count: 0,
                 row_bytes: 0,
+                labels: link.storage(0),
                 streamed: None,
             },
             rows: link.storage(ROWS * size_of::<u32>()),
@@ -139,7 +142,12 @@ impl GpuExecutor {
             buffer: self.link.storage(STREAM),
             count: images.len() / row_bytes,
             row_bytes,
-            streamed: Some(images),
+            labels: self.link.storage(if labels.is_empty() {
+                0
+            } else {
+                ROWS * size_of::<u32>()
+            }),
+            streamed: Some((images, labels)),
         };
         self.link.check()
     }
@@ -168,10 +176,13 @@ impl Executor for GpuExecutor {
             return self.stream_images(images, labels, row_bytes);
         };
         self.link.upload(&buffer, &images);
+        let classes = self.link.storage(size_of_val(&labels[..]));
+        self.link.upload(&classes, bytemuck::cast_slice(&labels));
         self.images = ImageStore {
             buffer,
             count: images.len() / row_bytes,
             row_bytes,
+            labels: classes,
             streamed: None,
         };
         self.link.check()
@@ -184,8 +195,10 @@ impl Executor for GpuExecutor {
             step.rows.iter().all(is_there),
             "a row beyond {count} images"
         );
-        let waiting: usize = self.pending.iter().map(|step| step.rows.len()).sum();
-        if self.pending.len() == self.at_once || waiting + step.rows.len() > self.rows_at_once() {
+        let steps = self.pending.iter().chain([&step]);
+        let rows: usize = steps.clone().map(|step| step.rows.len()).sum();
+        let work: usize = steps.map(TrainingStep::work).sum();
+        if self.pending.len() == self.at_once || rows > self.rows_at_once() || work > WORK {
             self.flush()?;
         }
         self.make_room(step.rows.len());

@@ -2,7 +2,7 @@
 //! kernel; the last kernel sums the losses, too.
 
 use super::cost::Cores;
-use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place};
+use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place, convolution};
 use super::source;
 use super::tile::{Product, Stores, Tile};
 use crate::program::{Layer, MatrixId, Pass, Program};
@@ -40,9 +40,22 @@ impl Parts {
         /// Bytes that a core writes per nanosecond, and that the update reads again per nanosecond.
         const MOVED: f64 = 16.0;
         let jobs = jobs(program);
+        let convolutions: Vec<_> = program
+            .passes
+            .iter()
+            .filter_map(|pass| match pass {
+                Pass::ConvolveBackwardWeight { convolution, .. } => Some(convolution),
+                _ => None,
+            })
+            .collect();
         let cost = |parts: &usize| {
             let bytes = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
-            dispatches(&jobs, batch, *parts, cores, bindings).1 + 2.0 * bytes / MOVED
+            let convolutions = convolutions.iter();
+            let convolutions =
+                convolutions.map(|layer| convolution::nanoseconds(layer, batch, *parts, cores));
+            dispatches(&jobs, batch, *parts, cores, bindings).1
+                + convolutions.sum::<f64>()
+                + 2.0 * bytes / MOVED
         };
         let arena = Self::new(1, length).length() * size_of::<f32>();
         let most = (bytes / arena.max(1) as u64).clamp(1, Self::MOST) as usize;

@@ -1,23 +1,26 @@
 //! Passes as kernels: which text, which bindings, how many workgroups. Plain data; [`super::GpuExecutor`] launches it.
 
 mod choice;
+pub(super) mod convolution;
+mod images;
+mod likelihood;
 #[cfg(test)]
 mod tests;
 
-use vae_spec::{Activation, Clip, Corruption, Element, Likelihood, Spread};
+use vae_spec::{Activation, Clip, Corruption, Element};
 
 use super::bottleneck;
 use super::cost::Cores;
 use super::gradients::{self, Parts};
 use super::source;
 use super::tile::{Product, Stores, Tile};
-use crate::program::{MatrixId, NLL_COLUMNS, Pass, Program, Rule, Update};
+use crate::program::{MatrixId, Pass, Program, Rule, Update};
 use crate::sample_kl::lanes_per_row;
 
 pub(super) use choice::{Access, Choice, Kernel, Place};
 
 /// WebGPU's limit of workgroups in each dimension.
-pub(super) const MAX_WORKGROUPS: usize = 65_535;
+pub(in crate::gpu) const MAX_WORKGROUPS: usize = 65_535;
 /// Threads of a workgroup in kernels with one thread per element.
 const LINEAR_WORKGROUP: usize = 256;
 /// Workgroups that sum the squares of the gradients: half as many as a large GPU has cores, and no more than those of the
@@ -181,12 +184,6 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             // A tile covers whole elements of recon.
             let tile = tile(batch, layer.width(), layer.inputs, Stores::Nll);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
-            let (likelihood, sigma) = match likelihood {
-                Likelihood::Bernoulli => ("bernoulli", 1.0),
-                Likelihood::Gaussian(Spread::Fixed(sigma)) => ("gaussian", sigma),
-                other => unreachable!("no pass for {other:?}"),
-            };
-            let constant = sigma.ln() + 0.5 * std::f32::consts::TAU.ln();
             let bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(input)),
@@ -197,10 +194,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             let grid = tile.grid(batch, layer.width());
             Choice::product(&source::DENSE_NLL, layer, tile, is_wide)
                 .flags(&["finish"])
-                .with("likelihood", likelihood.into())
-                .with("sigma", format!("{sigma:e}"))
-                .with("normal_constant", format!("{constant:e}"))
-                .with("nll_columns", NLL_COLUMNS.to_string())
+                .likelihood(likelihood)
                 .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
         Pass::DenseBackwardInput {
@@ -209,16 +203,18 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             slope,
             d_input,
         } => {
-            let tile = tile(batch, layer.inputs, layer.width(), Stores::Plain);
-            let is_wide = is_wide(&[layer.inputs]);
+            let columns = columns(d_input);
+            let tile = tile(batch, columns, layer.width(), Stores::Plain);
+            let is_wide = is_wide(&[columns]);
             let mut bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(d_output)),
                 (Write, Matrix(d_input)),
             ];
             bindings.extend(slope.map(|slope| (Read, Matrix(slope))));
-            let grid = tile.grid(batch, layer.inputs);
+            let grid = tile.grid(batch, columns);
             Choice::product(&source::DENSE_BACKWARD_INPUT, layer, tile, is_wide)
+                .with("columns", columns.to_string())
                 .slope(is_wide, slope.is_some())
                 .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
@@ -242,7 +238,36 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 linear(batch * latent),
             )
         }
-        _ => unreachable!("TODO"),
+        Pass::GatherLabels { .. }
+        | Pass::Transpose { .. }
+        | Pass::LogOfCounts { .. }
+        | Pass::Label { .. }
+        | Pass::Activate { .. }
+        | Pass::Add { .. }
+        | Pass::RepeatForward { .. }
+        | Pass::RepeatBackward { .. }
+        | Pass::GroupNormForward { .. }
+        | Pass::GroupNormBackward { .. }
+        | Pass::Sums { .. } => images::kernel(pass, lowering),
+        Pass::Convolve { .. } | Pass::ConvolveTransposed { .. } => {
+            convolution::kernel(pass, lowering)
+        }
+        Pass::ConvolveBackwardWeight {
+            convolution,
+            image,
+            map,
+        } => convolution::backward_weight(convolution, image, map, lowering),
+        Pass::Nll {
+            output,
+            images,
+            likelihood,
+            spread,
+            recon,
+            d_output,
+        } => {
+            let bindings = [output, images, recon, d_output];
+            likelihood::nll(bindings, likelihood, spread, lowering)
+        }
     })
 }
 

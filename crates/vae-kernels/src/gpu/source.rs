@@ -23,6 +23,12 @@ const MATMUL: &str = shader!("step/matmul.wgsl");
 const LOSSES: &str = shader!("step/losses.wgsl");
 const BOTTLENECK: &str = shader!("step/bottleneck.wgsl");
 const AFFINE: &str = shader!("step/affine.wgsl");
+const SPECIAL: &str = shader!("step/special.wgsl");
+const LIKELIHOOD: &str = shader!("step/likelihood.wgsl");
+const PATCHES: &str = shader!("step/patches.wgsl");
+const FINISH: &str = shader!("step/finish.wgsl");
+const REPEAT: &str = shader!("step/repeat.wgsl");
+const GROUP_NORM: &str = shader!("step/group_norm.wgsl");
 
 pub(super) const GATHER: Source = Source {
     libraries: &[RANDOM, STEP, LINEAR],
@@ -51,7 +57,7 @@ pub(super) const BOTTLENECK_BACKWARD: Source = Source {
     kernel: shader!("step/bottleneck_backward.wgsl"),
 };
 pub(super) const DENSE_NLL: Source = Source {
-    libraries: &[MATH, LAYER, MATMUL, AFFINE],
+    libraries: &[MATH, SPECIAL, LIKELIHOOD, LAYER, MATMUL, AFFINE],
     kernel: shader!("step/dense_nll.wgsl"),
 };
 pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
@@ -70,6 +76,66 @@ pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
 pub(super) const SAMPLE_KL_BACKWARD: Source = Source {
     libraries: &[SAMPLE_KL, STEP, LINEAR],
     kernel: shader!("step/sample_kl_backward.wgsl"),
+};
+pub(super) const NLL: Source = Source {
+    libraries: &[LINEAR, MATH, SPECIAL, LIKELIHOOD],
+    kernel: shader!("step/nll.wgsl"),
+};
+pub(super) const CONVOLVE: Source = Source {
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FINISH],
+    kernel: shader!("step/convolve.wgsl"),
+};
+pub(super) const CONVOLVE_TRANSPOSED: Source = Source {
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FINISH],
+    kernel: shader!("step/convolve_transposed.wgsl"),
+};
+pub(super) const CONVOLVE_BACKWARD_WEIGHT: Source = Source {
+    libraries: &[PATCHES, MATMUL],
+    kernel: shader!("step/convolve_backward_weight.wgsl"),
+};
+pub(super) const SUMS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/sums.wgsl"),
+};
+pub(super) const GATHER_LABELS: Source = Source {
+    libraries: &[STEP, LINEAR],
+    kernel: shader!("step/gather_labels.wgsl"),
+};
+pub(super) const TRANSPOSE: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/transpose.wgsl"),
+};
+pub(super) const LOG_OF_COUNTS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/log_of_counts.wgsl"),
+};
+pub(super) const LABEL: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/label.wgsl"),
+};
+pub(super) const ACTIVATE: Source = Source {
+    libraries: &[LINEAR, MATH, ACTIVATION],
+    kernel: shader!("step/activate.wgsl"),
+};
+pub(super) const ADD: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/add.wgsl"),
+};
+pub(super) const REPEAT_FORWARD: Source = Source {
+    libraries: &[LINEAR, REPEAT],
+    kernel: shader!("step/repeat_forward.wgsl"),
+};
+pub(super) const REPEAT_BACKWARD: Source = Source {
+    libraries: &[LINEAR, REPEAT],
+    kernel: shader!("step/repeat_backward.wgsl"),
+};
+pub(super) const GROUP_NORM_FORWARD: Source = Source {
+    libraries: &[MATH, ACTIVATION, GROUP_NORM],
+    kernel: shader!("step/group_norm_forward.wgsl"),
+};
+pub(super) const GROUP_NORM_BACKWARD: Source = Source {
+    libraries: &[GROUP_NORM],
+    kernel: shader!("step/group_norm_backward.wgsl"),
 };
 pub(super) const SQUARE_SUMS: Source = Source {
     libraries: &[LINEAR],

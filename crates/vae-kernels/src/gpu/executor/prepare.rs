@@ -103,6 +103,7 @@ impl GpuExecutor {
             Place::Gradients => &*gradients,
             Place::Moments => &*moments,
             Place::Images => &images.buffer,
+            Place::Labels => &images.labels,
             Place::Rows => &*rows,
             Place::Losses => &*losses,
             Place::SquareSums => &*square_sums,

@@ -19,7 +19,7 @@ const SUBMISSIONS: usize = 2;
 
 /// Multiply-adds that a submission may have, unless one step alone has more: a fraction of a second on a small GPU, for
 /// drivers stop what takes seconds, and a user who interrupts waits for what is submitted.
-const WORK: usize = 100_000_000_000;
+pub(super) const WORK: usize = 100_000_000_000;
 
 /// Bytes of the losses of a step.
 pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
@@ -50,9 +50,7 @@ pub(super) struct Submitted {
 impl GpuExecutor {
     /// Number of rows that one submission may have.
     pub(super) fn rows_at_once(&self) -> usize {
-        // Forward, d_W and d_input: three multiply-adds a row for each parameter.
         let rows = self.rows.size() as usize / size_of::<u32>();
-        let rows = rows.min(WORK / (3 * self.length.max(1)));
         match self.images.streamed {
             Some(_) => rows.min(self.images.buffer.size() as usize / self.images.row_bytes),
             None => rows,
@@ -67,9 +65,15 @@ impl GpuExecutor {
             self.prepared.clear();
         }
         let bytes = rows * self.images.row_bytes;
-        if self.images.streamed.is_some() && is_too_small(&self.images.buffer, bytes) {
-            self.images.buffer = self.link.storage(bytes);
-            self.prepared.clear();
+        if let Some((_, labels)) = &self.images.streamed {
+            if is_too_small(&self.images.buffer, bytes) {
+                self.images.buffer = self.link.storage(bytes);
+                self.prepared.clear();
+            }
+            if !labels.is_empty() && is_too_small(&self.images.labels, rows * size_of::<u32>()) {
+                self.images.labels = self.link.storage(rows * size_of::<u32>());
+                self.prepared.clear();
+            }
         }
     }
 
@@ -87,7 +91,12 @@ impl GpuExecutor {
             rows.extend(&step.rows);
         }
         self.link.queue.write_buffer(&self.steps, 0, &constants);
-        if let Some(bytes) = &self.images.streamed {
+        if let Some((bytes, labels)) = &self.images.streamed {
+            if !labels.is_empty() {
+                let labels: Vec<u32> = rows.iter().map(|&row| labels[row as usize]).collect();
+                self.link
+                    .upload(&self.images.labels, bytemuck::cast_slice(&labels));
+            }
             let length = self.images.row_bytes;
             let mut images = Vec::with_capacity(rows.len() * length);
             for &row in &rows {

@@ -12,6 +12,7 @@ pub(in crate::gpu) enum Place {
     Gradients,
     Moments,
     Images,
+    Labels,
     Rows,
     Losses,
     SquareSums,
