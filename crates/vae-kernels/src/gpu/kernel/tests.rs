@@ -2,13 +2,180 @@
 
 use super::*;
 use crate::gpu::valid;
-use crate::program::Layer;
+use crate::program::{Convolution, Finish, Geometry, GroupNorm, Layer, LearnedSpread, Repeat};
+use vae_spec::{Likelihood, Spread};
 
 fn program(columns: &[usize]) -> Program {
     Program {
         columns: columns.to_vec(),
         passes: Vec::new(),
     }
+}
+
+const LIKELIHOODS: [Likelihood; 7] = [
+    Likelihood::Bernoulli,
+    Likelihood::ContinuousBernoulli,
+    Likelihood::Gaussian(Spread::Fixed(1.0)),
+    Likelihood::Laplace(Spread::Fixed(0.3)),
+    Likelihood::DiscretizedLogistic(Spread::Fixed(0.1)),
+    Likelihood::Poisson,
+    Likelihood::NegativeBinomial(Spread::Fixed(2.0)),
+];
+
+/// Kernels of every pass over images in every variant, of a batch so large that grids are folded, too.
+fn of_images() -> Vec<Kernel> {
+    let [x, y, z, u, v] = [0, 1, 2, 3, 4].map(MatrixId);
+    let mut passes = vec![
+        Pass::GatherLabels { labels: x },
+        Pass::Transpose {
+            input: x,
+            output: y,
+            rows: 3,
+        },
+        Pass::LogOfCounts {
+            input: x,
+            output: y,
+        },
+        Pass::Label {
+            input: x,
+            labels: y,
+            output: z,
+        },
+        Pass::Sums {
+            values: x,
+            columns: 6,
+            offset: 0,
+        },
+    ];
+    let repeat = Repeat {
+        small: [1, 2],
+        large: [2, 4],
+        channels: 3,
+        factor: 2,
+    };
+    passes.push(Pass::RepeatForward {
+        repeat,
+        input: x,
+        output: y,
+    });
+    let norm = GroupNorm {
+        scale: 0,
+        channels: 6,
+        groups: 2,
+    };
+    passes.push(Pass::GroupNormBackward {
+        norm,
+        d_output: x,
+        unit: y,
+        inverse_deviation: z,
+        d_input: u,
+        d_parameters: v,
+    });
+    for there in [false, true] {
+        let other = |matrix| there.then_some(matrix);
+        passes.push(Pass::RepeatBackward {
+            repeat,
+            d_output: x,
+            slope: other(z),
+            d_input: y,
+        });
+        passes.push(Pass::Add {
+            one: x,
+            other: y,
+            times: other(z),
+            output: u,
+        });
+        for activation in Activation::ALL {
+            passes.push(Pass::Activate {
+                input: x,
+                output: y,
+                activation,
+                slope: other(z),
+            });
+            passes.push(Pass::GroupNormForward {
+                norm,
+                input: x,
+                unit: y,
+                inverse_deviation: z,
+                output: u,
+                activation: there.then_some(activation),
+                slope: other(v),
+            });
+        }
+    }
+    for likelihood in LIKELIHOODS {
+        for length in [None, Some(1), Some(6)] {
+            passes.push(Pass::Nll {
+                output: x,
+                images: y,
+                likelihood,
+                spread: length.map(|length| LearnedSpread {
+                    offset: 0,
+                    length,
+                    d_spread: z,
+                }),
+                recon: u,
+                d_output: v,
+            });
+        }
+    }
+    let convolution = Convolution {
+        weight: 0,
+        geometry: Geometry {
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+            image: [28, 28],
+            map: [14, 14],
+        },
+        image_channels: 4,
+        map_channels: 8,
+    };
+    passes.push(Pass::ConvolveBackwardWeight {
+        convolution,
+        image: x,
+        map: y,
+    });
+    for flags in 0..32 {
+        let set = |bit: u32| flags >> bit & 1 == 1;
+        let finish = Finish {
+            bias: set(0).then_some(0),
+            add: set(1).then_some(z),
+            activation: set(2).then_some(Activation::Gelu),
+            slope: set(3).then_some(u),
+            times: set(4).then_some(v),
+        };
+        passes.push(Pass::Convolve {
+            convolution,
+            image: x,
+            map: y,
+            finish,
+        });
+        passes.push(Pass::ConvolveTransposed {
+            convolution,
+            map: x,
+            image: y,
+            finish,
+        });
+    }
+    let mut kernels = Vec::new();
+    for batch in [1, 100_000] {
+        for (cores, parts) in [(Cores::LARGE, 1), (Cores::ONE, 3)] {
+            let program = Program {
+                columns: vec![6; 5],
+                passes: passes.clone(),
+            };
+            kernels.extend(of_program(Lowering {
+                program: &program,
+                batch,
+                cores,
+                bindings: 8,
+                losses: None,
+                gradients: Parts::new(parts, 1_000),
+            }));
+        }
+    }
+    kernels
 }
 
 /// Kernels of every pass in every variant, at three sizes: one for each tile.
@@ -52,10 +219,7 @@ fn kernels() -> Vec<Kernel> {
                     add(&columns, forward);
                 }
             }
-            for likelihood in [
-                Likelihood::Bernoulli,
-                Likelihood::Gaussian(Spread::Fixed(1.0)),
-            ] {
+            for likelihood in LIKELIHOODS {
                 let nll = Pass::DenseNll {
                     layer,
                     input: x,
@@ -130,6 +294,7 @@ fn kernels() -> Vec<Kernel> {
         };
         add(&latent, backward);
     }
+    kernels.extend(of_images());
     let [lr, rest] = [1e-3, 0.5];
     let adam = |is_amsgrad| Rule::Adam {
         step_size: lr,
@@ -181,6 +346,15 @@ fn every_variant_of_every_kernel_is_valid_wgsl_with_nothing_left_to_fill_in() {
         if let Err(error) = valid(&kernel.source) {
             panic!("{}: {error}", kernel.stem);
         }
+        // What WebGPU promises: as many workgroups in a dimension, as many buffers in a kernel.
+        let most = kernel.workgroups.into_iter().max().unwrap_or_default() as usize;
+        assert!(most <= MAX_WORKGROUPS, "{}: {most} workgroups", kernel.stem);
+        let bindings = kernel.bindings.len();
+        assert!(
+            bindings <= 8 || kernel.stem == "dense_backward_parameters",
+            "{}",
+            kernel.stem
+        );
     }
 }
 
