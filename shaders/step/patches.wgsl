@@ -19,8 +19,6 @@ const BIAS = {{bias}}u;
 const PLACES = MAP_HEIGHT * MAP_WIDTH;
 const PATCH = KERNEL * KERNEL * IMAGE_CHANNELS;
 const PADDED = 0xffffffffu;
-const ACROSS = {{across}}u;  // tiles side by side
-const FOLDED = {{folded}}u;  // workgroups of the first dimension of the grid
 
 // The index of number q of the patch at a place, counted over all maps, or PADDED.
 fn pixel(place: u32, q: u32) -> u32 {
@@ -33,10 +31,4 @@ fn pixel(place: u32, q: u32) -> u32 {
     }
     let row = place / PLACES * IMAGE_HEIGHT + y - PADDING;
     return (row * IMAGE_WIDTH + x - PADDING) * IMAGE_CHANNELS + q % IMAGE_CHANNELS;
-}
-
-// The first row and column of a workgroup's tile, for matmul.wgsl.
-fn tile_of(workgroup: vec3<u32>) -> vec2<u32> {
-    let i = workgroup.y * FOLDED + workgroup.x;
-    return vec2<u32>(i / ACROSS * TILE_M, i % ACROSS * TILE_N);
 }

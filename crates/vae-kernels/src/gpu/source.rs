@@ -26,6 +26,7 @@ const AFFINE: &str = shader!("step/affine.wgsl");
 const SPECIAL: &str = shader!("step/special.wgsl");
 const LIKELIHOOD: &str = shader!("step/likelihood.wgsl");
 const PATCHES: &str = shader!("step/patches.wgsl");
+const FOLDED: &str = shader!("step/folded.wgsl");
 const FINISH: &str = shader!("step/finish.wgsl");
 const REPEAT: &str = shader!("step/repeat.wgsl");
 const GROUP_NORM: &str = shader!("step/group_norm.wgsl");
@@ -82,15 +83,19 @@ pub(super) const NLL: Source = Source {
     kernel: shader!("step/nll.wgsl"),
 };
 pub(super) const CONVOLVE: Source = Source {
-    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FINISH],
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, FINISH],
     kernel: shader!("step/convolve.wgsl"),
 };
 pub(super) const CONVOLVE_TRANSPOSED: Source = Source {
-    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FINISH],
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, FINISH],
     kernel: shader!("step/convolve_transposed.wgsl"),
 };
+pub(super) const CONVOLVE_TRANSPOSED_FEW: Source = Source {
+    libraries: &[LINEAR, MATH, ACTIVATION, PATCHES, FINISH],
+    kernel: shader!("step/convolve_transposed_few.wgsl"),
+};
 pub(super) const CONVOLVE_BACKWARD_WEIGHT: Source = Source {
-    libraries: &[PATCHES, MATMUL],
+    libraries: &[PATCHES, MATMUL, FOLDED],
     kernel: shader!("step/convolve_backward_weight.wgsl"),
 };
 pub(super) const SUMS: Source = Source {

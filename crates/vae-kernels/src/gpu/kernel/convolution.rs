@@ -1,10 +1,13 @@
 //! The kernels of convolutions: matrix products whose operands are patches of images.
 
-use super::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
+use super::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function, linear};
 use crate::gpu::cost::Cores;
-use crate::gpu::source::{self, Source};
+use crate::gpu::source;
 use crate::gpu::tile::{Product, Stores, Tile};
 use crate::program::{Convolution, Finish, MatrixId, Pass};
+
+/// Channels of an image that one thread computes: a tile would have at least four times as many columns.
+const FEW: usize = 4;
 
 /// The product of a pass, for `batch` rows.
 struct Shape {
@@ -85,35 +88,42 @@ pub(in crate::gpu) fn nanoseconds(
         .1
 }
 
-/// A product in tiles, with the sizes of its convolution.
-fn choice(
-    source: &'static Source,
-    convolution: &Convolution,
-    tile: Tile,
-    parts: usize,
-    (across, folded): (usize, usize),
-) -> Choice {
-    let geometry = &convolution.geometry;
-    let sizes = [
-        ("kernel", geometry.kernel),
-        ("stride", geometry.stride),
-        ("padding", geometry.padding),
-        ("image_height", geometry.image[0]),
-        ("image_width", geometry.image[1]),
-        ("map_height", geometry.map[0]),
-        ("map_width", geometry.map[1]),
-        ("image_channels", convolution.image_channels),
-        ("map_channels", convolution.map_channels),
-        ("weight", convolution.weight),
-        ("across", across),
-        ("folded", folded),
-    ];
-    let mut choice = Choice::plain(source);
-    choice.values = tile.values(parts);
-    choice
-        .values
-        .extend(sizes.map(|(name, size)| (name, size.to_string())));
-    choice
+impl Choice {
+    fn convolution(mut self, convolution: &Convolution) -> Self {
+        let geometry = &convolution.geometry;
+        let sizes = [
+            ("kernel", geometry.kernel),
+            ("stride", geometry.stride),
+            ("padding", geometry.padding),
+            ("image_height", geometry.image[0]),
+            ("image_width", geometry.image[1]),
+            ("map_height", geometry.map[0]),
+            ("map_width", geometry.map[1]),
+            ("image_channels", convolution.image_channels),
+            ("map_channels", convolution.map_channels),
+            ("weight", convolution.weight),
+        ];
+        let sizes = sizes.map(|(name, size)| (name, size.to_string()));
+        self.values.extend(sizes);
+        self
+    }
+
+    /// A product in tiles, `across` of them side by side, in a grid whose first dimension has `folded` workgroups.
+    fn tiles(mut self, tile: Tile, parts: usize, [across, folded]: [usize; 2]) -> Self {
+        self.values.extend(tile.values(parts));
+        self.with("across", across.to_string())
+            .with("folded", folded.to_string())
+    }
+
+    fn finish(self, finish: &Finish) -> Self {
+        self.with("bias", finish.bias.unwrap_or(0).to_string())
+            .with("activation", function(finish.activation).into())
+            .flag("bias", finish.bias.is_some())
+            .flag("add", finish.add.is_some())
+            .flag("slope", finish.slope.is_some())
+            .flag("times", finish.times.is_some())
+            .flag("plain", finish.times.is_none())
+    }
 }
 
 /// The kernel of [`Pass::Convolve`] or [`Pass::ConvolveTransposed`].
@@ -147,20 +157,32 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
         }
         other => unreachable!("{other:?} is no convolution"),
     };
-    let (tile, _) = shape.tile(1, true, cores);
-    let (across, [x, y]) = shape.grid(tile);
     let mut bindings = vec![(Access::Read, Place::Parameters)];
     let declared = declare(&mut bindings, input, output, finish);
-    choice(source, convolution, tile, 1, (across, x))
-        .with("bias", finish.bias.unwrap_or(0).to_string())
-        .with("activation", function(finish.activation).into())
-        .with("bindings", declared)
-        .flag("bias", finish.bias.is_some())
-        .flag("add", finish.add.is_some())
-        .flag("slope", finish.slope.is_some())
-        .flag("times", finish.times.is_some())
-        .flag("plain", finish.times.is_none())
-        .kernel_in_parts(pass.stem(), [batch, 0, 0, 0], bindings, [x, y, shape.count])
+    let choice = |source| {
+        Choice::plain(source)
+            .convolution(convolution)
+            .finish(finish)
+            .with("bindings", declared)
+    };
+    let is_transposed = matches!(pass, Pass::ConvolveTransposed { .. });
+    if is_transposed && convolution.image_channels <= FEW {
+        let pixels = batch * convolution.geometry.pixels();
+        return choice(&source::CONVOLVE_TRANSPOSED_FEW).kernel(
+            "convolve_transposed_few",
+            [batch, 0, 0, 0],
+            bindings,
+            linear(pixels),
+        );
+    }
+    let (tile, _) = shape.tile(1, true, cores);
+    let (across, [x, y]) = shape.grid(tile);
+    choice(source).tiles(tile, 1, [across, x]).kernel_in_parts(
+        pass.stem(),
+        [batch, 0, 0, 0],
+        bindings,
+        [x, y, shape.count],
+    )
 }
 
 /// Adds what a pass reads and writes to `bindings`; returns the declarations.
@@ -216,19 +238,15 @@ pub(super) fn backward_weight(
         (Access::Read, Place::Matrix(image)),
         (Access::Read, Place::Matrix(map)),
     ];
-    choice(
-        &source::CONVOLVE_BACKWARD_WEIGHT,
-        &convolution,
-        tile,
-        gradients.count,
-        (across, x),
-    )
-    .with("bias", "0".into())
-    .with("part", gradients.stride.to_string())
-    .kernel_in_parts(
-        "convolve_backward_weight",
-        [batch, 0, 0, 0],
-        bindings,
-        [x, y, gradients.count],
-    )
+    Choice::plain(&source::CONVOLVE_BACKWARD_WEIGHT)
+        .convolution(&convolution)
+        .tiles(tile, gradients.count, [across, x])
+        .with("bias", "0".into())
+        .with("part", gradients.stride.to_string())
+        .kernel_in_parts(
+            "convolve_backward_weight",
+            [batch, 0, 0, 0],
+            bindings,
+            [x, y, gradients.count],
+        )
 }

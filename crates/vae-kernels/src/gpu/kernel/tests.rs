@@ -119,44 +119,47 @@ fn of_images() -> Vec<Kernel> {
             });
         }
     }
-    let convolution = Convolution {
-        weight: 0,
-        geometry: Geometry {
-            kernel: 3,
-            stride: 2,
-            padding: 1,
-            image: [28, 28],
-            map: [14, 14],
-        },
-        image_channels: 4,
-        map_channels: 8,
-    };
-    passes.push(Pass::ConvolveBackwardWeight {
-        convolution,
-        image: x,
-        map: y,
-    });
-    for flags in 0..32 {
-        let set = |bit: u32| flags >> bit & 1 == 1;
-        let finish = Finish {
-            bias: set(0).then_some(0),
-            add: set(1).then_some(z),
-            activation: set(2).then_some(Activation::Gelu),
-            slope: set(3).then_some(u),
-            times: set(4).then_some(v),
+    // Images of few channels have a kernel of their own.
+    for image_channels in [4, 8] {
+        let convolution = Convolution {
+            weight: 0,
+            geometry: Geometry {
+                kernel: 3,
+                stride: 2,
+                padding: 1,
+                image: [28, 28],
+                map: [14, 14],
+            },
+            image_channels,
+            map_channels: 8,
         };
-        passes.push(Pass::Convolve {
+        passes.push(Pass::ConvolveBackwardWeight {
             convolution,
             image: x,
             map: y,
-            finish,
         });
-        passes.push(Pass::ConvolveTransposed {
-            convolution,
-            map: x,
-            image: y,
-            finish,
-        });
+        for flags in 0..32 {
+            let set = |bit: u32| flags >> bit & 1 == 1;
+            let finish = Finish {
+                bias: set(0).then_some(0),
+                add: set(1).then_some(z),
+                activation: set(2).then_some(Activation::Gelu),
+                slope: set(3).then_some(u),
+                times: set(4).then_some(v),
+            };
+            passes.push(Pass::Convolve {
+                convolution,
+                image: x,
+                map: y,
+                finish,
+            });
+            passes.push(Pass::ConvolveTransposed {
+                convolution,
+                map: x,
+                image: y,
+                finish,
+            });
+        }
     }
     let mut kernels = Vec::new();
     for batch in [1, 100_000] {
