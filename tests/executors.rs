@@ -1,5 +1,6 @@
 //! Training on the two executors of step programs, CPU against GPU: updates, gathering, streaming and refusals.
 
+mod pieces;
 mod update;
 
 use std::sync::Arc;
@@ -142,6 +143,7 @@ fn step(
     TrainingStep {
         program: Arc::clone(program),
         run,
+        piece: rows.len().max(1),
         rows,
         update,
     }

@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var group = 0u; group < GROUPS; group += 1u) {
             total += sums[group * LATENT + thread];
         }
-        let d_kl = step.beta / f32(sizes.batch);
+        let d_kl = step.beta / step.batch;
         let i = row * LATENT + thread;
         let at_mu = row * 2u * LATENT + thread;
         let mu = posterior[at_mu];

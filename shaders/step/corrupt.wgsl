@@ -51,7 +51,7 @@ fn main(
     if row >= sizes.batch {
         return;
     }
-    let words = philox4x32_10(vec4<u32>({{block}}, row, step.step), step.corruption_key);
+    let words = philox4x32_10(vec4<u32>({{block}}, step.piece + row, step.step), step.corruption_key);
     for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) {
         let place = row * sizes.columns + column;
         corrupted[place] = {{corruption}}(images[place], words, column);

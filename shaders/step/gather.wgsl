@@ -25,7 +25,7 @@ fn main(
     if row >= sizes.batch {
         return;
     }
-    let words = philox4x32_10(vec4<u32>(quad, row, step.step), step.binarization_key); //? binarize
+    let words = philox4x32_10(vec4<u32>(quad, step.piece + row, step.step), step.binarization_key); //? binarize
     let first = rows[step.rows + row] * sizes.columns;
     images[i] = unpack4x8unorm(elements[first / 4u + quad]); //? wide
     for (var column = 4u * quad; column < min(4u * quad + 4u, sizes.columns); column += 1u) { //? narrow

@@ -38,7 +38,7 @@ fn main(
     let i = element(workgroup, workgroups, thread);
     let parts = (sizes.columns + 4u * LANES - 1u) / (4u * LANES);
     let row = i / (parts * LANES);
-    let scale = 1.0 / f32(sizes.batch);
+    let scale = 1.0 / step.batch;
     var sum = vec2<f32>();
     if row < sizes.batch {
         let first = i % (parts * LANES) * 4u;

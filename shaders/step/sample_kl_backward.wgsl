@@ -23,7 +23,7 @@ fn main(
     if i >= sizes.batch * latent {
         return;
     }
-    let d_kl = step.beta / f32(sizes.batch);
+    let d_kl = step.beta / step.batch;
     let at_mu = (i / latent) * 2u * latent + i % latent;
     let mu = posterior[at_mu];
     d_posterior[at_mu] = d_z[i] + d_kl * mu;

@@ -12,7 +12,8 @@ struct Step {
     clip: f32,
     weight_decay: f32,
     ema: f32,
-    padding: u32,
+    batch: f32,               // rows of the whole batch, over which gradients are means
+    piece: u32,               // index in it of the first row that is computed
     rule: array<vec4<f32>, 2> // the optimizer's constants
 }
 

@@ -141,9 +141,19 @@ impl FusedEngine {
         TrainingStep {
             program: Arc::clone(&self.training),
             run: self.training_run(step.number, step.weighting),
+            piece: self.piece(rows.len(), step),
             rows: rows.to_vec(),
             update: self.update(step.number + 1, step.lr),
         }
+    }
+
+    /// Rows of a batch of `rows` that are computed at once: all of them, for that is the fastest, unless their matrices take much
+    /// memory.
+    fn piece(&self, rows: usize, step: &Step) -> usize {
+        /// Bytes of matrices that every device has.
+        const SMALL: usize = 1 << 28;
+        let all = self.training.program.bytes(rows) <= SMALL;
+        if all { rows.max(1) } else { step.micro_batch }
     }
 
     const fn training_run(&self, step: u64, weighting: Weighting) -> Run {
@@ -343,7 +353,6 @@ impl Engine for FusedEngine {
             .map_err(failed)
     }
 
-    // A step is computed in one piece, whatever its micro-batches: their gradients sum to the same.
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         let step = self.training_step(rows, step);
         self.executor.train(step).map_err(failed)

@@ -28,9 +28,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
-use crate::executor::{
-    Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram, TrainingStep,
-};
+use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
 use crate::program::{MatrixId, Program};
 
 /// Rows after which queued steps are run together: entering the thread pool takes as long as some passes of a small batch.
@@ -43,6 +41,8 @@ const WORK: usize = 10_000_000_000;
 pub struct Cpu {
     parameters: Vec<f32>,
     gradients: Vec<f32>,
+    /// Sums of the gradients of a batch's pieces.
+    accumulated: Vec<f32>,
     moments: Vec<Vec<f32>>,
     images: Bytes,
     labels: Vec<u32>,
@@ -65,6 +65,7 @@ impl Cpu {
             parameters,
             moments,
             gradients,
+            accumulated: Vec::new(),
             images: Bytes::new(),
             labels: Vec::new(),
             matrices: Vec::new(),
@@ -76,24 +77,33 @@ impl Cpu {
 
     /// Runs and times one training step.
     fn step(&mut self, step: &TrainingStep) -> Vec<(&'static str, f64)> {
-        let TrainingStep {
-            program,
-            run,
-            rows,
-            update,
-        } = step;
-        let passes = &program.program.passes;
-        let mut times = Vec::with_capacity(passes.len() + 1);
-        resize(&mut self.matrices, &program.program, rows.len());
-        for pass in passes {
-            let start = Instant::now();
-            self.pass(pass, run, rows.len(), rows);
-            times.push((pass.stem(), start.elapsed().as_secs_f64()));
+        let program = &step.program.program;
+        let mut times = Vec::with_capacity(program.passes.len() + 1);
+        let mut losses = [0.0; 2];
+        for (piece, rows) in step.pieces() {
+            resize(&mut self.matrices, program, piece.rows);
+            for pass in &program.passes {
+                let start = Instant::now();
+                self.pass(pass, &step.run, piece, rows);
+                times.push((pass.stem(), start.elapsed().as_secs_f64()));
+            }
+            for (sum, matrix) in losses.iter_mut().zip([step.program.recon, step.program.kl]) {
+                let values = self.matrices[matrix.0].iter();
+                *sum += values.map(|&x| f64::from(x)).sum::<f64>();
+            }
+            if step.pieces().len() > 1 {
+                self.accumulate(piece.first == 0);
+            }
+        }
+        if step.pieces().len() > 1 {
+            std::mem::swap(&mut self.gradients, &mut self.accumulated);
         }
         let start = Instant::now();
-        self.losses.push(self.step_losses(step));
+        let [recon, kl] = losses.map(|sum| (sum / step.rows.len() as f64) as f32);
+        self.losses
+            .push(StepLosses::new(recon, kl, step.run.weighting));
         optimizer::update(
-            *update,
+            step.update,
             &mut self.parameters,
             &self.gradients,
             &mut self.moments,
@@ -116,13 +126,13 @@ impl Cpu {
         });
     }
 
-    fn step_losses(&self, step: &TrainingStep) -> StepLosses {
-        let mean = |buffer: MatrixId| {
-            let sum: f64 = self.matrices[buffer.0].iter().map(|&x| f64::from(x)).sum();
-            (sum / step.rows.len() as f64) as f32
-        };
-        let TrainingProgram { recon, kl, .. } = *step.program;
-        StepLosses::new(mean(recon), mean(kl), step.run.weighting)
+    /// Adds the gradients of a piece to those of the pieces before.
+    fn accumulate(&mut self, is_first: bool) {
+        if is_first {
+            self.accumulated.clone_from(&self.gradients);
+        } else {
+            elementwise::add(&mut self.accumulated, &self.gradients);
+        }
     }
 }
 
@@ -173,7 +183,7 @@ impl Executor for Cpu {
         let pool = self.pool.clone();
         awake(pool.as_deref(), || {
             for pass in &program.passes {
-                self.pass(pass, &run, batch, &[]);
+                self.pass(pass, &run, Piece::whole(batch), &[]);
             }
         });
         let mut matrices = std::mem::replace(&mut self.matrices, kept);

@@ -42,6 +42,8 @@ pub struct TrainingStep {
     pub run: Run,
     /// Rows of the training set that make up the batch.
     pub rows: Vec<u32>,
+    /// Largest number of rows that are computed at once; the gradients of all pieces are summed.
+    pub piece: usize,
     /// Optimizer update at the end.
     pub update: Update,
 }
@@ -50,6 +52,41 @@ impl TrainingStep {
     /// Multiply-adds of the step's matrix products, about.
     pub(crate) fn work(&self) -> usize {
         self.program.program.work(self.rows.len())
+    }
+
+    /// The pieces of the batch, with their rows of the training set.
+    pub(crate) fn pieces(&self) -> impl ExactSizeIterator<Item = (Piece, &[u32])> {
+        let pieces = self.rows.chunks(self.piece).enumerate();
+        pieces.map(|(index, rows)| {
+            let piece = Piece {
+                first: index * self.piece,
+                rows: rows.len(),
+                batch: self.rows.len(),
+            };
+            (piece, rows)
+        })
+    }
+}
+
+/// Rows of a batch that are computed at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    /// Index of the first one in the batch.
+    pub(crate) first: usize,
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// Number of rows of the whole batch, over which gradients are means.
+    pub(crate) batch: usize,
+}
+
+impl Piece {
+    /// A batch in one piece.
+    pub(crate) const fn whole(batch: usize) -> Self {
+        Self {
+            first: 0,
+            rows: batch,
+            batch,
+        }
     }
 }
 

@@ -67,6 +67,12 @@ impl Program {
         MatrixId(self.columns.len() - 1)
     }
 
+    /// Bytes of all matrices for `batch` rows.
+    #[must_use]
+    pub fn bytes(&self, batch: usize) -> usize {
+        batch * self.columns.iter().sum::<usize>() * size_of::<f32>()
+    }
+
     /// Multiply-adds of the matrix products on `batch` rows, about.
     #[must_use]
     pub fn work(&self, batch: usize) -> usize {

@@ -23,18 +23,38 @@ pub fn gather(
     binarization: Option<(Generator, u64)>,
 ) -> Vec<f32> {
     let mut images = vec![0.0; rows.len() * columns];
-    gather_into(&mut images, bytes, element, columns, rows, binarization);
+    let rows = Rows {
+        bytes,
+        element,
+        rows,
+        first_row: 0,
+    };
+    gather_into(&mut images, columns, rows, binarization);
     images
+}
+
+/// Rows of a dataset.
+pub(super) struct Rows<'a> {
+    /// The dataset.
+    pub(super) bytes: &'a [u8],
+    pub(super) element: Element,
+    pub(super) rows: &'a [u32],
+    /// Place of the first of them in its batch, which selects the random numbers.
+    pub(super) first_row: u32,
 }
 
 pub(super) fn gather_into(
     images: &mut [f32],
-    bytes: &[u8],
-    element: Element,
     columns: usize,
-    rows: &[u32],
+    from: Rows<'_>,
     binarization: Option<(Generator, u64)>,
 ) {
+    let Rows {
+        bytes,
+        element,
+        rows,
+        first_row,
+    } = from;
     let arch = Arch::new();
     let batch = images.par_chunks_exact_mut(columns).zip(rows);
     let batch = batch.with_min_len(TASK_ROWS);
@@ -46,10 +66,10 @@ pub(super) fn gather_into(
                 *x = f32::from_le_bytes(*bytes);
             }
             if let Some((generator, step)) = binarization {
-                generator.binarize_floats(step, row as u32, image);
+                generator.binarize_floats(step, first_row + row as u32, image);
             }
         } else if let Some((generator, step)) = binarization {
-            let pixels = generator.binarize(step, row as u32, bytes);
+            let pixels = generator.binarize(step, first_row + row as u32, bytes);
             for (x, pixel) in image.iter_mut().zip(pixels) {
                 *x = f32::from(pixel) / 255.0;
             }

@@ -5,12 +5,16 @@ use rayon::prelude::*;
 use super::convolve::Finisher;
 use super::likelihood::{Pixels, Spreading};
 use super::{Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, rearrange, sample_kl};
-use crate::executor::Run;
+use crate::executor::{Piece, Run};
 use crate::program::{MatrixId, NLL_COLUMNS, Pass};
+use vae_rng::Noise;
 
 impl Cpu {
-    /// Runs one pass on `batch` rows; `rows` are for [`Pass::Gather`].
-    pub(super) fn pass(&mut self, pass: &Pass, run: &Run, batch: usize, rows: &[u32]) {
+    /// Runs one pass on a piece of a batch; `rows` are for [`Pass::Gather`].
+    pub(super) fn pass(&mut self, pass: &Pass, run: &Run, piece: Piece, rows: &[u32]) {
+        let batch = piece.rows;
+        let scale = 1.0 / piece.batch as f32;
+        let first_row = piece.first as u32;
         let Self {
             parameters,
             gradients,
@@ -26,7 +30,13 @@ impl Cpu {
                 let columns = matrices[images.0].len() / batch;
                 let binarization = binarize.then_some((run.binarization, run.noise.step));
                 let images = &mut matrices[images.0];
-                gather::gather_into(images, &self.images, element, columns, rows, binarization);
+                let from = gather::Rows {
+                    bytes: &self.images,
+                    element,
+                    rows,
+                    first_row,
+                };
+                gather::gather_into(images, columns, from, binarization);
             }
             Pass::GatherLabels { labels } => {
                 let classes = matrices[labels.0].iter_mut().zip(rows);
@@ -39,7 +49,7 @@ impl Cpu {
             } => writing(matrices, [corrupted], |matrices, [out]| {
                 out.copy_from_slice(&matrices[images.0]);
                 let (columns, step) = (out.len() / batch, run.noise.step);
-                corrupt::corrupt(out, columns, corruption, run.corruption, step, 0);
+                corrupt::corrupt(out, columns, corruption, run.corruption, step, first_row);
             }),
             Pass::Transpose {
                 input,
@@ -212,7 +222,11 @@ impl Cpu {
             ),
             Pass::SampleKlForward { posterior, z, kl } => {
                 writing(matrices, [z, kl], |matrices, [z, kl]| {
-                    sample_kl::forward(&matrices[posterior.0], run.noise, z, kl);
+                    let noise = Noise {
+                        first_row: run.noise.first_row + first_row,
+                        ..run.noise
+                    };
+                    sample_kl::forward(&matrices[posterior.0], noise, z, kl);
                 });
             }
             Pass::SampleKlBackward {
@@ -222,7 +236,10 @@ impl Cpu {
                 d_posterior,
             } => writing(matrices, [d_posterior], |matrices, [out]| {
                 let inputs = [posterior, z, d_z].map(|id| &matrices[id.0][..]);
-                let (latent, d_kl) = (inputs[1].len() / batch, run.weighting.beta / batch as f32);
+                let (latent, d_kl) = (
+                    inputs[1].len() / batch,
+                    run.weighting.beta / piece.batch as f32,
+                );
                 sample_kl::backward(inputs, latent, d_kl, out);
             }),
             Pass::DenseNll {
@@ -233,7 +250,7 @@ impl Cpu {
                 recon,
                 d_output,
             } => writing(matrices, [recon, d_output], |matrices, [recon, out]| {
-                let pixels = Pixels::new(likelihood, &[], layer.width(), 1.0 / batch as f32);
+                let pixels = Pixels::new(likelihood, &[], layer.width(), scale);
                 let inputs = [input, images].map(|id| &matrices[id.0][..]);
                 dense::nll(parameters, layer, inputs, &pixels, recon, out);
             }),
@@ -248,7 +265,7 @@ impl Cpu {
                 let columns = matrices[images.0].len() / batch;
                 let learned = spread.map(|spread| &parameters[spread.offset..][..spread.length]);
                 let learned = learned.unwrap_or_default();
-                let pixels = Pixels::new(likelihood, learned, columns, 1.0 / batch as f32);
+                let pixels = Pixels::new(likelihood, learned, columns, scale);
                 let mut d_spread =
                     spread.map(|spread| std::mem::take(&mut matrices[spread.d_spread.0]));
                 writing(matrices, [recon, d_output], |matrices, [recon, out]| {

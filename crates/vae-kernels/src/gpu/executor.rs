@@ -18,10 +18,10 @@ use super::kernel::SQUARE_SUMS;
 use super::link::Link;
 use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
-use crate::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingStep};
+use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
 use crate::program::{self, Program};
 
-use prepare::{Prepared, UpdateKey};
+use prepare::{Prepared, Then};
 use submit::{LOSSES, Submitted, WORK};
 
 /// Steps per submission: enough that submitting costs little beside them, few enough that losses come often.
@@ -43,6 +43,8 @@ pub struct GpuExecutor {
     length: usize,
     parameters: Buffer,
     gradients: Buffer,
+    /// Sums of the gradients of a batch's pieces, once there are such.
+    accumulated: Buffer,
     /// Layout in which the last program left the gradients.
     left: Parts,
     /// All moments, one arena after the other.
@@ -54,9 +56,10 @@ pub struct GpuExecutor {
     steps_bound: BindGroup,
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
-    updates: Vec<(UpdateKey, Rc<[Dispatch]>)>,
+    /// What follows the gradients of a piece, with the parts in which they come.
+    then: Vec<((Then, Parts), Rc<[Dispatch]>)>,
     pending: Vec<TrainingStep>,
-    /// Number of pending steps at which they are submitted.
+    /// Number of pieces of pending steps that are submitted together.
     at_once: usize,
     submitted: VecDeque<Submitted>,
     finished: Vec<StepLosses>,
@@ -94,6 +97,7 @@ impl GpuExecutor {
             length,
             parameters: link.storage(arena),
             gradients: link.storage(Parts::new(1, length).length() * size_of::<f32>()),
+            accumulated: link.storage(0),
             left: Parts::new(1, length),
             moments: link.storage(size_of_val(&moments[..])),
             square_sums: link.storage(SQUARE_SUMS * size_of::<f32>()),
@@ -108,7 +112,7 @@ impl GpuExecutor {
             steps,
             losses: link.storage(STEPS * LOSSES),
             prepared: VecDeque::new(),
-            updates: Vec::new(),
+            then: Vec::new(),
             pending: Vec::new(),
             at_once: FIRST_STEPS,
             submitted: VecDeque::new(),
@@ -197,11 +201,12 @@ impl Executor for GpuExecutor {
         );
         let steps = self.pending.iter().chain([&step]);
         let rows: usize = steps.clone().map(|step| step.rows.len()).sum();
+        let pieces: usize = steps.clone().map(|step| step.pieces().len()).sum();
         let work: usize = steps.map(TrainingStep::work).sum();
-        if self.pending.len() == self.at_once || rows > self.rows_at_once() || work > WORK {
+        if pieces > self.at_once || rows > self.rows_at_once() || work > WORK {
             self.flush()?;
         }
-        self.make_room(step.rows.len());
+        self.make_room(step.rows.len(), step.pieces().len());
         self.pending.push(step);
         Ok(())
     }
@@ -229,7 +234,7 @@ impl Executor for GpuExecutor {
         outputs: &[program::MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush()?;
-        let constants = StepConstants::new(&run, None);
+        let constants = StepConstants::new(&run, Piece::whole(batch), None);
         self.link
             .queue
             .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));

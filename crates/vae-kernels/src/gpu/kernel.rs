@@ -271,13 +271,26 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
     })
 }
 
-/// The kernels of an optimizer update over an arena of `length`, whose gradients come in `parts`.
-pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel> {
+/// The kernel that adds up the gradients of a batch's pieces, each in `parts`.
+pub(super) fn accumulate(is_first: bool, length: usize, parts: Parts) -> Kernel {
+    let bindings = vec![
+        (Access::Read, Place::Gradients),
+        (Access::Write, Place::Accumulated),
+    ];
+    let sizes = [length, parts.count, parts.stride, 0];
+    Choice::plain(&source::ACCUMULATE)
+        .flag("first", is_first)
+        .flag("next", !is_first)
+        .kernel("accumulate", sizes, bindings, linear(length))
+}
+
+/// The kernels of an optimizer update over an arena of `length`, by `gradients` that come in `parts`.
+pub(super) fn update(update: Update, length: usize, gradients: Place, parts: Parts) -> Vec<Kernel> {
     let average = update.rule.moments() * length;
     let sizes = [length, average, parts.count, parts.stride];
     let square_sums = || {
         let bindings = vec![
-            (Access::Read, Place::Gradients),
+            (Access::Read, gradients),
             (Access::Write, Place::SquareSums),
         ];
         let workgroups = [SQUARE_SUMS, 1];
@@ -286,7 +299,7 @@ pub(super) fn update(update: Update, length: usize, parts: Parts) -> Vec<Kernel>
     let choices = update_choices(&update);
     let clips = choices.contains(&"clip_norm");
     let mut bindings = vec![
-        (Access::Read, Place::Gradients),
+        (Access::Read, gradients),
         (Access::Write, Place::Parameters),
         (Access::Write, Place::Moments),
     ];

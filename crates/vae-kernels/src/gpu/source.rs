@@ -58,7 +58,7 @@ pub(super) const BOTTLENECK_BACKWARD: Source = Source {
     kernel: shader!("step/bottleneck_backward.wgsl"),
 };
 pub(super) const DENSE_NLL: Source = Source {
-    libraries: &[MATH, SPECIAL, LIKELIHOOD, LAYER, MATMUL, AFFINE],
+    libraries: &[STEP, MATH, SPECIAL, LIKELIHOOD, LAYER, MATMUL, AFFINE],
     kernel: shader!("step/dense_nll.wgsl"),
 };
 pub(super) const DENSE_BACKWARD_PARAMETERS: Source = Source {
@@ -79,7 +79,7 @@ pub(super) const SAMPLE_KL_BACKWARD: Source = Source {
     kernel: shader!("step/sample_kl_backward.wgsl"),
 };
 pub(super) const NLL: Source = Source {
-    libraries: &[LINEAR, MATH, SPECIAL, LIKELIHOOD],
+    libraries: &[STEP, LINEAR, MATH, SPECIAL, LIKELIHOOD],
     kernel: shader!("step/nll.wgsl"),
 };
 pub(super) const CONVOLVE: Source = Source {
@@ -141,6 +141,10 @@ pub(super) const GROUP_NORM_FORWARD: Source = Source {
 pub(super) const GROUP_NORM_BACKWARD: Source = Source {
     libraries: &[GROUP_NORM],
     kernel: shader!("step/group_norm_backward.wgsl"),
+};
+pub(super) const ACCUMULATE: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/accumulate.wgsl"),
 };
 pub(super) const SQUARE_SUMS: Source = Source {
     libraries: &[LINEAR],

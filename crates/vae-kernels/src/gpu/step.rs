@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use vae_spec::Clip;
 
-use crate::executor::Run;
+use crate::executor::{Piece, Run};
 use crate::program::{Rule, Update};
 
 /// Mirrors `Step` in `shaders/step/step.wgsl`.
@@ -23,12 +23,16 @@ pub(super) struct StepConstants {
     clip: f32,
     weight_decay: f32,
     ema: f32,
-    padding: u32,
+    /// Number of rows of the whole batch.
+    batch: f32,
+    /// Index of the first row in it.
+    piece: u32,
+    padding: [u32; 3],
     rule: [[f32; 4]; 2],
 }
 
 impl StepConstants {
-    pub(super) fn new(run: &Run, update: Option<Update>) -> Self {
+    pub(super) fn new(run: &Run, piece: Piece, update: Option<Update>) -> Self {
         let step = run.noise.step;
         let rule = match update.map(|update| update.rule) {
             Some(Rule::Rmsprop { lr, rho, eps }) => [[lr, rho, eps, 0.0], [0.0; 4]],
@@ -53,7 +57,7 @@ impl StepConstants {
             binarization_key: run.binarization.key(),
             corruption_key: run.corruption.key(),
             step: [step as u32, (step >> 32) as u32],
-            first_row: run.noise.first_row,
+            first_row: run.noise.first_row + piece.first as u32,
             rows: 0,
             slot: 0,
             beta: run.weighting.beta,
@@ -63,7 +67,9 @@ impl StepConstants {
             },
             weight_decay: update.map_or(0.0, |update| update.weight_decay),
             ema: update.and_then(|update| update.ema).unwrap_or(0.0),
-            padding: 0,
+            batch: piece.batch as f32,
+            piece: piece.first as u32,
+            padding: [0; 3],
             rule,
         }
     }

@@ -14,8 +14,22 @@ use crate::program::{self, Program, Update};
 /// Number of programs, each at some batch size, whose matrices are cached; only tests use more.
 const KEPT: usize = 6;
 
-/// What the kernels of an update depend on: the choices of [`kernel::update_choices`] and the parts of the gradients.
-pub(super) type UpdateKey = (Vec<&'static str>, Parts);
+/// What is done with the gradients of a piece of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// They are added to those of the pieces before, if there are any.
+    Accumulate {
+        /// Whether there are none.
+        is_first: bool,
+    },
+    /// They update the parameters: those of a batch in one piece, or those added up.
+    Update {
+        /// The choices of [`kernel::update_choices`].
+        choices: Vec<&'static str>,
+        /// Whether they are those added up.
+        is_accumulated: bool,
+    },
+}
 
 /// A program at some batch size, with its matrices and kernels.
 #[derive(Debug)]
@@ -90,6 +104,7 @@ impl GpuExecutor {
             pipelines,
             parameters,
             gradients,
+            accumulated,
             moments,
             square_sums,
             images,
@@ -101,6 +116,7 @@ impl GpuExecutor {
             Place::Matrix(program::MatrixId(index)) => &matrices[index],
             Place::Parameters => &*parameters,
             Place::Gradients => &*gradients,
+            Place::Accumulated => &*accumulated,
             Place::Moments => &*moments,
             Place::Images => &images.buffer,
             Place::Labels => &images.labels,
@@ -115,21 +131,55 @@ impl GpuExecutor {
             .collect()
     }
 
-    /// The kernels of `update`, whatever its constants, for gradients in `parts`.
-    pub(super) fn prepare_update(&mut self, update: Update, parts: Parts) -> Rc<[Dispatch]> {
-        let key = (kernel::update_choices(&update), parts);
-        if let Some((_, dispatches)) = self.updates.iter().find(|(made, _)| *made == key) {
-            return Rc::clone(dispatches);
+    /// The kernels that add up the gradients of a piece, which come in `parts`.
+    pub(super) fn prepare_accumulate(&mut self, is_first: bool, parts: Parts) -> Rc<[Dispatch]> {
+        let bytes = (self.length * size_of::<f32>()) as u64;
+        if self.accumulated.size() < bytes {
+            self.accumulated = self.link.storage(bytes as usize);
+            self.then.clear();
         }
+        self.prepare_then(Then::Accumulate { is_first }, parts, |length| {
+            vec![kernel::accumulate(is_first, length, parts)]
+        })
+    }
+
+    /// The kernels of `update`, whatever its constants, for gradients in `parts`, or added up.
+    pub(super) fn prepare_update(
+        &mut self,
+        update: Update,
+        parts: Parts,
+        is_accumulated: bool,
+    ) -> Rc<[Dispatch]> {
         let bytes = update.moments() * self.length * size_of::<f32>();
         assert!(
             bytes as u64 <= self.moments.size(),
             "too few moments for {update:?}"
         );
-        let dispatches: Rc<[Dispatch]> = self
-            .dispatches(&kernel::update(update, self.length, parts), &[])
-            .into();
-        self.updates.push((key, Rc::clone(&dispatches)));
+        let (place, parts) = match is_accumulated {
+            true => (Place::Accumulated, Parts::new(1, self.length)),
+            false => (Place::Gradients, parts),
+        };
+        let then = Then::Update {
+            choices: kernel::update_choices(&update),
+            is_accumulated,
+        };
+        self.prepare_then(then, parts, |length| {
+            kernel::update(update, length, place, parts)
+        })
+    }
+
+    fn prepare_then(
+        &mut self,
+        then: Then,
+        parts: Parts,
+        kernels: impl FnOnce(usize) -> Vec<kernel::Kernel>,
+    ) -> Rc<[Dispatch]> {
+        let key = (then, parts);
+        if let Some((_, dispatches)) = self.then.iter().find(|(made, _)| *made == key) {
+            return Rc::clone(dispatches);
+        }
+        let dispatches: Rc<[Dispatch]> = self.dispatches(&kernels(self.length), &[]).into();
+        self.then.push((key, Rc::clone(&dispatches)));
         dispatches
     }
 
@@ -139,7 +189,7 @@ impl GpuExecutor {
         if self.gradients.size() < bytes as u64 {
             self.gradients = self.link.storage(bytes);
             self.prepared.clear();
-            self.updates.clear();
+            self.then.clear();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::mpsc::TryRecvError;
 
 use vae_spec::Weighting;
-use wgpu::{Buffer, PollType, SubmissionIndex};
+use wgpu::{Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::prepare::Prepared;
 use super::{GpuExecutor, STEPS};
@@ -24,17 +24,51 @@ pub(super) const WORK: usize = 100_000_000_000;
 /// Bytes of the losses of a step.
 pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
 
-/// A training step whose inputs are on the GPU.
+/// A piece of a training step whose inputs are on the GPU.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) prepared: Rc<Prepared>,
-    pub(super) update: Rc<[Dispatch]>,
-    pub(super) weighting: Weighting,
+    /// What is done with its gradients: they are added to others, or update the parameters, or both.
+    then: Vec<Rc<[Dispatch]>>,
 }
 
 impl Staged {
     pub(super) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
-        self.prepared.dispatches.iter().chain(&*self.update)
+        let then = self.then.iter().flat_map(|dispatches| &**dispatches);
+        self.prepared.dispatches.iter().chain(then)
+    }
+}
+
+/// What the losses of a step are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stepped {
+    pub(super) rows: usize,
+    pieces: usize,
+    weighting: Weighting,
+}
+
+impl Stepped {
+    pub(super) fn of(step: &TrainingStep) -> Self {
+        Self {
+            rows: step.rows.len(),
+            pieces: step.pieces().len(),
+            weighting: step.run.weighting,
+        }
+    }
+
+    /// Numbers that a step leaves of its losses.
+    const fn parts(&self) -> usize {
+        self.pieces * 2 * LOSS_PARTS
+    }
+
+    /// The means of a batch's losses from the parts of their sums, `[pieces, LOSS_PARTS, 2]`.
+    pub(super) fn losses(&self, parts: &[f32]) -> StepLosses {
+        let (parts, _) = parts.as_chunks::<2>();
+        let mean = |which: usize| {
+            let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
+            (sum / self.rows as f64) as f32
+        };
+        StepLosses::new(mean(0), mean(1), self.weighting)
     }
 }
 
@@ -43,8 +77,7 @@ impl Staged {
 pub(super) struct Submitted {
     pub(super) index: SubmissionIndex,
     pub(super) reading: Reading,
-    /// The rows of each step, and the weights of its terms.
-    pub(super) steps: Vec<(usize, Weighting)>,
+    pub(super) steps: Vec<Stepped>,
 }
 
 impl GpuExecutor {
@@ -57,9 +90,16 @@ impl GpuExecutor {
         }
     }
 
-    /// Grows the buffers to hold a step of `rows`.
-    pub(super) fn make_room(&mut self, rows: usize) {
+    /// Grows the buffers to hold a step of `rows` in so many `pieces`.
+    pub(super) fn make_room(&mut self, rows: usize, pieces: usize) {
         let is_too_small = |buffer: &Buffer, bytes| buffer.size() < bytes as u64;
+        if is_too_small(&self.steps, pieces * STEP_STRIDE as usize) {
+            let bytes = pieces * STEP_STRIDE as usize;
+            self.steps = self.link.buffer(bytes, BufferUsages::UNIFORM);
+            self.steps_bound = self.pipelines.bind_steps(&self.steps);
+            self.losses = self.link.storage(pieces * LOSSES);
+            self.prepared.clear();
+        }
         if is_too_small(&self.rows, rows * size_of::<u32>()) {
             self.rows = self.link.storage(rows * size_of::<u32>());
             self.prepared.clear();
@@ -77,18 +117,21 @@ impl GpuExecutor {
         }
     }
 
-    /// Uploads what the pending steps need and returns their kernels.
-    pub(super) fn stage(&mut self) -> Vec<Staged> {
+    /// Uploads what the pending steps need and returns the kernels of their pieces.
+    pub(super) fn stage(&mut self) -> (Vec<Staged>, Vec<Stepped>) {
         let pending = std::mem::take(&mut self.pending);
         let mut rows: Vec<u32> = Vec::new();
-        let mut constants = vec![0u8; pending.len() * STEP_STRIDE as usize];
-        let slots = constants.chunks_mut(STEP_STRIDE as usize);
-        for (slot, (step, bytes)) in (0..).zip(pending.iter().zip(slots)) {
-            let mut constants = StepConstants::new(&step.run, Some(step.update));
-            constants.rows = rows.len() as u32;
-            constants.slot = slot;
-            bytes[..size_of::<StepConstants>()].copy_from_slice(bytemuck::bytes_of(&constants));
-            rows.extend(&step.rows);
+        let mut constants = Vec::new();
+        for step in &pending {
+            for (piece, of_piece) in step.pieces() {
+                let slot = constants.len() / STEP_STRIDE as usize;
+                let mut piece = StepConstants::new(&step.run, piece, Some(step.update));
+                piece.rows = rows.len() as u32;
+                piece.slot = slot as u32;
+                constants.extend(bytemuck::bytes_of(&piece));
+                constants.resize((slot + 1) * STEP_STRIDE as usize, 0u8);
+                rows.extend(of_piece);
+            }
         }
         self.link.queue.write_buffer(&self.steps, 0, &constants);
         if let Some((bytes, labels)) = &self.images.streamed {
@@ -106,17 +149,30 @@ impl GpuExecutor {
             rows = (0..rows.len() as u32).collect();
         }
         self.link.upload(&self.rows, bytemuck::cast_slice(&rows));
-        let prepare = |step: &TrainingStep| {
+        let steps = pending.iter().map(|step| self.stage_step(step));
+        let staged: Vec<_> = steps.collect();
+        (
+            staged.into_iter().flatten().collect(),
+            pending.iter().map(Stepped::of).collect(),
+        )
+    }
+
+    fn stage_step(&mut self, step: &TrainingStep) -> Vec<Staged> {
+        let count = step.pieces().len();
+        let pieces = step.pieces().enumerate().map(|(index, (piece, _))| {
             let program = &step.program.program;
-            let prepared = self.prepare(program, step.rows.len(), Some(&step.program));
-            let update = self.prepare_update(step.update, prepared.gradients);
-            Staged {
-                prepared,
-                update,
-                weighting: step.run.weighting,
+            let prepared = self.prepare(program, piece.rows, Some(&step.program));
+            let (parts, is_accumulated) = (prepared.gradients, count > 1);
+            let mut then = Vec::new();
+            if is_accumulated {
+                then.push(self.prepare_accumulate(index == 0, parts));
             }
-        };
-        pending.iter().map(prepare).collect()
+            if index + 1 == count {
+                then.push(self.prepare_update(step.update, parts, is_accumulated));
+            }
+            Staged { prepared, then }
+        });
+        pieces.collect()
     }
 
     /// Submits all pending steps.
@@ -127,7 +183,7 @@ impl GpuExecutor {
         while self.submitted.len() >= SUBMISSIONS {
             self.collect(true)?;
         }
-        let staged = self.stage();
+        let (staged, steps) = self.stage();
         let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (slot, step) in staged.iter().enumerate() {
@@ -136,10 +192,6 @@ impl GpuExecutor {
             }
         }
         drop(pass);
-        let steps = staged
-            .iter()
-            .map(|step| (step.prepared.batch, step.weighting));
-        let steps = steps.collect();
         if let Some(last) = staged.last() {
             self.left = last.prepared.gradients;
         }
@@ -171,22 +223,14 @@ impl GpuExecutor {
                 Err(TryRecvError::Disconnected) => return Err(failed("a read-back was dropped")),
             }
             let losses = submitted.reading.values();
-            let steps = losses.chunks(2 * LOSS_PARTS).zip(&submitted.steps);
-            self.finished.extend(
-                steps.map(|(parts, &(batch, weighting))| mean_losses(parts, batch, weighting)),
-            );
+            let mut rest = &losses[..];
+            for step in &submitted.steps {
+                let (parts, behind) = rest.split_at(step.parts());
+                self.finished.push(step.losses(parts));
+                rest = behind;
+            }
             self.submitted.pop_front();
         }
         Ok(())
     }
-}
-
-/// The means of a batch's losses from the parts of their sums, `[LOSS_PARTS, 2]`.
-pub(super) fn mean_losses(parts: &[f32], batch: usize, weighting: Weighting) -> StepLosses {
-    let (parts, _) = parts.as_chunks::<2>();
-    let mean = |which: usize| {
-        let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
-        (sum / batch as f64) as f32
-    };
-    StepLosses::new(mean(0), mean(1), weighting)
 }

@@ -3,7 +3,7 @@
 use wgpu::BufferUsages;
 
 use super::GpuExecutor;
-use super::submit::{LOSSES, Staged, mean_losses};
+use super::submit::LOSSES;
 use crate::executor::{Executor, ExecutorError, TrainingStep};
 use crate::gpu::prepared::Dispatch;
 
@@ -20,8 +20,11 @@ impl GpuExecutor {
         }
         self.flush()?;
         self.train(step)?;
-        let staged = self.stage();
-        let dispatches: Vec<&Dispatch> = staged[0].dispatches().collect();
+        let (staged, steps) = self.stage();
+        let pieces = staged.iter().enumerate();
+        let dispatches: Vec<(usize, &Dispatch)> = pieces
+            .flat_map(|(slot, piece)| piece.dispatches().map(move |dispatch| (slot, dispatch)))
+            .collect();
         let count = 2 * dispatches.len() as u32;
         let times = self
             .link
@@ -32,7 +35,7 @@ impl GpuExecutor {
                 count,
             });
         let mut encoder = self.link.encoder();
-        for (index, dispatch) in (0..).zip(&dispatches) {
+        for (index, (slot, dispatch)) in (0..).zip(&dispatches) {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(dispatch.stem),
                 timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -41,24 +44,24 @@ impl GpuExecutor {
                     end_of_pass_write_index: Some(2 * index + 1),
                 }),
             });
-            dispatch.encode(&mut pass, &self.steps_bound, 0);
+            dispatch.encode(&mut pass, &self.steps_bound, *slot);
         }
         let bytes = count as usize * size_of::<u64>();
         let resolved = self
             .link
             .buffer(bytes, BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC);
         encoder.resolve_query_set(&times, 0..count, &resolved, 0);
-        let parts = [(&resolved, 0, bytes), (&self.losses, 0, LOSSES)];
+        let parts = [
+            (&resolved, 0, bytes),
+            (&self.losses, 0, staged.len() * LOSSES),
+        ];
         let values = self.link.wait_and_read(encoder, &parts)?;
         let (ticks, losses) = values.split_at(bytes / size_of::<f32>());
-        let Staged {
-            prepared,
-            weighting,
-            ..
-        } = &staged[0];
-        self.finished
-            .push(mean_losses(losses, prepared.batch, *weighting));
-        self.left = prepared.gradients;
+        let steps = steps.iter();
+        self.finished.extend(steps.map(|step| step.losses(losses)));
+        if let Some(last) = staged.last() {
+            self.left = last.prepared.gradients;
+        }
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(ticks);
         let period = f64::from(self.link.queue.get_timestamp_period()) * 1e-9;
         let (ticks, _) = ticks.as_chunks::<2>();
@@ -67,7 +70,7 @@ impl GpuExecutor {
             .map(|[begin, end]| end.saturating_sub(*begin) as f64 * period);
         Ok(dispatches
             .iter()
-            .map(|dispatch| dispatch.stem)
+            .map(|(_, dispatch)| dispatch.stem)
             .zip(seconds)
             .collect())
     }

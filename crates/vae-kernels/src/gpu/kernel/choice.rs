@@ -10,6 +10,7 @@ pub(in crate::gpu) enum Place {
     Matrix(MatrixId),
     Parameters,
     Gradients,
+    Accumulated,
     Moments,
     Images,
     Labels,

@@ -298,6 +298,7 @@ fn kernels() -> Vec<Kernel> {
         add(&latent, backward);
     }
     kernels.extend(of_images());
+    kernels.extend([true, false].map(|is_first| accumulate(is_first, 1_000, Parts::new(2, 1_000))));
     let [lr, rest] = [1e-3, 0.5];
     let adam = |is_amsgrad| Rule::Adam {
         step_size: lr,
@@ -329,7 +330,7 @@ fn kernels() -> Vec<Kernel> {
                     weight_decay,
                     ema,
                 };
-                kernels.extend(update(whole, 1_000, Parts::new(2, 1_000)));
+                kernels.extend(update(whole, 1_000, Place::Gradients, Parts::new(2, 1_000)));
             }
         }
     }
