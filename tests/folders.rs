@@ -6,7 +6,7 @@ use std::path::Path;
 use image::codecs::gif::GifEncoder;
 use image::{Delay, Frame, GrayImage, Luma, RgbaImage};
 
-use crate::common::program::{folder, info, vae_gpu};
+use crate::common::program::{folder, info, sum, vae_gpu};
 
 /// An image with an edge, so that its lower half differs from grey.
 fn picture(shade: u8) -> GrayImage {
@@ -229,17 +229,36 @@ fn validation_is_on_val_and_test_samples_are_for_their_part_alone() {
 }
 
 #[test]
-fn images_of_sixteen_bits_are_said_to_lose_some() {
+fn images_of_sixteen_bits_are_read_as_they_are_or_as_eight() {
     let parent = folder();
+    let images = parent.path().join("images");
+    fs::create_dir(&images).expect("a folder");
     for index in 0..3u16 {
         let image =
             image::ImageBuffer::from_fn(8, 8, |x, y| image::Luma([(x * y) as u16 * 80 + index]));
-        let path = parent.path().join(format!("{index}.png"));
+        let path = images.join(format!("{index}.png"));
         image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::save(&image, path).expect("writable");
     }
-    let (said, is_read) = info(parent.path(), &[]);
+    let (said, is_read) = info(&images, &[]);
     assert!(
-        is_read && said.contains("3 of more than 8 bits, the first 0.png"),
+        is_read
+            && said.contains("image files of 16 bits")
+            && said.contains("values from 0 to 3922"),
+        "{said}"
+    );
+    // Written as images they have 16 bits again.
+    let copy = parent.path().join("copy");
+    let mut command = vae_gpu(&["data", "convert"]);
+    command
+        .arg(&images)
+        .arg("--out")
+        .arg(&copy)
+        .assert()
+        .success();
+    assert_eq!(sum(&info(&copy, &[]).0), sum(&said));
+    let (said, is_read) = info(&images, &["--bits", "8"]);
+    assert!(
+        is_read && said.contains("bytes from 0 to 15") && said.contains("3 of 16 bits"),
         "{said}"
     );
 }

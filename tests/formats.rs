@@ -7,18 +7,12 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::common::program::{folder, info, vae_gpu};
+use crate::common::program::{folder, info, sum, vae_gpu};
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("in memory");
     encoder.finish().expect("in memory")
-}
-
-/// The line that identifies the samples.
-fn sum(info: &str) -> &str {
-    let sum = info.lines().find(|line| line.starts_with("SHA-256"));
-    sum.unwrap_or_else(|| panic!("no sum in {info}"))
 }
 
 #[test]

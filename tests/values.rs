@@ -152,6 +152,80 @@ fn integers_of_another_range_are_refused_with_the_ways_out() {
     assert!(is_trained, "{said}");
 }
 
+/// Images of `bits` bits, which are `dark` in one half and `bright` in the other.
+fn image_files(folder: &Path, dark: u16, bright: u16, is_deep: bool) {
+    fs::create_dir(folder).expect("a folder");
+    for (at, image) in halves(1).chunks(PIXELS).enumerate() {
+        let path = folder.join(format!("{at:03}.png"));
+        let deep = image.iter().map(|&x| if x == 0 { dark } else { bright });
+        let saved = if is_deep {
+            let pixels = deep.collect();
+            let image = image::ImageBuffer::<image::Luma<u16>, _>::from_vec(6, 6, pixels);
+            image.expect("6 x 6").save(path)
+        } else {
+            let pixels = deep.map(|x| x as u8).collect();
+            image::GrayImage::from_vec(6, 6, pixels)
+                .expect("6 x 6")
+                .save(path)
+        };
+        saved.expect("writable");
+    }
+}
+
+#[test]
+fn images_of_twelve_bits_in_sixteen_are_scaled_by_their_range() {
+    let parent = folder();
+    let data = parent.path().join("camera");
+    image_files(&data, 250, 4095, true);
+    let run = parent.path().join("run");
+    let (said, is_trained) = train(&run, &data, &[]);
+    assert!(is_trained, "{said}");
+    assert!(
+        said.contains("scale: range, 250 to 4095 of the training samples to 0..1"),
+        "{said}"
+    );
+    let config = fs::read_to_string(run.join("config.toml")).expect("written");
+    assert!(
+        config.contains("scale = \"range\"") && config.contains("bits = \"16\""),
+        "{config}"
+    );
+    // Given back in units of the data; their upper bytes are 0 and 15.
+    let found = reconstructed(&run, &data);
+    let expected = halves(1)
+        .into_iter()
+        .map(|x| if x == 0 { 250.0 } else { 4095.0 });
+    let off: f32 = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).sum();
+    let off = off / found.len() as f32;
+    assert!(off < 0.1 * 3845.0, "{off}");
+
+    // Brighter ones are clipped to the range of the training samples, and images of 8 bits are no such images.
+    let score = |data: &Path| {
+        let out = data.with_extension("scores.csv");
+        let mut command = vae_gpu(&["score", "--backend", "cpu", "--data"]);
+        command.arg(data).arg(&run).arg("--out").arg(out);
+        let output = command.output().expect("started");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (said, output.status.success())
+    };
+    let brighter = parent.path().join("brighter");
+    image_files(&brighter, 250, 5000, true);
+    let (said, is_scored) = score(&brighter);
+    assert!(is_scored && said.contains("clipped: 200 of 200"), "{said}");
+    let shallow = parent.path().join("shallow");
+    image_files(&shallow, 0, 255, false);
+    let (said, is_scored) = score(&shallow);
+    assert!(!is_scored && said.contains("expected 16"), "{said}");
+
+    // A model of bytes takes the upper ones of 16 bits.
+    let bytes = parent.path().join("bytes");
+    let (said, is_trained) = train(&bytes, &shallow, &[]);
+    assert!(is_trained, "{said}");
+    let full = parent.path().join("full");
+    image_files(&full, 0, 65535, true);
+    let off = distance(&bytes, &full, 1);
+    assert!(off < 0.1, "{off}");
+}
+
 #[test]
 fn a_run_of_an_older_version_goes_on_with_the_scaling_that_it_had() {
     let parent = folder();

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use vae_data::Layout;
 use vae_data::fetch::FetchOptions;
-use vae_data::folder::Fit;
+use vae_data::folder::{Bits, Fit};
 use vae_data::table::{Decimal, Header, Separator};
 use vae_device::Device;
 use vae_infer::Inference;
@@ -56,6 +56,9 @@ pub(crate) struct ReadArguments {
     /// [default: stop with an error].
     #[arg(long, value_parser = one_of::<Fit>())]
     fit: Option<Fit>,
+    /// Bits of the values of image files; 8 takes the upper ones of 16 [default: as found].
+    #[arg(long, value_parser = one_of::<Bits>())]
+    bits: Option<Bits>,
     /// Skip image files that cannot be decoded and list them, instead of stopping [default: false].
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     skip_bad: Option<bool>,
@@ -95,6 +98,7 @@ impl ReadArguments {
             size: self.size.map(Some),
             grey: self.grey,
             fit: self.fit.map(Some),
+            bits: self.bits.map(Some),
             skip_bad: self.skip_bad,
             layout: self.layout.map(Some),
             labels: self.labels.clone().map(Some),

@@ -55,3 +55,9 @@ pub(crate) fn info(data: &Path, options: &[&str]) -> (String, bool) {
         output.status.success(),
     )
 }
+
+/// The line of what `data info` found that identifies the samples.
+pub(crate) fn sum(info: &str) -> &str {
+    let sum = info.lines().find(|line| line.starts_with("SHA-256"));
+    sum.unwrap_or_else(|| panic!("no sum in {info}"))
+}

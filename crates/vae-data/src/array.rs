@@ -14,6 +14,8 @@ pub struct Array {
     pub element: Element,
     /// Whether the source has integers: all bytes, and floats that were read from wider integers.
     pub is_integer: bool,
+    /// Whether these are values of image files of 16 bits, of whose range many cameras use a part.
+    pub is_deep: bool,
     /// Shape of one row.
     pub shape: Shape,
     /// Labels of the rows, if any.
@@ -34,6 +36,7 @@ impl Array {
             pixels: pixels.into(),
             element: Element::U8,
             is_integer: true,
+            is_deep: false,
             shape,
             labels: None,
             names: None,

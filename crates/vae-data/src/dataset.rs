@@ -147,6 +147,15 @@ impl Dataset {
                 return Err(DataError::unfit(&name, what));
             }
         }
+        let are_mixed = |other: &Images| {
+            let [a, b] = [&train.array, &other.array];
+            (a.is_deep || b.is_deep) && a.element != b.element
+        };
+        if are_mixed(&judged) || test.as_ref().is_some_and(are_mixed) {
+            let what = "images of 16 bits among the training samples and of 8 among the validation or test samples, or the other \
+                way round, have no common scale; --bits 8 takes the upper 8 bits of those of 16";
+            return Err(DataError::unfit(&name, what));
+        }
         Ok(Self {
             name,
             format,

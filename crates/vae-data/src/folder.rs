@@ -31,7 +31,7 @@ const FORMATS: &str = "PNG, JPEG, GIF, BMP, WebP, TIFF or PNM";
 const SILENT: [&str; 2] = ["thumbs.db", "desktop.ini"];
 
 /// Part of every cache key: incremented when the same files would be decoded to other pixels.
-const DECODING: &str = "vae-data folder 1";
+const DECODING: &str = "vae-data folder 2";
 
 /// How images of another aspect ratio are fitted to the target size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,17 @@ pub enum Fit {
     Stretch,
 }
 
+/// Bits of an image's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bits {
+    /// A byte; of 16 bits the upper 8.
+    #[serde(rename = "8")]
+    Eight,
+    /// All that images of 16 bits have.
+    #[serde(rename = "16")]
+    Sixteen,
+}
+
 /// Options for decoding images into an array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FolderOptions {
@@ -54,6 +65,8 @@ pub struct FolderOptions {
     pub grey: bool,
     /// How images of another aspect ratio than `size` are fitted; they are an error if unset.
     pub fit: Option<Fit>,
+    /// Bits to keep; those that all images have if unset.
+    pub bits: Option<Bits>,
     /// Whether files that cannot be decoded are skipped; else they are an error.
     pub skip_bad: bool,
 }

@@ -14,7 +14,7 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{FetchOptions, NamedSet, fetch};
-use crate::folder::Fit;
+use crate::folder::{Bits, Fit};
 use crate::table::{Decimal, Header, Separator, Table, TableOptions};
 use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, npy, table};
 
@@ -42,6 +42,8 @@ pub struct ReadOptions {
     pub grey: bool,
     /// How image files of another aspect ratio are fitted to `size`.
     pub fit: Option<Fit>,
+    /// Bits of the values of image files; those that they have if unset.
+    pub bits: Option<Bits>,
     /// Whether image files that cannot be decoded are skipped.
     pub skip_bad: bool,
     /// Axis order of image arrays: channels first or last.

@@ -16,6 +16,8 @@ pub enum Scale {
     Bytes,
     /// Each column of a table, or each channel of images, to 0..1.
     MinMax,
+    /// All values from their common range to 0..1.
+    Range,
     /// Each column of a table, or each channel of images, to mean 0 and standard deviation 1.
     Standardize,
 }
@@ -39,7 +41,8 @@ impl Scale {
     ///
     /// - integers of at most 1: black and white, which stay 0 and 1 ([`Self::None`]);
     /// - integers from 0 to 255, the largest at least 128: bytes ([`Self::Bytes`]);
-    /// - floats stay as they are ([`Self::None`]).
+    /// - floats stay as they are ([`Self::None`]);
+    /// - other values of images of 16 bits: their range is black to white ([`Self::Range`]).
     ///
     /// # Errors
     /// If a value is not finite.
@@ -55,6 +58,8 @@ impl Scale {
             AutoScale::Known(Self::None)
         } else if low >= 0.0 && (BRIGHT..=255.0).contains(&high) {
             AutoScale::Known(Self::Bytes)
+        } else if train.array.is_deep {
+            AutoScale::Known(Self::Range)
         } else {
             AutoScale::Unclear { low, high }
         })
@@ -89,6 +94,11 @@ impl Scaling {
             Scale::Bytes => same(0.0, 255.0),
             Scale::None if is_byte => same(0.0, 1.0),
             Scale::None => None,
+            Scale::Range => {
+                let unit = unit(train);
+                let [low, high] = train.range()?.map(|x| f64::from(x) * unit);
+                same(low, if high > low { high - low } else { 1.0 })
+            }
             Scale::MinMax | Scale::Standardize => {
                 train.range()?;
                 Some(Self::measure(scale, train, columns))

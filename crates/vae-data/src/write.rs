@@ -83,6 +83,7 @@ pub fn write(
     let is_byte = images.array.element == Element::U8;
     let shape = images.shape();
     match format {
+        Format::Png if images.array.is_deep => {}
         Format::Png | Format::Idx if !is_byte => {
             let what =
                 "expected samples of bytes for this format, found floats; write .npy, .npz or .csv";
@@ -290,7 +291,7 @@ fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::
     }
     let done = std::sync::atomic::AtomicU64::new(0);
     (0..images.count()).into_par_iter().try_for_each(|place| {
-        let png = png(images.bytes(place), images.shape())?;
+        let png = png(images, place)?;
         fs::write(folder(place).join(format!("{place:06}.png")), png)?;
         on_progress(Progress {
             what: "writing images",
@@ -302,25 +303,34 @@ fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::
     })
 }
 
-/// Encodes an image, `[channels, height, width]`, as PNG.
-fn png(bytes: &[u8], shape: Shape) -> io::Result<Vec<u8>> {
+/// Encodes the image at `place` as PNG, with 8 bits or 16 as it has.
+fn png(images: &Images, place: usize) -> io::Result<Vec<u8>> {
     let Shape {
         channels,
         height,
         width,
-    } = shape;
-    let (pixels, colour) = if channels == 3 {
-        let pixel = |pixel| (0..3).map(move |channel| bytes[channel * height * width + pixel]);
-        (
-            (0..height * width).flat_map(pixel).collect(),
-            ExtendedColorType::Rgb8,
-        )
+    } = images.shape();
+    let is_deep = images.array.is_deep;
+    let planes = images.gather(&[place as u32]);
+    let pixels = (0..height * width).flat_map(|pixel| {
+        let planes = planes.iter().skip(pixel).step_by(height * width);
+        planes.take(channels).copied()
+    });
+    let bytes: Vec<u8> = if is_deep {
+        let values = pixels.map(|value| value as u16);
+        values.flat_map(u16::to_ne_bytes).collect()
     } else {
-        (bytes.to_vec(), ExtendedColorType::L8)
+        pixels.map(|value| (value * 255.0).round() as u8).collect()
+    };
+    let colour = match (channels, is_deep) {
+        (3, false) => ExtendedColorType::Rgb8,
+        (3, true) => ExtendedColorType::Rgb16,
+        (_, false) => ExtendedColorType::L8,
+        (_, true) => ExtendedColorType::L16,
     };
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
-        .write_image(&pixels, width as u32, height as u32, colour)
+        .write_image(&bytes, width as u32, height as u32, colour)
         .map_err(io::Error::other)?;
     Ok(png)
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
-use vae_data::{Dataset, Images, Inherited, ReadOptions, Source};
+use vae_data::folder::Bits;
+use vae_data::{Dataset, Element, Images, Inherited, ReadOptions, Source};
 use vae_run::SavedRun;
 
 use super::ReadArguments;
@@ -91,6 +92,11 @@ impl InputArguments {
             "{name}: expected samples of {}, as the model was trained on, found {}; --size resizes image files",
             run.recipe.image,
             images.shape()
+        );
+        ensure!(
+            run.recipe.bits != Some(Bits::Sixteen) || images.array.element != Element::U8,
+            "{name}: expected images of 16 bits, as the model was trained on, found values of 8, which have no common scale with \
+             those"
         );
         if was_other {
             report::note("columns: put in the order of the training data");

@@ -66,10 +66,11 @@ pub(crate) struct TrainArguments {
     val_data: Option<String>,
     /// Scaling of the values, fitted to the training samples [default: auto]
     ///
-    /// auto          bytes from 0..255 to 0..1; floats and counts unchanged
+    /// auto          bytes from 0..255 to 0..1; images of 16 bits by their range; floats and counts unchanged
     /// none          unchanged
     /// bytes         from 0..255 to 0..1
     /// min-max       each column or channel to 0..1
+    /// range         all values by their common range to 0..1
     /// standardize   each column or channel to mean 0 and standard deviation 1
     #[arg(
         long,

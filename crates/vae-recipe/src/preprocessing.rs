@@ -19,6 +19,7 @@ impl RecipePatch {
             size: self.size.flatten(),
             grey: self.grey.unwrap_or(false),
             fit: self.fit.flatten(),
+            bits: self.bits.flatten(),
             skip_bad: self.skip_bad.unwrap_or(false),
             layout: self.layout.flatten(),
             labels: self.labels.clone().flatten(),
@@ -85,13 +86,21 @@ impl Preprocessing {
 
     /// Describes what `recipe` does to the values of `train`, and why if it was decided by the data, as `asked` says.
     #[must_use]
-    pub fn describe(recipe: &Recipe, train: &Images, asked: Scale) -> &'static str {
-        match (recipe.scale, train.array.element, train.shape().is_table()) {
+    pub fn describe(recipe: &Recipe, train: &Images, asked: Scale) -> String {
+        let fixed = match (recipe.scale, train.array.element, train.shape().is_table()) {
             (Scale::Auto, Element::U8, _) | (Scale::Bytes, ..) => "bytes, 0..255 to 0..1",
             (Scale::None, ..) if asked == Scale::Auto && train.array.is_integer => {
                 "none, integers stay as they are (--scale bytes divides them by 255)"
             }
             (Scale::Auto | Scale::None, ..) => "none",
+            (Scale::Range, ..) => {
+                let range = train.range().unwrap_or_default();
+                let [low, high] = range.map(|x| match train.array.element {
+                    Element::U8 => x * 255.0,
+                    Element::F32 => x,
+                });
+                return format!("range, {low} to {high} of the training samples to 0..1");
+            }
             (Scale::MinMax, _, true) => "min-max of each column of the training samples to 0..1",
             (Scale::MinMax, ..) => "min-max of each channel of the training samples to 0..1",
             (Scale::Standardize, _, true) => {
@@ -100,7 +109,8 @@ impl Preprocessing {
             (Scale::Standardize, ..) => {
                 "each channel of the training samples to mean 0 and deviation 1"
             }
-        }
+        };
+        fixed.to_owned()
     }
 
     /// Column names of the table that the model was trained on, if it has any.
@@ -145,7 +155,7 @@ impl Preprocessing {
     }
 
     /// What is said of images with values outside the range of the training samples, which the likelihood does not allow:
-    /// min-max scaling clips them.
+    /// scaling by that range clips them.
     ///
     /// # Errors
     /// If a value is not finite.
@@ -166,7 +176,7 @@ impl Preprocessing {
 
     /// Whether values outside the range of the training samples are clipped to it.
     fn clips(&self) -> bool {
-        self.scale == Scale::MinMax
+        matches!(self.scale, Scale::MinMax | Scale::Range)
             && (self.likelihood.is_unit() || self.binarize != Binarize::None)
     }
 

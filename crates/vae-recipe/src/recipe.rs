@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vae_data::folder::Fit;
+use vae_data::folder::{Bits, Fit};
 use vae_data::table::{Decimal, Header, Separator};
 use vae_data::{Layout, Scale, Shape};
 use vae_spec::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
@@ -80,6 +80,8 @@ settings! {
     grey: bool,
     /// How image files of another aspect ratio are fitted to `size`.
     fit: Option<Fit>,
+    /// Bits of the values of image files; found in the data. A run of an older version, which has none, took 8.
+    bits: Option<Bits>,
     /// Whether image files that cannot be decoded are skipped.
     skip_bad: bool,
     /// Axis order of image arrays: channels first or last.
@@ -302,6 +304,7 @@ impl RecipePatch {
             size: Some(None),
             grey: Some(false),
             fit: Some(None),
+            bits: Some(None),
             skip_bad: Some(false),
             layout: Some(None),
             labels: Some(None),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use vae_data::Scaling;
+use vae_data::folder::Bits;
 use vae_recipe::{Recipe, RecipeError, RecipePatch};
 use vae_spec::Weights;
 
@@ -65,8 +66,12 @@ pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, RunError> {
         path: config.to_owned(),
         cause: Box::new(cause),
     })?;
-    // Settings unknown to the run's version get their defaults.
-    let complete = patch.over_defaults().complete();
+    // Settings unknown to the run's version get their defaults, or what that version did.
+    let before = RecipePatch {
+        bits: Some(Some(Bits::Eight)),
+        ..RecipePatch::default()
+    };
+    let complete = patch.over(before).over_defaults().complete();
     complete.ok_or_else(|| RunError::Damaged {
         path: config.to_owned(),
         what: "`image` is missing: the shape of the images that the model was trained on".into(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 
 /// Version of the folder format; incremented when older programs cannot read it.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Data, device and progress of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process;
 
 use serde::{Deserialize, Serialize};
+use vae_spec::Element;
 
 use super::survey::{Survey, wrong};
 use super::{FolderOptions, Listing};
@@ -15,8 +16,10 @@ use crate::{DataError, OnProgress};
 /// A folder's images in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedImages {
-    /// Pixels `[count, channels, height, width]`, black 0 and white 255.
+    /// Pixels `[count, channels, height, width]`, black 0 and white 255; the values of images of 16 bits as bytes of floats.
     pub pixels: Vec<u8>,
+    /// Type of the pixels.
+    pub element: Element,
     /// Number of channels: 1 if grayscale was asked for or all files are grayscale, else 3 (red, green, blue).
     pub channels: usize,
     /// Image height in pixels.
@@ -48,12 +51,13 @@ pub struct DecodedFile {
 /// Decodes all images into memory.
 ///
 /// The data set is grayscale if `options` says so or if every file is; else grayscale files are converted to RGB. Palette
-/// images and WebP count as colour whatever they show. Scaling is linear and averages; alpha is composited on black; 16 bits
-/// become 8; EXIF orientation is applied.
+/// images and WebP count as colour whatever they show. Scaling is linear and averages; alpha is composited on black; EXIF
+/// orientation is applied. Images of 16 bits keep them, unless `options` say otherwise.
 ///
 /// # Errors
 /// If a file cannot be decoded (unless bad files are skipped and a good one is left), sizes differ and none is given, an
-/// aspect ratio differs from that of the given size and `fit` is unset, or there is not enough memory.
+/// aspect ratio differs from that of the given size and `fit` is unset, some images have 16 bits and some 8, or there is not
+/// enough memory.
 pub fn decode(
     listing: &Listing,
     options: &FolderOptions,
@@ -70,7 +74,10 @@ pub fn decode(
             &listing.root,
             "images",
             "a set that fits in memory",
-            format!("{count} x {channels} x {height} x {width} bytes"),
+            format!(
+                "{count} x {channels} x {height} x {width} values of {} bytes",
+                survey.element.size()
+            ),
         )
     })?;
     let kept = survey.decode(on_progress, |image| {
@@ -80,6 +87,7 @@ pub fn decode(
     let [channels, height, width] = survey.shape;
     Ok(DecodedImages {
         pixels,
+        element: survey.element,
         channels,
         height,
         width,
@@ -89,7 +97,7 @@ pub fn decode(
     })
 }
 
-/// Decodes all images as [`decode`] does into the file `npy`: `|u1`, `[count, channels, height, width]`. Only a chunk is held
+/// Decodes all images as [`decode`] does into the file `npy`: `|u1` or `<f4`, `[count, channels, height, width]`. Only a chunk is held
 /// in memory, and `npy` is replaced once everything is on disk.
 ///
 /// # Errors
@@ -111,7 +119,11 @@ pub fn decode_to_file(
     let temporary = npy.with_file_name(format!(".{name}.{}.tmp", process::id()));
     let write = || -> Result<DecodedFile, DataError> {
         let [channels, height, width] = survey.shape;
-        let header = |count| header_bytes("|u1", &[count, channels, height, width]);
+        let descr = match survey.element {
+            Element::U8 => "|u1",
+            Element::F32 => "<f4",
+        };
+        let header = |count| header_bytes(descr, &[count, channels, height, width]);
         let mut file = BufWriter::new(File::create(&temporary).map_err(unwritable)?);
         file.write_all(&header(survey.files.len()))
             .map_err(unwritable)?;

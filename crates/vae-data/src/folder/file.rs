@@ -1,7 +1,7 @@
 //! A single image file: its header, and its pixels fitted to a height and width.
 //!
-//! The format is detected by content. 16-bit samples become 8-bit ones, alpha is composited on black, the orientation tag
-//! (EXIF, TIFF) is applied; colour profiles are not.
+//! The format is detected by content. Alpha is composited on black, the orientation tag (EXIF, TIFF) is applied; colour
+//! profiles are not.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Seek};
@@ -14,6 +14,7 @@ use image::{
     AnimationDecoder, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader,
     ImageResult, Limits, Pixel,
 };
+use vae_spec::Element;
 
 use super::Fit;
 
@@ -36,7 +37,7 @@ pub(super) struct Header {
     pub(super) is_grey: bool,
     /// Whether it is an animation, of which the first frame is taken.
     pub(super) is_animated: bool,
-    /// Whether its samples have more than 8 bits, of which the upper ones are taken.
+    /// Whether its values have more than 8 bits.
     pub(super) is_deep: bool,
 }
 
@@ -115,11 +116,13 @@ fn refused(why: &str) -> ImageError {
     ImageError::IoError(io::Error::other(why))
 }
 
-/// Decodes the image at `path`, with header `header`, into `target`: `[channels, height, width]`.
+/// Decodes the image at `path`, with header `header`, into the bytes of `target`: `[channels, height, width]`. Bytes hold the
+/// upper 8 bits of values of 16, floats all of them.
 pub(super) fn decode_into(
     path: &Path,
     header: Header,
     [channels, height, width]: [usize; 3],
+    element: Element,
     fit: Option<Fit>,
     target: &mut [u8],
 ) -> ImageResult<()> {
@@ -134,40 +137,65 @@ pub(super) fn decode_into(
         return Err(refused("the file changed while it was being read"));
     }
     if image.color().has_alpha() {
-        image = over_black(image);
+        image = over_black(image, element);
     }
     // Both are at most `MAX_SIDE`.
     let size = (width as u32, height as u32);
-    if channels == 1 {
-        target.copy_from_slice(&fitted(image.into_luma8(), size, fit));
-        return Ok(());
-    }
-    let image = fitted(image.into_rgb8(), size, fit);
-    for (channel, plane) in target.chunks_exact_mut(height * width).enumerate() {
-        for (byte, pixel) in plane.iter_mut().zip(image.chunks_exact(channels)) {
-            *byte = pixel[channel];
-        }
+    let byte = |value: u8| [value];
+    let float = |value: u16| f32::from(value).to_le_bytes();
+    match (element, channels) {
+        (Element::U8, 1) => store(&fitted(image.into_luma8(), size, fit), byte, target),
+        (Element::U8, _) => store(&fitted(image.into_rgb8(), size, fit), byte, target),
+        (Element::F32, 1) => store(&fitted(image.into_luma16(), size, fit), float, target),
+        (Element::F32, _) => store(&fitted(image.into_rgb16(), size, fit), float, target),
     }
     Ok(())
 }
 
-fn over_black(image: DynamicImage) -> DynamicImage {
-    let mut image = image.into_rgba8();
-    for pixel in image.pixels_mut() {
-        let [.., alpha] = pixel.0;
-        for byte in &mut pixel.0[..3] {
-            *byte = ((u16::from(*byte) * u16::from(alpha) + 127) / 255) as u8;
+/// Stores an image plane by plane, each value as `bytes` says.
+fn store<P: Pixel, const N: usize>(
+    image: &Buffer<P>,
+    bytes: impl Fn(P::Subpixel) -> [u8; N],
+    target: &mut [u8],
+) {
+    let pixels = image.len() / usize::from(P::CHANNEL_COUNT);
+    for (channel, plane) in target.chunks_exact_mut(pixels * N).enumerate() {
+        for (place, pixel) in plane.as_chunks_mut().0.iter_mut().zip(image.pixels()) {
+            *place = bytes(pixel.channels()[channel]);
         }
-        pixel.0[3] = 255;
     }
-    DynamicImage::ImageRgba8(image)
 }
 
-type Bytes<P> = ImageBuffer<P, Vec<u8>>;
+fn over_black(image: DynamicImage, element: Element) -> DynamicImage {
+    /// Darkens by alpha what is `white` at most.
+    fn darken<S: Copy + Into<u64> + TryFrom<u64>>(values: &mut [S], white: S) {
+        for [colour @ .., alpha] in values.as_chunks_mut::<4>().0 {
+            for value in colour {
+                let over = (*value).into() * (*alpha).into() + white.into() / 2;
+                *value = S::try_from(over / white.into()).unwrap_or(white);
+            }
+            *alpha = white;
+        }
+    }
+    match element {
+        Element::U8 => {
+            let mut image = image.into_rgba8();
+            darken(&mut image, u8::MAX);
+            image.into()
+        }
+        Element::F32 => {
+            let mut image = image.into_rgba16();
+            darken(&mut image, u16::MAX);
+            image.into()
+        }
+    }
+}
 
-fn fitted<P>(image: Bytes<P>, (width, height): (u32, u32), fit: Option<Fit>) -> Bytes<P>
+type Buffer<P> = ImageBuffer<P, Vec<<P as Pixel>::Subpixel>>;
+
+fn fitted<P>(image: Buffer<P>, (width, height): (u32, u32), fit: Option<Fit>) -> Buffer<P>
 where
-    P: Pixel<Subpixel = u8> + 'static,
+    P: Pixel + 'static,
 {
     let size = image.dimensions();
     if size == (width, height) {
@@ -181,7 +209,7 @@ where
         }
         Some(Fit::Pad) => {
             let (w, h) = largest_inside((width, height), size);
-            let mut padded = Bytes::new(width, height);
+            let mut padded = Buffer::<P>::new(width, height);
             let (left, top) = ((width - w) / 2, (height - h) / 2);
             let scaled = imageops::resize(&image, w, h, FILTER);
             imageops::replace(&mut padded, &scaled, left.into(), top.into());

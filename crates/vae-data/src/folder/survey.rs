@@ -3,14 +3,16 @@
 //! A first pass reads only headers, to determine channels and size before any pixel is decoded; a second pass decodes, a
 //! chunk of files at a time on all cores, in the order of the listing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::ImageResult;
 use rayon::prelude::*;
 
+use vae_spec::Element;
+
 use super::file::{self, Header, MAX_SIDE};
-use super::{FORMATS, FolderOptions, Listing};
+use super::{Bits, FORMATS, FolderOptions, Listing};
 use crate::{DataError, OnProgress, Progress};
 
 /// Target size of a chunk of decoded images; a chunk has at least one image per core.
@@ -27,6 +29,8 @@ pub(super) struct Survey<'a> {
     bad: Vec<(usize, String)>,
     /// Shape of every decoded image: channels, height and width.
     pub(super) shape: [usize; 3],
+    /// Type of their values: bytes, or floats of images of 16 bits.
+    pub(super) element: Element,
 }
 
 impl<'a> Survey<'a> {
@@ -51,6 +55,7 @@ impl<'a> Survey<'a> {
             files: Vec::with_capacity(headers.len()),
             bad: Vec::new(),
             shape: [0; 3],
+            element: Element::U8,
         };
         for (index, header) in headers.into_iter().enumerate() {
             if let Some(header) = survey.good(index, header)? {
@@ -60,7 +65,42 @@ impl<'a> Survey<'a> {
         let is_grey = options.grey || survey.files.iter().all(|(_, header)| header.is_grey);
         let [height, width] = survey.size()?;
         survey.shape = [if is_grey { 1 } else { 3 }, height, width];
+        survey.element = survey.element()?;
         Ok(survey)
+    }
+
+    /// The type that holds the values of all images. Values of 8 and 16 bits share no scale: many cameras leave the upper bits
+    /// of the latter empty.
+    fn element(&self) -> Result<Element, DataError> {
+        let asked = self.options.bits;
+        if asked == Some(Bits::Eight) {
+            return Ok(Element::U8);
+        }
+        let first = |is_deep: bool| {
+            let mut files = self.files.iter();
+            let found = files.find(|(_, header)| header.is_deep == is_deep);
+            found.map(|(index, _)| self.path(*index))
+        };
+        let mixed = |path: &Path, expected: String, found: &str| {
+            Err(wrong(path, "bits of a value", expected, found.to_owned()))
+        };
+        match (first(true), first(false)) {
+            (Some(deep), Some(other)) => mixed(
+                &other,
+                format!("16, as {} has", deep.display()),
+                "8 (`--bits 8` takes the upper 8 of those of 16)",
+            ),
+            (None, Some(other)) if asked == Some(Bits::Sixteen) => {
+                let expected = "16, as --bits says or the model was trained on";
+                mixed(&other, expected.to_owned(), "8")
+            }
+            (Some(_), None) => Ok(Element::F32),
+            (None, _) => Ok(Element::U8),
+        }
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.listing.root.join(&self.listing.files[index])
     }
 
     /// Height and width of all decoded images.
@@ -68,14 +108,13 @@ impl<'a> Survey<'a> {
         let Some(&(first, Header { size, .. })) = self.files.first() else {
             return Err(self.nothing_left());
         };
-        let path = |index: usize| self.listing.root.join(&self.listing.files[index]);
         let Some([height, width]) = self.options.size else {
             let other = self.files.iter().find(|(_, header)| header.size != size);
             return other.map_or(Ok(size), |&(index, other)| {
                 Err(wrong(
-                    &path(index),
+                    &self.path(index),
                     "size",
-                    format!("{}, as {} has", shown(size), path(first).display()),
+                    format!("{}, as {} has", shown(size), self.path(first).display()),
                     format!("{} (`--size HxW` scales all images)", shown(other.size)),
                 ))
             });
@@ -95,7 +134,7 @@ impl<'a> Survey<'a> {
         let mut files = self.files.iter();
         match files.find(|(_, header)| self.options.fit.is_none() && is_other(header.size)) {
             Some(&(index, header)) => Err(wrong(
-                &path(index),
+                &self.path(index),
                 "size",
                 format!("the aspect ratio of {}", shown([height, width])),
                 format!(
@@ -125,9 +164,9 @@ impl<'a> Survey<'a> {
                 .par_chunks_exact_mut(length)
                 .zip(chunk)
                 .map(|(image, &(index, header))| {
-                    let path = self.listing.root.join(&self.listing.files[index]);
-                    let result =
-                        file::decode_into(&path, header, self.shape, self.options.fit, image);
+                    let (shape, fit) = (self.shape, self.options.fit);
+                    let path = self.path(index);
+                    let result = file::decode_into(&path, header, shape, self.element, fit, image);
                     counter.step();
                     result
                 })
@@ -149,7 +188,7 @@ impl<'a> Survey<'a> {
 
     /// Size of a decoded image in bytes.
     pub(super) fn image_length(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().product::<usize>() * self.element.size()
     }
 
     /// The result of reading a file, or `None` if it failed and bad files are skipped.
@@ -161,7 +200,7 @@ impl<'a> Survey<'a> {
                 Ok(None)
             }
             Err(reason) => Err(wrong(
-                &self.listing.root.join(&self.listing.files[index]),
+                &self.path(index),
                 "image",
                 format!("a {FORMATS} file that can be decoded"),
                 format!("`{reason}` (`--skip-bad` leaves such files out)"),
@@ -202,9 +241,10 @@ impl<'a> Survey<'a> {
         );
         let deep = note(
             |header| header.is_deep,
-            "of more than 8 bits",
-            "the upper 8 are taken; an NPY file of the values keeps them all",
+            "of 16 bits",
+            "the upper 8 are taken, as --bits says or the model was trained on",
         );
+        let deep = deep.filter(|_| self.element == Element::U8);
         [animated, deep].into_iter().flatten().collect()
     }
 }

@@ -17,6 +17,7 @@ const PLAIN: FolderOptions = FolderOptions {
     size: None,
     grey: false,
     fit: None,
+    bits: None,
     skip_bad: false,
 };
 

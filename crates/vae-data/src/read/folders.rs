@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Layout, ReadOptions, Source};
 use crate::folder::{self, FolderOptions};
-use crate::{Array, DataError, Labels, OnProgress, Shape, mapped};
+use crate::{Array, DataError, Element, Labels, OnProgress, Shape, mapped};
 
 /// Names of folders that hold a part of a data set, not a class, in any case.
 const TRAIN: [&str; 2] = ["train", "training"];
@@ -101,6 +101,7 @@ pub(super) fn image_files(
         size: options.size,
         grey: options.grey,
         fit: options.fit,
+        bits: options.bits,
         skip_bad: options.skip_bad,
     };
     let (array, kept, skipped, notes) = if options.stream {
@@ -116,20 +117,27 @@ pub(super) fn image_files(
             height: decoded.height,
             width: decoded.width,
         };
-        (
-            Array::bytes(decoded.pixels, shape),
-            decoded.kept,
-            decoded.skipped,
-            decoded.notes,
-        )
+        let array = Array {
+            element: decoded.element,
+            ..Array::bytes(decoded.pixels, shape)
+        };
+        (array, decoded.kept, decoded.skipped, decoded.notes)
     };
     let labels = listing.labels.as_ref().map(|labels| Labels {
         classes: kept.iter().map(|&file| labels[file]).collect(),
         names: listing.classes.clone(),
     });
+    let is_deep = array.element == Element::F32;
+    let format = if is_deep {
+        "image files of 16 bits"
+    } else {
+        "image files"
+    };
     let file_name = |&file: &usize| listing.files[file].display().to_string();
     let array = Array {
         labels,
+        is_integer: true,
+        is_deep,
         names: Some(kept.iter().map(file_name).collect()),
         ..array
     };
@@ -140,6 +148,6 @@ pub(super) fn image_files(
             .chain(listing.left_out())
             .chain(notes)
             .collect(),
-        ..Source::new(&listing.root.display().to_string(), "image files", array)
+        ..Source::new(&listing.root.display().to_string(), format, array)
     })
 }

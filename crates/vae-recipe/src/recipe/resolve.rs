@@ -1,5 +1,6 @@
 //! Completes a patch with the defaults and checks it against the data.
 
+use vae_data::folder::Bits;
 use vae_data::{AutoScale, Dataset, Scale};
 use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
@@ -81,6 +82,11 @@ impl Recipe {
         let Some(mut recipe) = patch.complete() else {
             return Err(wrong("config", "every setting", "one without a default"));
         };
+        recipe.bits = Some(if dataset.train.array.is_deep {
+            Bits::Sixteen
+        } else {
+            Bits::Eight
+        });
         recipe.resolve_columns(dataset)?;
         recipe.resolve_labels(dataset)?;
         recipe.resolve_defaults()?;

@@ -9,8 +9,9 @@ use image::{
 };
 use tempfile::tempdir;
 
-use super::super::{DecodedImages, Fit, FolderOptions};
+use super::super::{Bits, DecodedImages, Fit, FolderOptions, decode_to_file, list};
 use super::{PLAIN, coloured, decoded, folder, grey, message};
+use crate::npy::{self, NpyValues};
 
 fn planar(image: &RgbImage) -> Vec<u8> {
     (0..3)
@@ -75,15 +76,82 @@ fn the_content_tells_the_format_and_not_the_extension() {
 }
 
 #[test]
-fn sixteen_bits_become_the_nearest_eight() {
+fn sixteen_bits_become_the_nearest_eight_if_asked_to() {
+    let eight = FolderOptions {
+        bits: Some(Bits::Eight),
+        ..PLAIN
+    };
     for name in ["a.png", "a.tif"] {
         let image = ImageBuffer::from_fn(3, 1, |x, _| Luma([[0, 0x80ff, 0xffff][x as usize]]));
-        let images = single(name, DynamicImage::ImageLuma16(image), PLAIN);
+        let images = single(name, DynamicImage::ImageLuma16(image), eight);
         assert_eq!((images.channels, images.pixels), (1, vec![0, 0x80, 0xff]));
         let image = ImageBuffer::from_pixel(1, 1, Rgb([0u16, 51 * 257, 0xffff]));
-        let images = single(name, DynamicImage::ImageRgb16(image), PLAIN);
+        let images = single(name, DynamicImage::ImageRgb16(image), eight);
         assert_eq!(images.pixels, [0, 51, 255]);
     }
+}
+
+/// The values of an array of floats.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let values = bytes.as_chunks().0.iter();
+    values.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+#[test]
+fn sixteen_bits_are_kept_in_memory_and_in_files() {
+    for name in ["a.png", "a.tif"] {
+        let image = ImageBuffer::from_fn(3, 1, |x, _| Luma([[1, 0x80ff, 0xffff][x as usize]]));
+        let files = folder([(name, DynamicImage::ImageLuma16(image))]);
+        let images = decoded(&files, PLAIN).expect(name);
+        assert_eq!((images.channels, &images.notes[..]), (1, &[][..]));
+        assert_eq!(floats(&images.pixels), [1.0, 33023.0, 65535.0]);
+        let npy = files.path().join("cache.npy");
+        let listing = list(files.path()).expect("images");
+        decode_to_file(&listing, &PLAIN, &npy, &|_| {}).expect("written");
+        let array = npy::read(fs::File::open(npy).expect("written"), "cache").expect("an array");
+        assert_eq!(array.shape, [1, 1, 1, 3]);
+        assert_eq!(array.values, NpyValues::F32(floats(&images.pixels)));
+        let image = ImageBuffer::from_pixel(1, 1, Rgb([7u16, 300, 0xffff]));
+        let images = single(name, DynamicImage::ImageRgb16(image), PLAIN);
+        assert_eq!(floats(&images.pixels), [7.0, 300.0, 65535.0]);
+    }
+    // Scaled, composited on black and padded as images of 8 bits are.
+    let image = ImageBuffer::from_pixel(4, 2, Rgba([1000u16, 2000, 4095, 0x7fff]));
+    let options = FolderOptions {
+        size: Some([2, 2]),
+        fit: Some(Fit::Pad),
+        ..PLAIN
+    };
+    let images = single("a.png", DynamicImage::ImageRgba16(image), options);
+    let planes = floats(&images.pixels);
+    assert_eq!(
+        planes,
+        [
+            500., 500., 0., 0., 1000., 1000., 0., 0., 2047., 2047., 0., 0.
+        ]
+    );
+}
+
+#[test]
+fn eight_and_sixteen_bits_do_not_mix_unless_eight_are_asked_for() {
+    let deep = ImageBuffer::from_pixel(2, 2, Luma([0x1234u16]));
+    let deep = DynamicImage::ImageLuma16(deep);
+    let folder = folder([("a.png", deep), ("b.png", grey(2, 2).into())]);
+    let said = message(decoded(&folder, PLAIN));
+    assert!(
+        said.contains("b.png: bits of a value: expected 16, as ") && said.contains("--bits 8"),
+        "{said}"
+    );
+    let bits = |bits| FolderOptions {
+        bits: Some(bits),
+        ..PLAIN
+    };
+    let images = decoded(&folder, bits(Bits::Eight)).expect("images");
+    assert_eq!(images.pixels, [vec![0x12; 4], grey(2, 2).to_vec()].concat());
+    assert!(images.notes[0].starts_with("1 of 16 bits, the first a.png"));
+    fs::remove_file(folder.path().join("a.png")).expect("removed");
+    let said = message(decoded(&folder, bits(Bits::Sixteen)));
+    assert!(said.contains("expected 16, as --bits says"), "{said}");
 }
 
 #[test]
