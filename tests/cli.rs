@@ -63,6 +63,7 @@ fn a_run_leaves_pictures_weights_and_metrics_that_later_commands_use() {
     vae_gpu(&[
         "reconstruct",
         run,
+        "--force",
         "--count",
         "4",
         "--backend",

@@ -74,7 +74,7 @@ fn ids_of_a_table_survive_encoding_and_scoring() {
     command.assert().success();
     for (verb, options) in [("encode", &[][..]), ("score", &[]), ("score", &["--sort"])] {
         let out = parent.path().join("out.csv");
-        let mut command = vae_gpu(&[verb, "--backend", "cpu", "--part", "train"]);
+        let mut command = vae_gpu(&[verb, "--backend", "cpu", "--part", "train", "--force"]);
         command.arg(&run).args(options).arg("--out").arg(&out);
         command.assert().success();
         let table = fs::read_to_string(&out).expect("written");

@@ -261,8 +261,9 @@ fn one_label_stands_for_all_images() {
     // The same images twice, told to be of one class and of the other.
     let encoded = |label: &[&str]| {
         let out = parent.path().join("latents.csv");
-        let mut command = vae_gpu(&["encode", "--backend", "cpu", "--part", "train", "--data"]);
+        let mut command = vae_gpu(&["encode", "--backend", "cpu", "--part", "train", "--force"]);
         command
+            .arg("--data")
             .arg(&data)
             .arg(&run)
             .args(label)
@@ -291,8 +292,14 @@ fn one_label_stands_for_all_images() {
     ] {
         let written = ["0", "1"].map(|label| {
             let out = parent.path().join(name);
-            let mut command = vae_gpu(&[verb, "--backend", "cpu", "--label", label, "--out"]);
-            command.arg(&out).arg(&run).args(options).assert().success();
+            let mut command = vae_gpu(&[verb, "--backend", "cpu", "--label", label, "--force"]);
+            command
+                .arg("--out")
+                .arg(&out)
+                .arg(&run)
+                .args(options)
+                .assert()
+                .success();
             fs::read(out).expect("written")
         });
         assert_ne!(written[0], written[1], "{verb}");
@@ -300,15 +307,29 @@ fn one_label_stands_for_all_images() {
     // A column for each class, or a square of one.
     let grid = |label: &[&str]| {
         let out = parent.path().join("grid.png");
-        let mut command = vae_gpu(&["sample", "--backend", "cpu", "--count", "16", "--out"]);
-        command.arg(&out).arg(&run).args(label).assert().success();
+        let mut command = vae_gpu(&["sample", "--backend", "cpu", "--count", "16", "--force"]);
+        command
+            .arg("--out")
+            .arg(&out)
+            .arg(&run)
+            .args(label)
+            .assert()
+            .success();
         image::image_dimensions(out).expect("a picture")
     };
     let (width, height) = grid(&["--label", "1"]);
     assert_eq!(width, height);
     let (width, height) = grid(&[]);
     assert!(width < height, "two columns of eight: {width} x {height}");
-    let mut command = vae_gpu(&["score", "--backend", "cpu", "--label", "7", "--out"]);
+    let mut command = vae_gpu(&[
+        "score",
+        "--backend",
+        "cpu",
+        "--label",
+        "7",
+        "--force",
+        "--out",
+    ]);
     let output = command
         .arg(parent.path().join("out.csv"))
         .arg(&run)

@@ -117,6 +117,16 @@ fn missing_truncated_and_swapped_data_files_are_named() {
         );
     };
     complaint("no data at");
+    let mut labels = vae_gpu(&["data", "info", "digits.npy", "--labels", "nowhere.npy"]);
+    let convert = vae_gpu(&["data", "convert", "digits", "--out", "digits.npy"])
+        .current_dir(parent.path())
+        .assert();
+    convert.success();
+    labels
+        .current_dir(parent.path())
+        .assert()
+        .code(1)
+        .stderr(contains("nowhere.npy: there is no such file").and(contains("download").not()));
     fs::create_dir(&data).expect("writable");
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digits");
     let restore = || {
@@ -176,7 +186,7 @@ fn a_loss_that_is_no_longer_a_number_stops_the_run_and_keeps_what_was_there() {
                 .and(contains("the last good checkpoint")),
         );
         let grid = parent.path().join("grid.png");
-        vae_gpu(&["sample", "--backend", backend])
+        vae_gpu(&["sample", "--backend", backend, "--force"])
             .arg(&run)
             .arg("--out")
             .arg(&grid)

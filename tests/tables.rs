@@ -41,7 +41,8 @@ fn model(folder: &Path) -> (PathBuf, PathBuf) {
 /// What `encode` writes for `data`, or what it says if it refuses.
 fn encoded(run: &Path, data: &Path) -> Result<(String, String), String> {
     let out = data.with_extension("latents.csv");
-    let output = vae_gpu(&["encode", "--backend", "cpu", "--part", "train", "--data"])
+    let output = vae_gpu(&["encode", "--backend", "cpu", "--part", "train", "--force"])
+        .arg("--data")
         .arg(data)
         .arg("--out")
         .arg(&out)

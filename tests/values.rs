@@ -56,7 +56,7 @@ fn train(run: &Path, data: &Path, options: &[&str]) -> (String, bool) {
 /// The reconstructions of `data`, which is what `run` was trained on.
 fn reconstructed(run: &Path, data: &Path) -> Vec<f32> {
     let out = run.with_extension("npy");
-    vae_gpu(&["reconstruct", "--backend", "cpu", "--data"])
+    vae_gpu(&["reconstruct", "--backend", "cpu", "--force", "--data"])
         .arg(data)
         .arg("--out")
         .arg(&out)

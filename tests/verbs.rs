@@ -40,7 +40,7 @@ fn model() -> (TempDir, PathBuf) {
 }
 
 fn verb(name: &str, run: &Path, out: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
-    let mut command = vae_gpu(&[name, "--backend", "cpu"]);
+    let mut command = vae_gpu(&[name, "--backend", "cpu", "--force"]);
     command
         .arg(run)
         .args(options)
@@ -321,6 +321,71 @@ fn exports_lie_in_the_run_and_overwrite_no_other_model() {
         export(&["--out", "other"]).success();
     }
     assert_eq!(fs::read(other.join("decoder.onnx")).expect("written"), own);
+}
+
+#[test]
+fn what_is_there_is_replaced_only_by_force() {
+    let (parent, run) = model();
+    let path = |name: &str| parent.path().join(name);
+    verb("encode", &run, &path("z.csv"), &[]).success();
+    let data = "digits";
+    let [z, model] = [path("z.csv"), run.clone()].map(|path| path.display().to_string());
+    let model = model.as_str();
+    let commands: [(&[&str], &str); 12] = [
+        (&["encode", model], "latents.csv"),
+        (&["decode", model, &z], "decoded.npy"),
+        (&["sample", model], "samples.csv"),
+        (&["reconstruct", model], "reconstructed.png"),
+        (&["denoise", model], "denoised.png"),
+        (&["interpolate", model], "walk.gif"),
+        (&["traverse", model], "traversal.png"),
+        (&["manifold", model], "manifold.png"),
+        (&["latent", model], "latent.png"),
+        (&["score", model], "scores.csv"),
+        (&["data", "convert", data], "digits.npz"),
+        (
+            &["export", model, "--format", "pytorch"],
+            "pytorch.safetensors",
+        ),
+    ];
+    for (command, name) in commands {
+        let file = path(name);
+        fs::write(&file, "precious").expect("writable");
+        let run = |options: &[&str]| {
+            let mut program = vae_gpu(command);
+            // A folder for `export`, a file for the others.
+            let out = if name.ends_with(".safetensors") {
+                parent.path()
+            } else {
+                &file
+            };
+            program.args(options).arg("--out").arg(out).assert()
+        };
+        run(&[])
+            .code(1)
+            .stderr(contains(name).and(contains("--force")));
+        assert_eq!(fs::read(&file).expect("kept"), b"precious", "{name}");
+        run(&["--force"]).success();
+        assert_ne!(fs::read(&file).expect("written"), b"precious", "{name}");
+    }
+    // The labels of an NPY file lie beside it; either keeps both.
+    fs::write(path("kept.labels.npy"), "precious").expect("writable");
+    let convert = |out: &str, options: &[&str]| {
+        let mut command = vae_gpu(&["data", "convert", data, "--out"]);
+        command.arg(path(out)).args(options).assert()
+    };
+    convert("kept.npy", &[])
+        .code(1)
+        .stderr(contains("kept.labels.npy: is there already"));
+    assert!(!path("kept.npy").exists(), "nothing half done");
+    // What is left in a folder would be taken for results.
+    fs::create_dir(path("images")).expect("a folder");
+    fs::write(path("images/old.png"), "precious").expect("writable");
+    convert("images", &["--force"])
+        .code(1)
+        .stderr(contains("a folder that is not empty"));
+    fs::remove_file(path("images/old.png")).expect("removed");
+    convert("images", &[]).success();
 }
 
 #[test]

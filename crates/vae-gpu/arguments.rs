@@ -3,7 +3,7 @@
 mod input;
 pub(crate) mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -135,6 +135,36 @@ impl ModelArguments {
         let device = Device::open(self.backend)?;
         report::device(&device);
         Ok(device)
+    }
+}
+
+/// Whether results may take the place of what is there.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OverwriteArguments {
+    /// Replace files that are there already [default: stop with an error].
+    #[arg(long, help_heading = "Output")]
+    pub(crate) force: bool,
+}
+
+impl OverwriteArguments {
+    /// Refuses an `out` that is there: a file unless it may be replaced, and a folder with anything in it, for what is left of it
+    /// would be taken for results.
+    pub(crate) fn check(self, out: &Path) -> Result<()> {
+        if out.is_dir() {
+            let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+            ensure!(
+                is_empty,
+                "{}: a folder that is not empty; choose another --out, or delete it",
+                out.display()
+            );
+        } else {
+            ensure!(
+                self.force || !out.exists(),
+                "{}: is there already; choose another --out, or replace it with --force",
+                out.display()
+            );
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `vae-gpu data`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use vae_data::fetch::{NamedSet, fetch};
 use vae_data::{Dataset, Format, Images, Source, split, write};
 
-use crate::arguments::{FetchArguments, ReadArguments, one_of};
+use crate::arguments::{FetchArguments, OverwriteArguments, ReadArguments, one_of};
 use crate::report;
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +70,8 @@ pub(crate) struct SplitArguments {
     #[arg(long, value_name = "FOLDER", help_heading = "Output")]
     out: PathBuf,
     #[command(flatten)]
+    overwrite: OverwriteArguments,
+    #[command(flatten)]
     read: ReadArguments,
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct ConvertArguments {
     /// Output format [default: that of the extension of --out; png without an extension].
     #[arg(long, value_parser = one_of::<Format>(), help_heading = "Output")]
     format: Option<Format>,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
     #[command(flatten)]
     read: ReadArguments,
 }
@@ -163,14 +167,13 @@ fn split_in_two(arguments: &SplitArguments) -> Result<()> {
     let parts = split(&source.train, arguments.fraction, arguments.seed)?;
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("{}: cannot be written", arguments.out.display()))?;
-    for (name, part) in ["train", "validation"].into_iter().zip(&parts) {
-        let path = arguments
-            .out
-            .join(name)
-            .with_extension(arguments.format.extension());
-        write_part(part, &path, arguments.format)?;
-    }
-    Ok(())
+    let path = |name: &str| {
+        let path = arguments.out.join(name);
+        path.with_extension(arguments.format.extension())
+    };
+    let [train, validation] = &parts;
+    let parts = [(train, path("train")), (validation, path("validation"))];
+    write_parts(&parts, arguments.format, arguments.overwrite)
 }
 
 fn convert(arguments: &ConvertArguments) -> Result<()> {
@@ -183,15 +186,15 @@ fn convert(arguments: &ConvertArguments) -> Result<()> {
         );
     };
     let source = open(&arguments.data, &arguments.read)?;
-    write_part(&source.train, out, format)?;
+    let mut parts = vec![(&source.train, out.clone())];
     for (part, name) in [(&source.validation, "validation"), (&source.test, "test")] {
         let Some(part) = part else { continue };
         let stem = out.file_stem().unwrap_or_default().to_string_lossy();
         let beside = out.with_file_name(format!("{stem}-{name}"));
         let extension = out.extension().unwrap_or_default();
-        write_part(part, &beside.with_extension(extension), format)?;
+        parts.push((part, beside.with_extension(extension)));
     }
-    Ok(())
+    write_parts(&parts, format, arguments.overwrite)
 }
 
 /// The first of many, and how many more there are.
@@ -204,10 +207,21 @@ fn few(names: &[String]) -> String {
     }
 }
 
-/// Writes samples and says where.
-fn write_part(images: &Images, path: &Path, format: Format) -> Result<()> {
-    for made in write(images, path, format, &report::on_progress())? {
-        report::result(&format!("{}: {} samples", made.display(), images.count()));
+/// Writes parts, each to its path, and says where; nothing if one of their files is there and may not be replaced.
+fn write_parts(
+    parts: &[(&Images, PathBuf)],
+    format: Format,
+    overwrite: OverwriteArguments,
+) -> Result<()> {
+    for (images, path) in parts {
+        let files = format.files(images, path);
+        files.iter().try_for_each(|file| overwrite.check(file))?;
+    }
+    for (images, path) in parts {
+        write(images, path, format, &report::on_progress())?;
+        for made in format.files(images, path) {
+            report::result(&format!("{}: {} samples", made.display(), images.count()));
+        }
     }
     Ok(())
 }

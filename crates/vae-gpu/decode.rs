@@ -8,7 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, read_latents};
 use vae_view::square_columns;
 
-use crate::arguments::{LabelArguments, ModelArguments};
+use crate::arguments::{LabelArguments, ModelArguments, OverwriteArguments};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -28,9 +28,12 @@ pub(crate) struct DecodeArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let z = read_latents(&arguments.latents, run.recipe.latent)?;
     let device = arguments.model.device()?;

@@ -8,7 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, stacked};
 use vae_recipe::{Corrupt, Preprocessing};
 
-use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -41,9 +41,12 @@ pub(crate) struct DenoiseArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let corrupt = arguments.corrupt.or(run.recipe.corrupt);
     if corrupt.is_none() && !arguments.corrupted {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use vae_infer::{Inference, Latents};
 
-use crate::arguments::{LabelledInputArguments, ModelArguments};
+use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -28,9 +28,12 @@ pub(crate) struct EncodeArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let kind = output::extension(&arguments.out, "csv");
     if !["csv", "npz", "npy"].contains(&kind.as_str()) {
         bail!(

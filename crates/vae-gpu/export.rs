@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use vae_run::{ExportFormat, SavedRun, export};
 
+use crate::arguments::OverwriteArguments;
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -22,6 +23,8 @@ pub(crate) struct ExportArguments {
     /// Folder to write into [default: `exported` in the run folder, or beside the weights].
     #[arg(long, value_name = "FOLDER", help_heading = "Output")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -44,7 +47,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<ExitCode> {
     let out = arguments.out.clone();
     let out = out.unwrap_or_else(|| own.join("exported"));
     // What is in the run's own folder was this model's.
-    let replaces = arguments.out.is_none();
+    let replaces = arguments.overwrite.force || arguments.out.is_none();
     for file in export(&run, format, &out, replaces)? {
         report::result(&file.display().to_string());
     }

@@ -7,7 +7,9 @@ use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use vae_infer::{Inference, Walk, grid, read_latents};
 
-use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
+use crate::arguments::{
+    InputArguments, LabelArguments, ModelArguments, OverwriteArguments, positive,
+};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -52,6 +54,8 @@ pub(crate) struct InterpolateArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,6 +65,7 @@ enum WalkName {
 }
 
 pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let latent = run.recipe.latent;
     let device = arguments.model.device()?;

@@ -8,7 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, LatentUse};
 use vae_view::{Plane, scatter, variances};
 
-use crate::arguments::{InputArguments, ModelArguments, positive};
+use crate::arguments::{InputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::traverse::dimensions_of;
 use crate::{output, report};
 
@@ -39,9 +39,12 @@ pub(crate) struct LatentArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &LatentArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let latent = run.recipe.latent;
     let dimensions = arguments

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use vae_infer::{Inference, manifold};
 
-use crate::arguments::{LabelArguments, ModelArguments, positive};
+use crate::arguments::{LabelArguments, ModelArguments, OverwriteArguments, positive};
 use crate::traverse::dimensions_of;
 use crate::{output, report};
 
@@ -38,9 +38,12 @@ pub(crate) struct ManifoldArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &ManifoldArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     ensure!(
         !run.recipe.image.is_table(),

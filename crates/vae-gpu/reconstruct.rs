@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use vae_infer::{Inference, reconstructions};
 
-use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -28,9 +28,12 @@ pub(crate) struct ReconstructArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let is_picture = output::is_picture(&arguments.out, run.recipe.image);
     let count = arguments.count.unwrap_or(output::shown(is_picture));

@@ -9,7 +9,9 @@ use vae_infer::{Inference, Mixture};
 use vae_rng::{Generator, Stream};
 use vae_view::square_columns;
 
-use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
+use crate::arguments::{
+    InputArguments, LabelArguments, ModelArguments, OverwriteArguments, positive,
+};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -47,9 +49,12 @@ pub(crate) struct SampleArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let SampleArguments {
         count,
         seed,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use vae_infer::{Inference, write_scores};
 
-use crate::arguments::{LabelledInputArguments, ModelArguments, positive};
+use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -32,9 +32,12 @@ pub(crate) struct ScoreArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let images = arguments.input.open(&run)?;
     let device = arguments.model.device()?;

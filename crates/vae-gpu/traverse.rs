@@ -7,7 +7,9 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use vae_infer::{Inference, traversal};
 
-use crate::arguments::{InputArguments, LabelArguments, ModelArguments, positive};
+use crate::arguments::{
+    InputArguments, LabelArguments, ModelArguments, OverwriteArguments, positive,
+};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -41,9 +43,12 @@ pub(crate) struct TraverseArguments {
         help_heading = "Output"
     )]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &TraverseArguments) -> Result<ExitCode> {
+    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
     let latent = run.recipe.latent;
     let kind = output::extension(&arguments.out, "png");

@@ -24,7 +24,7 @@ pub enum DataError {
         stem: &'static str,
     },
     /// A file cannot be read, or its gzip stream is corrupt.
-    #[error("{source_name}: cannot be read (a damaged or unfinished download? fetch it again)")]
+    #[error("{source_name}: {}", unreadable(cause))]
     Unreadable {
         /// The file.
         source_name: String,
@@ -106,6 +106,17 @@ pub enum DataError {
         /// What was expected and found, and how to fix it.
         what: String,
     },
+}
+
+/// What is wrong with a file that cannot be read: that is either the system's word, or its content's.
+fn unreadable(cause: &io::Error) -> &'static str {
+    if cause.kind() == io::ErrorKind::NotFound {
+        "there is no such file"
+    } else if cause.raw_os_error().is_some() {
+        "cannot be read"
+    } else {
+        "cannot be read (a damaged or unfinished download? fetch it again)"
+    }
 }
 
 impl DataError {

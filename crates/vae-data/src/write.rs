@@ -61,25 +61,32 @@ impl Format {
             Self::Idx => "idx",
         }
     }
+
+    /// The files, or the folder, that `images` take at `path`: labels of NPY and IDX have one of their own.
+    #[must_use]
+    pub fn files(self, images: &Images, path: &Path) -> Vec<PathBuf> {
+        let labels = match self {
+            Self::Npy => Some("labels.npy"),
+            Self::Idx => Some("labels.idx"),
+            Self::Npz | Self::Csv | Self::Tsv | Self::Png => None,
+        };
+        let labels = labels.filter(|_| images.array.labels.is_some());
+        let labels = labels.map(|ending| path.with_extension(ending));
+        [path.to_owned()].into_iter().chain(labels).collect()
+    }
 }
 
-/// Writes `images` to `path` and returns the files and folders that were created.
+/// Writes `images` to `path`, into [`Format::files`], which are replaced.
 ///
 /// # Errors
-/// If `path` exists or cannot be written, or the format cannot hold such samples.
+/// If a file cannot be written, or the format cannot hold such samples.
 pub fn write(
     images: &Images,
     path: &Path,
     format: Format,
     on_progress: OnProgress<'_>,
-) -> Result<Vec<PathBuf>, DataError> {
+) -> Result<(), DataError> {
     let name = path.display().to_string();
-    if path.exists() {
-        return Err(DataError::unfit(
-            &name,
-            "is there already; choose another --out, or delete it",
-        ));
-    }
     let is_byte = images.array.element == Element::U8;
     let shape = images.shape();
     match format {
@@ -104,40 +111,30 @@ pub fn write(
         }
         _ => {}
     }
-    let mut made = vec![path.to_owned()];
+    let files = format.files(images, path);
+    let labels = files.get(1).zip(integers(images));
     let written = match format {
         Format::Npy => {
-            let labels = path.with_extension("labels.npy");
             array_file(path, |out| npy_samples(out, images, on_progress)).and_then(|()| {
-                let Some(classes) = integers(images) else {
-                    return Ok(());
-                };
-                made.push(labels.clone());
-                array_file(&labels, |out| {
-                    npy::write_i64(out, &[classes.len()], &classes)
+                labels.map_or(Ok(()), |(file, classes)| {
+                    array_file(file, |out| npy::write_i64(out, &[classes.len()], &classes))
                 })
             })
         }
         Format::Npz => npz(path, images),
         Format::Csv => array_file(path, |out| csv(out, b',', images)),
         Format::Tsv => array_file(path, |out| csv(out, b'\t', images)),
-        Format::Idx => {
-            let labels = path.with_extension("labels.idx");
-            array_file(path, |out| idx(out, images)).and_then(|()| {
-                let Some(classes) = integers(images) else {
-                    return Ok(());
-                };
-                made.push(labels.clone());
-                array_file(&labels, |out| idx_labels(out, &classes))
+        Format::Idx => array_file(path, |out| idx(out, images)).and_then(|()| {
+            labels.map_or(Ok(()), |(file, classes)| {
+                array_file(file, |out| idx_labels(out, &classes))
             })
-        }
+        }),
         Format::Png => png_folder(path, images, on_progress),
     };
     written.map_err(|cause| DataError::Unwritable {
         path: path.to_owned(),
         cause,
-    })?;
-    Ok(made)
+    })
 }
 
 /// Writes a file atomically: it is complete or does not exist.

@@ -32,7 +32,9 @@ pub enum RunError {
     )]
     FolderTaken(PathBuf),
     /// A file of another content lies where one is to be written.
-    #[error("{0}: already holds another model; choose another folder with --out, or delete it")]
+    #[error(
+        "{0}: already holds another model; choose another folder with --out, or replace it with --force"
+    )]
     FileTaken(PathBuf),
     /// Another process is writing to the folder.
     #[error(
