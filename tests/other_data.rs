@@ -136,6 +136,48 @@ fn min_max_clips_what_lies_outside_the_training_samples_and_says_so() {
 }
 
 #[test]
+fn a_table_learns_its_spread_and_a_model_that_generalizes_badly_gets_a_word() {
+    let parent = folder();
+    let data = parent.path().join("table.csv");
+    let value = |row: usize, column: usize| (row * 31 + column * 17 + row * row * column * 7) % 97;
+    let row = |row| {
+        let cells: Vec<String> = (0..12)
+            .map(|at| (value(row, at) as f64 / 97.0).to_string())
+            .collect();
+        cells.join(",") + "\n"
+    };
+    fs::write(&data, (0..60).map(row).collect::<String>()).expect("writable");
+    let many = [
+        "--likelihood",
+        "gaussian",
+        "--latent",
+        "12",
+        "--hidden",
+        "128",
+    ];
+    let long = ["--epochs", "150", "--optimizer", "adam", "--lr", "0.003"];
+    let trained = |name: &str, sigma: &[&str]| {
+        let run = parent.path().join(name);
+        let mut command = vae_gpu(&["train", "--backend", "cpu", "--batch-size", "18"]);
+        command
+            .args(many)
+            .args(long)
+            .args(sigma)
+            .arg("--data")
+            .arg(&data);
+        let output = command.arg("--out").arg(&run).output().expect("started");
+        let config = fs::read_to_string(run.join("config.toml")).expect("written");
+        (String::from_utf8_lossy(&output.stderr).into_owned(), config)
+    };
+    let (said, config) = trained("learned", &[]);
+    assert!(config.contains("sigma = \"learned\""), "{config}");
+    assert!(!said.contains("far above the training loss"), "{said}");
+    let (said, config) = trained("fixed", &["--sigma", "0.1"]);
+    assert!(config.contains("sigma = 0.1"), "{config}");
+    assert!(said.contains("far above the training loss"), "{said}");
+}
+
+#[test]
 fn a_far_off_start_gets_a_word() {
     let parent = folder();
     let data = parent.path().join("table.csv");

@@ -64,6 +64,15 @@ impl Likelihood {
         }
     }
 
+    /// Whether its losses are of densities, which have no smallest value: another unit of `x` moves where they are 0.
+    #[must_use]
+    pub const fn is_density(self) -> bool {
+        matches!(
+            self,
+            Self::ContinuousBernoulli | Self::Gaussian(_) | Self::Laplace(_)
+        )
+    }
+
     /// Whether `x` must be a count: 0, 1, 2, ..
     #[must_use]
     pub const fn is_count(self) -> bool {

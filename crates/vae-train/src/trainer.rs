@@ -220,6 +220,11 @@ impl<'a> Training<'a> {
                 self.task.recipe.best_by, self.stopping.since
             )));
         }
+        if outcome == Outcome::Finished
+            && let Some(notice) = self.gap_notice()
+        {
+            on_event(Event::Notice(notice));
+        }
         self.writer.finish()?;
         let manifest = self.manifest.clone();
         self.draw()?;

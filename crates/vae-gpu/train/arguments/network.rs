@@ -70,8 +70,8 @@ pub(super) struct NetworkArguments {
     ///
     /// learned trains one number for all values, per-dimension one for each pixel or column.
     ///
-    /// gaussian               standard deviation    [default: 0.1]
-    /// laplace                scale                 [default: 0.1]
+    /// gaussian               standard deviation    [default: 0.1; of tables learned]
+    /// laplace                scale                 [default: 0.1; of tables learned]
     /// discretized-logistic   scale                 [default: learned]
     /// negative-binomial      inverse dispersion    [default: per-dimension]
     #[arg(

@@ -30,10 +30,10 @@ impl Recipe {
             activation: self.activation,
             likelihood: self
                 .likelihood
-                // A config without this setting gets the default.
+                // A config without this setting, as imported models may have, gets the default that needs no more weights.
                 .with(
                     self.sigma
-                        .or(self.likelihood.default_sigma())
+                        .or(self.likelihood.default_sigma(false))
                         .map_or(Spread::Learned, Sigma::spread),
                 ),
             prior: self.prior.prior(),

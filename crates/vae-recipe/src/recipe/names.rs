@@ -44,10 +44,11 @@ impl LikelihoodName {
         matches!(self, Self::Poisson | Self::NegativeBinomial)
     }
 
-    /// Default of `sigma`; `None` if the likelihood has no such parameter.
+    /// Default of `sigma` for images, or for a table; `None` if the likelihood has no such parameter.
     #[must_use]
-    pub const fn default_sigma(self) -> Option<Sigma> {
+    pub const fn default_sigma(self, is_table: bool) -> Option<Sigma> {
         match self {
+            Self::Gaussian | Self::Laplace if is_table => Some(Sigma::Named(SigmaName::Learned)),
             // A tenth of a pixel's range.
             Self::Gaussian | Self::Laplace => Some(Sigma::Fixed(0.1)),
             Self::DiscretizedLogistic => Some(Sigma::Named(SigmaName::Learned)),

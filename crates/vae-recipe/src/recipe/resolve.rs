@@ -180,7 +180,7 @@ impl Recipe {
 
     /// Fills in the defaults that depend on other settings.
     fn resolve_defaults(&mut self) -> Result<(), RecipeError> {
-        let sigma = self.likelihood.default_sigma();
+        let sigma = self.likelihood.default_sigma(self.image.is_table());
         belongs(
             "sigma",
             &mut self.sigma,
@@ -265,7 +265,7 @@ mod tests {
     use vae_data::Shape;
 
     use super::*;
-    use crate::Preset;
+    use crate::{LikelihoodName, Preset, Sigma, SigmaName};
 
     fn digits() -> Dataset {
         Dataset::digits().expect("built in")
@@ -330,6 +330,32 @@ mod tests {
             resolve(patch).expect_err("not SGD's").to_string(),
             "momentum: expected none without optimizer sgd, found 0.5"
         );
+    }
+
+    #[test]
+    fn tables_learn_their_spread_unless_told() {
+        let numbers = vae_data::Array::floats(vec![0.5; 40], Shape::grey(1, 2));
+        let part = vae_data::Images::from(numbers);
+        let table = Dataset {
+            train: part.clone(),
+            validation: part,
+            ..digits()
+        };
+        let sigma = |likelihood, sigma, dataset: &Dataset| {
+            let patch = RecipePatch {
+                likelihood: Some(likelihood),
+                sigma,
+                ..RecipePatch::default()
+            };
+            Recipe::resolve(patch, dataset).expect("valid").sigma
+        };
+        let learned = Some(Sigma::Named(SigmaName::Learned));
+        for likelihood in [LikelihoodName::Gaussian, LikelihoodName::Laplace] {
+            assert_eq!(sigma(likelihood, None, &table), learned);
+            assert_eq!(sigma(likelihood, None, &digits()), Some(Sigma::Fixed(0.1)));
+            let told = Some(Sigma::Fixed(0.3));
+            assert_eq!(sigma(likelihood, Some(told), &table), told);
+        }
     }
 
     #[test]

@@ -119,6 +119,25 @@ impl Training<'_> {
         ))
     }
 
+    /// After the last epoch, a message if validation is far worse than training.
+    pub(super) fn gap_notice(&self) -> Option<String> {
+        let last = self.epochs.last()?;
+        let recipe = self.task.recipe;
+        let values = recipe
+            .model()
+            .likelihood
+            .is_density()
+            .then(|| recipe.image.length());
+        let (train, validation) = (last.train.loss, last.validation.loss);
+        is_far_above(validation, train, values).then(|| {
+            format!(
+                "generalizes badly: the validation loss, {validation:.2}, is far above the training loss, {train:.2}; more samples, \
+                 fewer --hidden or --latent, --early-stopping or --weight-decay help (the weights of epoch {} are kept, the best)",
+                self.manifest.best_epoch
+            )
+        })
+    }
+
     /// Number of samples in each step of an epoch.
     fn step_sizes(&self) -> impl Iterator<Item = usize> + use<> {
         let (count, size) = (
@@ -161,11 +180,39 @@ impl Training<'_> {
     }
 }
 
+/// Whether the loss `validation` is more than twice `train`. Losses of densities, of this many `values`, may be negative or
+/// near 0 by nothing but the unit of the values, so these have to differ by half a nat a value, too: with a learned
+/// Gaussian that is twice the squared error.
+fn is_far_above(validation: f64, train: f64, values: Option<usize>) -> bool {
+    let least = values.map_or(0.0, |values| values as f64 / 2.0);
+    validation - train > train.max(least) && (train > 0.0 || least > 0.0)
+}
+
 /// Latent use in the epoch of `report`.
 fn latent_use(report: &EpochReport) -> LatentUse {
     LatentUse {
         kl_per_dimension: report.kl_per_dimension.clone(),
         active_units: report.active_units,
         mutual_information: report.mutual_information,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_far_above;
+
+    #[test]
+    fn twice_the_training_loss_is_far_above_it_and_a_sign_misleads_nobody() {
+        assert!(is_far_above(210.0, 100.0, None));
+        assert!(!is_far_above(190.0, 100.0, None));
+        assert!(!is_far_above(90.0, 100.0, None));
+        // Densities of 30 values: the same errors in three units.
+        for shift in [-100.0, -1.0, 0.0] {
+            assert!(is_far_above(20.0 + shift, shift, Some(30)), "{shift}");
+            assert!(!is_far_above(10.0 + shift, shift, Some(30)), "{shift}");
+        }
+        assert!(!is_far_above(3.0, 1.0, Some(30)), "near 0 by chance");
+        assert!(!is_far_above(150.0, 100.0, Some(30)), "not twice");
+        assert!(!is_far_above(f64::NAN, 1.0, None));
     }
 }
