@@ -216,6 +216,28 @@ fn what_is_written_is_read_back_equal() {
             assert_eq!(sum(&info(&back, &[])), sum(&expected));
         }
     }
+    // Ids come back under their own name, and in an array by that of NumPy's users.
+    let rows = (0..60).map(|row| format!("{},cell-{row}é,{}.5\n", row % 7, row % 5));
+    let text = "mass,barcode,length\n".to_owned() + &rows.collect::<String>();
+    fs::write(at("cells.csv"), text).expect("writable");
+    let by_name = ["--ids", "barcode"];
+    let expected = info(&at("cells.csv"), &by_name);
+    assert!(expected.contains("ids: cell-0é to cell-59é"), "{expected}");
+    for (ending, options) in [("csv", &by_name[..]), ("tsv", &by_name), ("npz", &[])] {
+        let to = at(&format!("cells-again.{ending}"));
+        vae_gpu(&["data", "convert", "--ids", "barcode"])
+            .arg(at("cells.csv"))
+            .arg("--out")
+            .arg(&to)
+            .assert()
+            .success();
+        let again = info(&to, options);
+        // An array has no names of columns.
+        let lines = expected
+            .lines()
+            .filter(|line| ending != "npz" || !line.starts_with("columns"));
+        assert_eq!(again, lines.collect::<Vec<_>>().join("\n"), "{ending}");
+    }
     // A part of a split has the label column's own name.
     vae_gpu(&["data", "split"])
         .arg(at("labelled.csv"))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use vae_data::fetch::{NamedSet, fetch};
-use vae_data::{Dataset, Format, Images, Source, split, write};
+use vae_data::{Dataset, Format, Images, Source, split, text_columns, write};
 
 use crate::arguments::{FetchArguments, OverwriteArguments, ReadArguments, one_of};
 use crate::report;
@@ -137,6 +137,9 @@ fn info(arguments: &InfoArguments) -> Result<()> {
     if let Some(test) = &source.test {
         part("test samples", test);
     }
+    if let [first, .., last] = source.train.array.names.as_deref().unwrap_or_default() {
+        report::result(&format!("ids: {first} to {last}"));
+    }
     if let Some(columns) = &source.train.array.columns {
         report::result(&format!("columns: {}", few(columns)));
     }
@@ -222,6 +225,15 @@ fn write_parts(
         for made in format.files(images, path) {
             report::result(&format!("{}: {} samples", made.display(), images.count()));
         }
+    }
+    let texts = parts.first().map(|(images, _)| text_columns(images));
+    let [ids, labels] = texts.unwrap_or_default();
+    let options = [("--ids", ids), ("--labels", labels)].into_iter();
+    let options = options.filter_map(|(option, column)| Some(format!("{option} {}", column?)));
+    let options: Vec<String> = options.collect();
+    let is_table = matches!(format, Format::Csv | Format::Tsv);
+    if is_table && !options.is_empty() {
+        report::note(&format!("read it back with {}", options.join(" ")));
     }
     Ok(())
 }

@@ -101,8 +101,8 @@ pub(crate) fn images(
                 columns = (1..=length).map(|column| format!("x_{column}")).collect();
             }
             let mut bytes = Vec::new();
-            let names = Some((&columns[..], ""));
-            vae_data::table::write(&mut bytes, b',', length, names, &images, None)?;
+            let columns = Some(&columns[..]);
+            vae_data::table::write(&mut bytes, b',', length, columns, &images, None, None)?;
             write(out, &bytes)
         }
         _ => bail!(

@@ -20,12 +20,14 @@ pub struct Array {
     pub shape: Shape,
     /// Labels of the rows, if any.
     pub labels: Option<Labels>,
-    /// File names of the rows, if they are files.
+    /// Ids of the rows: their file names, or what a column says.
     pub names: Option<Vec<String>>,
     /// Column names of a table, if it has any.
     pub columns: Option<Vec<String>>,
     /// Name of the column that the labels came from.
     pub label_column: Option<String>,
+    /// Name of the column that the ids came from.
+    pub id_column: Option<String>,
 }
 
 impl Array {
@@ -42,6 +44,7 @@ impl Array {
             names: None,
             columns: None,
             label_column: None,
+            id_column: None,
         }
     }
 

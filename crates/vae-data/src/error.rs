@@ -9,7 +9,7 @@ pub enum DataError {
     /// `--data` names neither a known set nor a file or folder.
     #[error(
         "no data at `{0}`: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images or of the \
-         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, IDX or image file"
+         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, .mtx, IDX or image file"
     )]
     NoSuchData(PathBuf),
     /// A data folder lacks one of its four files, gzipped or not.

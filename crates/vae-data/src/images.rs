@@ -159,6 +159,7 @@ impl Images {
             names: names.map(named),
             columns: source.columns.clone(),
             label_column: source.label_column.clone(),
+            id_column: source.id_column.clone(),
             ..array
         })
     }

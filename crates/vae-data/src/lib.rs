@@ -13,6 +13,7 @@ pub mod idx;
 mod images;
 mod labels;
 mod mapped;
+mod matrix_market;
 pub mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -37,4 +38,4 @@ pub use scaling::{AutoScale, Scale, Scaling};
 pub use shape::Shape;
 pub use split::split;
 pub use vae_spec::Element;
-pub use write::{Format, write};
+pub use write::{Format, text_columns, write};

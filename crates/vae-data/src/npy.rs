@@ -14,7 +14,7 @@ pub use header::{NpyElement, NpyHeader, read_header};
 pub use npz::{NpyArrayRef, Npz, write_npz};
 pub use read::read;
 pub(crate) use read::read_after;
-pub use write::{header_bytes, write_f32, write_i64, write_u8};
+pub use write::{header_bytes, write_f32, write_i64, write_text, write_u8};
 
 /// Values of an array in C order (last dimension fastest), whatever the order in the file.
 #[derive(Clone, Debug, PartialEq)]

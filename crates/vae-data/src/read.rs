@@ -16,9 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::fetch::{FetchOptions, NamedSet, fetch};
 use crate::folder::{Bits, Fit};
 use crate::table::{Decimal, Header, Separator, Table, TableOptions};
-use crate::{Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, npy, table};
+use crate::{
+    Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, matrix_market, npy, table,
+};
 
-use arrays::{idx_file, npy_file, npz_file};
+use arrays::{idx_file, matrix_file, npy_file, npz_file};
 use folders::{image_files, image_folder};
 
 /// Axis order of an array of images.
@@ -199,6 +201,10 @@ fn file(
                 .map_err(unreadable)?;
             match start[..] {
                 [0, 0, _, 1..=4, ..] => idx_file(path, options),
+                _ if start.starts_with(matrix_market::MAGIC) => {
+                    let matrix = BufReader::new(MultiGzDecoder::new(open_file(path)?));
+                    matrix_file(path, matrix, options)
+                }
                 _ => Err(foreign::refused_gzip(&name, &start)),
             }
         }
@@ -215,6 +221,9 @@ fn file(
             &name,
             "a Parquet file, which this build does not read; build with `--features parquet`, or convert it to CSV",
         )),
+        _ if start.starts_with(matrix_market::MAGIC) => {
+            matrix_file(path, BufReader::new(open_file(path)?), options)
+        }
         _ if let Some(usual) = usual_separator(path) => {
             let table_options = TableOptions {
                 usual,
@@ -243,7 +252,7 @@ fn file(
         _ => Err(DataError::wrong(
             name,
             "format",
-            "NPY, NPZ, IDX (gzipped or not), an image, or a table in a file called .csv or .tsv",
+            "NPY, NPZ, IDX or Matrix Market (gzipped or not), an image, or a table in a file called .csv or .tsv",
             format!("{:?}", String::from_utf8_lossy(&start)),
         )),
     }
@@ -292,11 +301,14 @@ fn table_source(
             .all(|(name, number)| *name == number.to_string())
     };
     let has_names = table.had_header && !is_numbered(0) && !is_numbered(1);
-    let label_column = options.labels.clone().filter(|_| table.had_header);
+    let named = |column: &Option<String>| column.clone().filter(|_| table.had_header);
+    let label_column = named(&options.labels);
+    let id_column = named(&options.ids);
     let array = Array {
         labels: table.labels.as_deref().map(Labels::of),
         columns: (shape.is_table() && has_names).then_some(table.columns),
         label_column,
+        id_column,
         names: table.ids,
         ..Array::floats(table.values, shape)
     };

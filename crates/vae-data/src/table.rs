@@ -14,7 +14,7 @@ use crate::Inherited;
 
 pub use dialect::{Decimal, Separator};
 pub use read::read;
-pub use write::write;
+pub use write::{TextColumn, write};
 
 /// Whether the first line holds the column names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

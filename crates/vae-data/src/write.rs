@@ -18,7 +18,7 @@ pub enum Format {
     /// NPY: one array, `[samples, values]`, `[samples, height, width]` or `[samples, channels, height, width]`; labels in a
     /// second file.
     Npy,
-    /// NPZ with the arrays `x` and `y`.
+    /// NPZ with the arrays `x`, `y` and `ids`.
     Npz,
     /// CSV with a header and one line per sample.
     Csv,
@@ -220,8 +220,19 @@ fn npz(path: &Path, images: &Images) -> io::Result<()> {
     let y = classes
         .as_ref()
         .map(|classes| ("y", NpyArrayRef::I64(&count, classes)));
-    let arrays: Vec<_> = [("x", x)].into_iter().chain(y).collect();
+    let ids = ids(images);
+    let ids = ids
+        .as_ref()
+        .map(|ids| ("ids", NpyArrayRef::Text(&count, ids)));
+    let arrays: Vec<_> = [("x", x)].into_iter().chain(y).chain(ids).collect();
     array_file(path, |out| npy::write_npz(out, &arrays))
+}
+
+/// The ids of the samples, if their source has any.
+fn ids(images: &Images) -> Option<Vec<String>> {
+    images.array.names.as_ref()?;
+    let ids = (0..images.count()).map(|place| images.id(place).into_owned());
+    Some(ids.collect())
 }
 
 /// Labels as integers: their names if all are integers, else class indices.
@@ -236,6 +247,18 @@ fn integers(images: &Images) -> Option<Vec<i64>> {
     Some(classes.into_iter().map(value).collect())
 }
 
+/// The columns of ids and of labels that `images` have in a table.
+#[must_use]
+pub fn text_columns(images: &Images) -> [Option<&str>; 2] {
+    let array = &images.array;
+    let id = array.id_column.as_deref().unwrap_or("id");
+    let label = array.label_column.as_deref().unwrap_or("label");
+    [
+        array.names.is_some().then_some(id),
+        array.labels.is_some().then_some(label),
+    ]
+}
+
 /// Writes a table in units of the source: bytes as 0 to 255.
 fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let places: Vec<u32> = (0..images.count() as u32).collect();
@@ -248,15 +271,17 @@ fn csv(out: &mut impl Write, delimiter: u8, images: &Images) -> io::Result<()> {
     let labels: Option<Vec<String>> = (0..images.count())
         .map(|place| images.label(place).map(str::to_owned))
         .collect();
-    let array = &images.array;
-    let width = images.image_length();
-    // Unnamed columns are numbered beside a label, whose name tells that this is a header; alone they would be read as a row.
-    let numbers = || (1..=width).map(|number| number.to_string()).collect();
-    let columns = array.columns.clone();
-    let columns = columns.or_else(|| labels.is_some().then(numbers));
-    let label = array.label_column.as_deref().unwrap_or("label");
-    let names = columns.as_ref().map(|columns| (&columns[..], label));
-    table::write(out, delimiter, width, names, &values, labels.as_deref())
+    let ids = ids(images);
+    let [id_name, label_name] = text_columns(images);
+    table::write(
+        out,
+        delimiter,
+        images.image_length(),
+        images.array.columns.as_deref(),
+        &values,
+        id_name.zip(ids.as_deref()),
+        label_name.zip(labels.as_deref()),
+    )
 }
 
 fn idx(out: &mut impl Write, images: &Images) -> io::Result<()> {

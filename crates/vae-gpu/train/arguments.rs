@@ -45,7 +45,7 @@ pub(crate) struct TrainArguments {
     /// mnist, fashion-mnist, kmnist      downloaded at first use
     /// a folder of images                its sub-folders are labels
     /// a folder of MNIST's IDX files     all four, gzipped or not
-    /// a file                            .npy, .npz, .csv, .tsv, .parquet, IDX or an image
+    /// a file                            .npy, .npz, .csv, .tsv, .mtx, .parquet, IDX or an image
     #[arg(
         long,
         verbatim_doc_comment,

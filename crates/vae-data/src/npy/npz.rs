@@ -7,7 +7,7 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::{NpyArray, read, write_f32, write_i64, write_u8};
+use super::{NpyArray, read, write_f32, write_i64, write_text, write_u8};
 use crate::DataError;
 
 /// An NPZ file: named arrays in a zip, stored or deflated.
@@ -80,6 +80,7 @@ pub enum NpyArrayRef<'a> {
     U8(&'a [usize], &'a [u8]),
     F32(&'a [usize], &'a [f32]),
     I64(&'a [usize], &'a [i64]),
+    Text(&'a [usize], &'a [String]),
 }
 
 /// Writes named arrays as a deflated NPZ file; the same arrays give the same bytes.
@@ -98,6 +99,7 @@ pub fn write_npz(output: impl Write + Seek, arrays: &[(&str, NpyArrayRef<'_>)]) 
             NpyArrayRef::U8(shape, values) => write_u8(&mut zip, shape, values)?,
             NpyArrayRef::F32(shape, values) => write_f32(&mut zip, shape, values)?,
             NpyArrayRef::I64(shape, values) => write_i64(&mut zip, shape, values)?,
+            NpyArrayRef::Text(shape, values) => write_text(&mut zip, shape, values)?,
         }
     }
     zip.finish()?.flush()

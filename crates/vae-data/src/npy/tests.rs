@@ -231,6 +231,7 @@ proptest! {
     #[test]
     fn written_arrays_are_read_back(
         floats in vec(any::<u32>(), 1..50), bytes in vec(any::<u8>(), 1..50), integers in vec(any::<i64>(), 1..50),
+        texts in vec("[a-zé€😀 ]{0,9}", 1..9),
     ) {
         let floats: Vec<_> = floats.into_iter().map(f32::from_bits).collect();
         let mut file = Vec::new();
@@ -238,6 +239,7 @@ proptest! {
             ("f", NpyArrayRef::F32(&[floats.len(), 1], &floats)),
             ("b", NpyArrayRef::U8(&[1, bytes.len()], &bytes)),
             ("i", NpyArrayRef::I64(&[integers.len()], &integers)),
+            ("t", NpyArrayRef::Text(&[texts.len()], &texts)),
         ];
         write_npz(Cursor::new(&mut file), &arrays).expect("in memory");
         let mut npz = Npz::new(Cursor::new(file), "x.npz").expect("a zip");
@@ -249,6 +251,7 @@ proptest! {
         prop_assert_eq!(bits(read), bits(floats));
         prop_assert_eq!(npz.read("b").expect("b"), array(&[1, bytes.len()], NpyValues::U8(bytes)));
         prop_assert_eq!(npz.read("i").expect("i"), array(&[integers.len()], NpyValues::Integers(integers)));
+        prop_assert_eq!(npz.read("t").expect("t"), array(&[texts.len()], NpyValues::Text(texts)));
     }
 
     #[test]

@@ -56,11 +56,26 @@ pub fn write_i64(output: &mut impl Write, shape: &[usize], values: &[i64]) -> io
     write(output, "<i8", shape, values.iter().map(|v| v.to_le_bytes()))
 }
 
-fn write<const N: usize>(
+/// Writes an array of texts in C order, as many code points for each as the longest has.
+///
+/// # Errors
+/// If `output` cannot be written, or `shape` does not match the number of `values`.
+pub fn write_text(output: &mut impl Write, shape: &[usize], values: &[String]) -> io::Result<()> {
+    let lengths = values.iter().map(|value| value.chars().count());
+    let longest = lengths.max().unwrap_or(0).max(1);
+    let texts = values.iter().map(|value| {
+        let points = value.chars().map(u32::from).chain(std::iter::repeat(0));
+        let bytes: Vec<u8> = points.take(longest).flat_map(u32::to_le_bytes).collect();
+        bytes
+    });
+    write(output, &format!("<U{longest}"), shape, texts)
+}
+
+fn write<B: AsRef<[u8]>>(
     output: &mut impl Write,
     descr: &str,
     shape: &[usize],
-    values: impl ExactSizeIterator<Item = [u8; N]>,
+    values: impl ExactSizeIterator<Item = B>,
 ) -> io::Result<()> {
     if shape.iter().product::<usize>() != values.len() {
         let message = format!("{} values for the shape {shape:?}", values.len());
@@ -69,7 +84,7 @@ fn write<const N: usize>(
     let mut output = BufWriter::new(output);
     output.write_all(&header_bytes(descr, shape))?;
     for value in values {
-        output.write_all(&value)?;
+        output.write_all(value.as_ref())?;
     }
     output.flush()
 }

@@ -1,11 +1,11 @@
 //! Array files: NPY, NPZ, IDX, with labels in separate files.
 
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::{ReadOptions, Source, in_memory_only, open_file};
-use crate::mapped::npy_shape;
-use crate::{Array, DataError, Images, Labels, Shape, idx, mapped, npy};
+use crate::mapped::{flat, npy_shape};
+use crate::{Array, DataError, Images, Labels, Shape, idx, mapped, matrix_market, npy};
 
 pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     let name = path.display().to_string();
@@ -19,6 +19,9 @@ pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     let format = format!("NPY of {:?}", array.element);
     Ok(Source::new(&name, format, labelled(path, array, labels)?))
 }
+
+/// The array of an NPZ file that names its samples.
+const IDS: &str = "ids";
 
 pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
     in_memory_only(path, options)?;
@@ -69,8 +72,21 @@ pub(super) fn npz_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
         return Err(DataError::wrong(name, "array", expected, names.join(", ")));
     };
     let labels = choose(options.labels.as_ref(), inherited.labels, &["y", "labels"]);
-    let array = part(images, labels)?;
+    let mut array = part(images, labels)?;
+    if has(IDS) {
+        array.names = ids(npz.read(IDS)?, array.rows());
+    }
     Ok(Source::new(&name, format!("NPZ, array `{images}`"), array))
+}
+
+/// The ids in an array, if it has one for each of `rows`.
+fn ids(array: npy::NpyArray, rows: usize) -> Option<Vec<String>> {
+    let ids: Vec<String> = match array.values {
+        npy::NpyValues::Text(ids) => ids,
+        npy::NpyValues::Integers(ids) => ids.iter().map(ToString::to_string).collect(),
+        npy::NpyValues::U8(_) | npy::NpyValues::F32(_) => return None,
+    };
+    (array.shape == [rows]).then_some(ids)
 }
 
 pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
@@ -82,6 +98,32 @@ pub(super) fn idx_file(path: &Path, options: &ReadOptions) -> Result<Source, Dat
     };
     let labels = asked_labels(options)?;
     Ok(Source::new(&name, "IDX", labelled(path, array, labels)?))
+}
+
+/// Reads a Matrix Market file, each row a sample.
+pub(super) fn matrix_file(
+    path: &Path,
+    input: impl BufRead,
+    options: &ReadOptions,
+) -> Result<Source, DataError> {
+    in_memory_only(path, options)?;
+    let name = path.display().to_string();
+    let matrix = matrix_market::read(input, &name)?;
+    let shape = flat(&name, matrix.columns, options.size)?;
+    let array = Array {
+        is_integer: matrix.is_integer,
+        ..Array::floats(matrix.values, shape)
+    };
+    let note = format!(
+        "samples: each of the {} rows is one; if its samples are the columns, as cells are in files of 10x Genomics, write the \
+         transpose",
+        matrix.rows
+    );
+    let labelled = labelled(path, array, asked_labels(options)?)?;
+    Ok(Source {
+        notes: vec![note],
+        ..Source::new(&name, "Matrix Market", labelled)
+    })
 }
 
 /// Converts an NPY array to samples, channels first.

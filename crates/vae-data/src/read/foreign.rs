@@ -12,7 +12,7 @@ struct Format {
     python: &'static str,
 }
 
-const FORMATS: [Format; 11] = [
+const FORMATS: [Format; 10] = [
     Format {
         magic: &[b"MATLAB 7.3 MAT-file"],
         name: "a MATLAB 7.3 file",
@@ -28,11 +28,6 @@ const FORMATS: [Format; 11] = [
         name: "an HDF5 file",
         python: "import h5py, numpy; numpy.save('data.npy', h5py.File(FILE)['NAME'][:]), or of an h5ad file: import anndata; \
                  anndata.read_h5ad(FILE).to_df().to_csv('data.csv', index_label='id')",
-    },
-    Format {
-        magic: &[b"%%MatrixMarket"],
-        name: "a Matrix Market file",
-        python: "import scipy.io, numpy; numpy.save('data.npy', scipy.io.mmread(FILE).T.toarray())",
     },
     Format {
         magic: &[b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"],
@@ -113,7 +108,7 @@ pub(super) fn refused_gzip(name: &str, start: &[u8]) -> DataError {
         _ => known(start).map_or("an unknown format", |format| format.name),
     };
     let what = format!(
-        "{inner}, gzipped; unpack it with `gunzip` (only IDX files and tables are read gzipped)"
+        "{inner}, gzipped; unpack it with `gunzip` (only IDX, Matrix Market and tables are read gzipped)"
     );
     DataError::unfit(name, what)
 }

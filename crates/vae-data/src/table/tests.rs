@@ -182,14 +182,19 @@ fn tables_without_rows_columns_or_the_label_are_refused() {
 fn numbers_are_written_with_the_fewest_digits() {
     let mut text = Vec::new();
     let (columns, labels) = (["a".into(), "b,c".into()], ["x".into()]);
-    let names = Some((&columns[..], "kind"));
-    write(&mut text, b',', 2, names, &[0.1, 1e-38], Some(&labels)).expect("in memory");
+    let names = Some(&columns[..]);
+    let labels: Option<TextColumn<'_>> = Some(("kind", &labels));
+    write(&mut text, b',', 2, names, &[0.1, 1e-38], None, labels).expect("in memory");
     assert_eq!(text, b"a,\"b,c\",kind\n0.1,1e-38,x\n");
     text.clear();
-    write(&mut text, b',', 2, None, &[0.1, 2.0], None).expect("in memory");
+    write(&mut text, b',', 2, None, &[0.1, 2.0], None, None).expect("in memory");
     assert_eq!(text, b"0.1,2.0\n");
-    assert!(write(&mut text, b',', 2, names, &[0.1], None).is_err());
-    assert!(write(&mut text, b',', 2, names, &[0.1; 4], Some(&labels)).is_err());
+    text.clear();
+    write(&mut text, b',', 2, None, &[0.1, 2.0], labels, None).expect("in memory");
+    assert_eq!(text, b"kind,1,2\nx,0.1,2.0\n");
+    assert!(write(&mut text, b',', 2, names, &[0.1], None, None).is_err());
+    assert!(write(&mut text, b',', 2, names, &[0.1; 4], None, labels).is_err());
+    assert!(write(&mut text, b',', 2, names, &[0.1; 4], labels, None).is_err());
 }
 
 fn unusual(text: &str) -> (Vec<f32>, String) {
@@ -345,13 +350,18 @@ proptest! {
         let delimiter = usual.byte();
 
         let mut text = Vec::new();
-        let names = Some((&columns[..], "label"));
-        write(&mut text, delimiter, width, names, &values, Some(&labels)).expect("in memory");
-        let options = TableOptions { usual, separator: Some(usual), ..labelled("label") };
+        let ids: Vec<_> = (0..rows).map(|i| format!("{i}{name}i")).collect();
+        let texts = [("id", &ids[..]), ("label", &labels[..])].map(Some);
+        let names = Some(&columns[..]);
+        write(&mut text, delimiter, width, names, &values, texts[0], texts[1]).expect("in memory");
+        let options = TableOptions {
+            usual, separator: Some(usual), ids: Some("id"), ..labelled("label")
+        };
         let read = read(&text[..], "x.csv", &options).expect("a correct table");
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&read.values), bits(&values));
-        prop_assert_eq!((read.columns, read.rows, read.labels), (columns, rows, Some(labels)));
+        prop_assert_eq!((read.columns, read.rows), (columns, rows));
+        prop_assert_eq!((read.labels, read.ids), (Some(labels), Some(ids)));
     }
 
     #[test]
