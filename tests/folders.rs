@@ -73,7 +73,7 @@ fn of_an_animation_the_first_frame_is_taken_and_said() {
     let parent = folder();
     pictures(parent.path(), 3);
     let still = info(parent.path(), &["--grey"]).0;
-    assert!(!still.contains("animated"), "{still}");
+    assert!(!still.contains("frames"), "{still}");
     let file = File::create(parent.path().join("moving.gif")).expect("writable");
     let frames = [40, 200].map(|shade| {
         let frame = RgbaImage::from_pixel(32, 32, image::Rgba([shade, shade, shade, 255]));
@@ -84,7 +84,7 @@ fn of_an_animation_the_first_frame_is_taken_and_said() {
         .expect("writable");
     let (said, is_read) = info(parent.path(), &["--grey"]);
     assert!(is_read && said.contains("samples: 4 of 32 x 32"), "{said}");
-    let animated = "1 animated, the first moving.gif: the first frame of each is taken";
+    let animated = "1 of several frames or pages, the first moving.gif: the first frame or page of each is taken";
     assert!(said.contains(animated), "{said}");
 
     let array = parent.path().join("all.npy");
@@ -226,6 +226,70 @@ fn validation_is_on_val_and_test_samples_are_for_their_part_alone() {
         said.contains("has no validation samples of its own"),
         "{said}"
     );
+}
+
+/// The bytes of a PNG chunk.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let named = [kind, data].concat();
+    let mut crc = flate2::Crc::new();
+    crc.update(&named);
+    let length = data.len() as u32;
+    [&length.to_be_bytes()[..], &named, &crc.sum().to_be_bytes()].concat()
+}
+
+/// The bytes of a chunk of a WebP file.
+fn riff(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let padding = &[0][..data.len() % 2];
+    [kind, &(data.len() as u32).to_le_bytes()[..], data, padding].concat()
+}
+
+#[test]
+fn the_first_of_several_frames_or_pages_is_taken_and_that_is_said() {
+    let parent = folder();
+    let image = GrayImage::from_fn(4, 4, |x, y| Luma([(60 * x + 3 * y) as u8]));
+    let encoded = |format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let image = image::DynamicImage::from(image.clone()).into_rgb8();
+        image.write_to(&mut bytes, format).expect("in memory");
+        bytes.into_inner()
+    };
+    // A second directory, which is a copy of the first.
+    let mut tiff = encoded(image::ImageFormat::Tiff);
+    let at = u32::from_le_bytes(tiff[4..8].try_into().expect("four bytes"));
+    let start = at as usize;
+    let entries = usize::from(u16::from_le_bytes([tiff[start], tiff[start + 1]]));
+    let end = start + 2 + 12 * entries;
+    let single = tiff.clone();
+    tiff.extend_from_within(start..end + 4);
+    let second = single.len() as u32;
+    tiff[end..end + 4].copy_from_slice(&second.to_le_bytes());
+    // Two frames, the second of which nobody looks for.
+    let mut png = encoded(image::ImageFormat::Png);
+    let header = 8 + 25;
+    png.splice(header..header, chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]));
+    let still = &encoded(image::ImageFormat::WebP)[12..];
+    let frame = [&[0; 6][..], &[3, 0, 0, 3, 0, 0, 100, 0, 0, 2], still].concat();
+    let animation = [
+        riff(b"VP8X", &[2, 0, 0, 0, 3, 0, 0, 3, 0, 0]),
+        riff(b"ANIM", &[0; 6]),
+        riff(b"ANMF", &frame),
+        riff(b"ANMF", &frame),
+    ];
+    let webp = riff(b"RIFF", &[&b"WEBP"[..], &animation.concat()].concat());
+    let expected = {
+        let path = parent.path().join("a.tif");
+        fs::write(&path, single).expect("writable");
+        info(&path, &[]).0
+    };
+    assert!(!expected.contains("pages"), "{expected}");
+    for (name, bytes) in [("b.tif", tiff), ("c.png", png), ("d.webp", webp)] {
+        let path = parent.path().join(name);
+        fs::write(&path, bytes).expect("writable");
+        let (said, is_read) = info(&path, &[]);
+        assert!(is_read, "{name}: {said}");
+        assert!(said.contains("1 of several frames or pages"), "{said}");
+        assert_eq!(sum(&said), sum(&expected), "{name}");
+    }
 }
 
 #[test]

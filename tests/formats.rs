@@ -288,7 +288,7 @@ fn idx_files_of_other_types_are_read() {
     fs::write(&labels, classes).expect("writable");
     let labels = labels.to_str().expect("UTF-8");
     for bytes in [bytes.clone(), gzipped(&bytes)] {
-        fs::write(&path, bytes).expect("writable");
+        fs::write(&path, &bytes).expect("writable");
         let (said, is_read) = info(&path, &["--labels", labels]);
         assert!(is_read, "{said}");
         let expected = "samples: 10 of 2 x 2 in 2 classes, values from 0 to 0.609375";
@@ -296,6 +296,14 @@ fn idx_files_of_other_types_are_read() {
             said.contains(expected) && said.contains("-1: 5, 0: 5"),
             "{said}"
         );
+        let (said, is_read) = info(&path, &["--stream"]);
+        let expected = if bytes[0] == 0 {
+            "IDX files of other elements than unsigned bytes cannot be streamed"
+        } else {
+            "gzipped files cannot be streamed"
+        };
+        assert!(!is_read && said.contains(expected), "{said}");
+        assert!(said.contains("data convert"), "{said}");
     }
 }
 

@@ -90,19 +90,41 @@ impl Listing {
     /// What was left out, in words; `None` if nothing was.
     #[must_use]
     pub fn left_out(&self) -> Option<String> {
-        let count: usize = self.left_out.values().sum();
-        let kinds = self.left_out.iter();
-        let kinds: Vec<String> = kinds
-            .map(|(kind, count)| format!("{count} {kind}"))
-            .collect();
-        let files = if count == 1 { "file" } else { "files" };
-        (count > 0).then(|| {
-            format!(
-                "{count} {files} left out, which are not images: {}",
-                kinds.join(", ")
-            )
-        })
+        left_out(&self.left_out, "images")
     }
+}
+
+/// What is said of files that are not `wanted`, counted by their kind; `None` if there are none.
+fn left_out(kinds: &BTreeMap<String, usize>, wanted: &str) -> Option<String> {
+    let count: usize = kinds.values().sum();
+    let files = if count == 1 { "file" } else { "files" };
+    let kinds = kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
+    let kinds: Vec<String> = kinds.collect();
+    (count > 0).then(|| {
+        format!(
+            "{count} {files} left out, which are not {wanted}: {}",
+            kinds.join(", ")
+        )
+    })
+}
+
+/// What is said of the files in the folder of `shards` that are none of them, images in class folders among them.
+#[cfg(feature = "parquet")]
+pub(crate) fn beside_shards(shards: &[PathBuf]) -> Option<String> {
+    let folder = shards.first()?.parent()?;
+    let mut kinds = BTreeMap::new();
+    let (mut images, folders) = entries(folder, Path::new(""), &mut kinds).ok()?;
+    for deeper in folders {
+        images.extend(below(folder, &deeper, &mut kinds).ok()?);
+    }
+    for image in images {
+        *kinds.entry(kind_of(&image)).or_default() += 1;
+    }
+    if let Some(count) = kinds.get_mut(".parquet") {
+        *count = count.saturating_sub(shards.len());
+    }
+    kinds.retain(|_, count| *count > 0);
+    left_out(&kinds, "Parquet files of images")
 }
 
 /// Lists the images in `root`: files that end in png, jpg, jpeg, bmp, webp, tif or tiff, in any case, or begin as an image.

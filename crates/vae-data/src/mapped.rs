@@ -24,6 +24,16 @@ pub(crate) fn open(
     let mut file = File::open(path).map_err(unreadable)?;
     let mut magic = [0; 4];
     file.read_exact(&mut magic).map_err(unreadable)?;
+    let is_other = match magic {
+        [0x1f, 0x8b, ..] => Some("gzipped files"),
+        [0, 0, 8, 3] => None,
+        [0, 0, 8, _] => Some("IDX files of another number of dimensions than three"),
+        [0, 0, ..] => Some("IDX files of other elements than unsigned bytes"),
+        _ => None,
+    };
+    if let Some(what) = is_other {
+        return Err(convert(&name, what));
+    }
     let mut file = File::open(path).map_err(unreadable)?;
     let (element, shape, rows, offset) = if magic == [0, 0, 8, 3] {
         let [rows, height, width] = idx::read_header(&mut file, &name)?;

@@ -1,4 +1,4 @@
-//! Flat Parquet tables: each column of numbers as `f32` and, if asked for, one column as labels. No nested columns.
+//! Flat Parquet tables: each column of numbers as `f32` and, if asked for, one as labels and one as ids. No nested columns.
 //!
 //! A value that is missing or is not a finite number is refused, never guessed.
 
@@ -30,9 +30,9 @@ const BATCH: usize = 16 * 1024;
 /// Name prefix of pandas for an unnamed row index.
 const PANDAS_INDEX: &str = "__index_level_";
 
-/// The column of labels.
+/// A column of text that is asked for.
 #[derive(Clone, Copy)]
-pub(crate) struct Label<'a> {
+pub(crate) struct Asked<'a> {
     /// Its name.
     pub(crate) name: &'a str,
     /// Whether other data have it, and this file need not.
@@ -43,10 +43,14 @@ pub(crate) struct Label<'a> {
 ///
 /// # Errors
 /// If the file is invalid; the error names the column and the row, counted from 1, of the first error.
-pub(crate) fn read(path: &Path, label: Option<Label<'_>>) -> Result<Table, DataError> {
+pub(crate) fn read(
+    path: &Path,
+    label: Option<Asked<'_>>,
+    ids: Option<Asked<'_>>,
+) -> Result<Table, DataError> {
     let source = Source(path);
     let file = File::open(path).map_err(|cause| source.unreadable(cause))?;
-    source.read(file, label)
+    source.read(file, [label, ids])
 }
 
 thread_local! {
@@ -80,41 +84,43 @@ fn quietly<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Result<T, String> {
 struct Source<'a>(&'a Path);
 
 impl Source<'_> {
-    fn read<F>(self, file: F, label: Option<Label<'_>>) -> Result<Table, DataError>
+    fn read<F>(self, file: F, asked: [Option<Asked<'_>>; 2]) -> Result<Table, DataError>
     where
         F: ChunkReader + UnwindSafe + 'static,
     {
         // The `parquet` crate trusts the sizes that a file claims: some corrupt files make it panic.
-        quietly(|| self.read_loudly(file, label)).unwrap_or_else(|panic| Err(self.damaged(panic)))
+        quietly(|| self.read_loudly(file, asked)).unwrap_or_else(|panic| Err(self.damaged(panic)))
     }
 
     fn read_loudly(
         self,
         file: impl ChunkReader + 'static,
-        label: Option<Label<'_>>,
+        [label, ids]: [Option<Asked<'_>>; 2],
     ) -> Result<Table, DataError> {
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);
-        let mut columns: Vec<String> = names.cloned().collect();
-        let label = match label {
-            Some(label) if label.is_inherited && !columns.iter().any(|name| name == label.name) => {
-                None
-            }
-            Some(label) => Some(self.label_column(&columns, label.name)?),
-            None => None,
+        let columns: Vec<String> = names.cloned().collect();
+        let place = |what: &str, asked: Option<Asked<'_>>| {
+            let is_there = |asked: &Asked<'_>| columns.iter().any(|name| name == asked.name);
+            let asked = asked.filter(|asked| !asked.is_inherited || is_there(asked));
+            asked
+                .map(|asked| self.column(what, &columns, asked.name))
+                .transpose()
         };
+        let texts = [place("label column", label)?, place("id column", ids)?];
+        let is_text = |at: usize| texts.contains(&Some(at));
         for (at, column) in schema.iter().enumerate() {
-            self.check_type(&columns[at], column, Some(at) == label)?;
+            self.check_type(&columns[at], column, is_text(at))?;
         }
-        if columns.len() == usize::from(label.is_some()) {
-            let expected = "a column of numbers, besides that of the labels";
+        if (0..columns.len()).all(is_text) {
+            let expected = "a column of numbers, besides those of labels and ids";
             return Err(self.wrong("table", expected, "none".into()));
         }
 
         let mut rows = 0;
         let mut values = Vec::new();
-        let mut labels = label.map(|_| Vec::new());
+        let mut cells = texts.map(|text| text.map(|_| Vec::new()));
         for group in 0..file.num_row_groups() {
             let group = file.get_row_group(group);
             let group = group.map_err(|error| self.damaged(error))?;
@@ -129,15 +135,19 @@ impl Source<'_> {
                 let mut column = Vec::new();
                 self.each_cell(&*group, at, BATCH, |cell| {
                     row += 1;
-                    if Some(at) == label {
-                        let label = text(cell).map_err(|why| refused(why, row))?;
-                        labels.get_or_insert_default().push(label);
-                    } else {
+                    if !is_text(at) {
                         column.push(number(cell).map_err(|why| refused(why, row))?);
+                        return Ok(());
+                    }
+                    let cell = text(cell).map_err(|why| refused(why, row))?;
+                    for (text, cells) in texts.iter().zip(&mut cells) {
+                        if *text == Some(at) {
+                            cells.get_or_insert_default().push(cell.clone());
+                        }
                     }
                     Ok(())
                 })?;
-                if Some(at) != label {
+                if !is_text(at) {
                     numbers.push(column);
                 }
             }
@@ -150,29 +160,30 @@ impl Source<'_> {
         if rows == 0 {
             return Err(self.wrong("table", "rows", "none".into()));
         }
-        if let Some(label) = label {
-            columns.remove(label);
-        }
+        let named = columns.into_iter().enumerate();
+        let columns = named.filter(|(at, _)| !is_text(*at));
+        let columns = columns.map(|(_, name)| name).collect();
+        let [labels, ids] = cells;
         Ok(Table {
             columns,
             rows,
             values,
             labels,
-            ids: None,
+            ids,
             had_header: true,
             dialect: String::new(),
             notes: Vec::new(),
         })
     }
 
-    fn label_column(self, columns: &[String], label: &str) -> Result<usize, DataError> {
-        let at = columns.iter().position(|name| name == label);
+    fn column(self, what: &str, columns: &[String], asked: &str) -> Result<usize, DataError> {
+        let at = columns.iter().position(|name| name == asked);
         at.ok_or_else(|| {
             // A nested column is listed once for each of its leaves.
             let mut columns = columns.to_vec();
             columns.dedup();
             let expected = format!("one of the columns {}", listed(&columns));
-            self.wrong("label column", &expected, format!("`{label}`"))
+            self.wrong(what, &expected, format!("`{asked}`"))
         })
     }
 
@@ -180,7 +191,7 @@ impl Source<'_> {
         self,
         name: &str,
         column: &ColumnDescriptor,
-        is_label: bool,
+        is_text: bool,
     ) -> Result<(), DataError> {
         let is_nested = column.max_rep_level() > 0 || column.path().parts().len() > 1;
         let (expected, found) = match Kind::of(column) {
@@ -188,18 +199,20 @@ impl Source<'_> {
                 "one value in each row",
                 "a list or structure (make columns of its parts, or leave it out)".into(),
             ),
-            Kind::Number if !is_label && name.starts_with(PANDAS_INDEX) => (
+            Kind::Number if !is_text && name.starts_with(PANDAS_INDEX) => (
                 "data",
                 "the row index of pandas (write the file with index=False)".into(),
             ),
             Kind::Number => return Ok(()),
-            Kind::Text if is_label => return Ok(()),
+            Kind::Text if is_text => return Ok(()),
             Kind::Text => (
                 "numbers",
-                format!("text (if it is the label, --labels {name}; else leave it out)"),
+                format!(
+                    "text (if it is the label, --labels {name}; if a name of the row, --ids {name}; else leave it out)"
+                ),
             ),
             Kind::Other(what) => (
-                if is_label {
+                if is_text {
                     "numbers or text"
                 } else {
                     "numbers"

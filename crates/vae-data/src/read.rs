@@ -126,8 +126,10 @@ impl Source {
         let path = Path::new(name);
         let is_text_option = options.separator.is_some() || options.decimal.is_some();
         let is_own = options.inherited == Inherited::default();
-        if is_own && (is_text_option || options.ids.is_some()) && usual_separator(path).is_none() {
-            let what = "--ids, --separator and --decimal are for tables in files called .csv, .tsv or .txt";
+        let is_text = usual_separator(path).is_some();
+        let is_table = is_text || path.extension().is_some_and(|ending| ending == "parquet");
+        if is_own && (is_text_option && !is_text || options.ids.is_some() && !is_table) {
+            let what = "--separator and --decimal are for tables in files called .csv, .tsv or .txt, --ids for those and .parquet";
             return Err(DataError::unfit(name, what));
         }
         if name == "digits" {
@@ -154,7 +156,9 @@ impl Source {
             if let shards = unpacked::shards_in(path)
                 && !shards.is_empty()
             {
-                return unpacked::shards(path, &shards, options, on_progress);
+                let mut source = unpacked::shards(path, &shards, options, on_progress)?;
+                source.notes.extend(folder::beside_shards(&shards));
+                return Ok(source);
             }
             return image_folder(path, options, on_progress);
         }
@@ -213,7 +217,11 @@ fn file(
             if crate::parquet::has_images(path) {
                 return unpacked::shards(path, &[path.to_owned()], options, on_progress);
             }
-            let table = crate::parquet::read(path, parquet_label(options))?;
+            let ids = options.ids.as_deref().map(|name| crate::parquet::Asked {
+                name,
+                is_inherited: options.inherited.ids,
+            });
+            let table = crate::parquet::read(path, parquet_label(options), ids)?;
             table_source(&name, "Parquet", table, options)
         }
         #[cfg(not(feature = "parquet"))]
@@ -259,9 +267,9 @@ fn file(
 }
 
 #[cfg(feature = "parquet")]
-fn parquet_label(options: &ReadOptions) -> Option<crate::parquet::Label<'_>> {
+fn parquet_label(options: &ReadOptions) -> Option<crate::parquet::Asked<'_>> {
     let name = options.labels.as_deref()?;
-    Some(crate::parquet::Label {
+    Some(crate::parquet::Asked {
         name,
         is_inherited: options.inherited.labels,
     })

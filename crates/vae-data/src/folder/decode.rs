@@ -30,7 +30,7 @@ pub struct DecodedImages {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
-    /// What was left of files that hold more: frames of animations, and bits.
+    /// What was left of files that hold more: frames and pages, and bits.
     pub notes: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct DecodedFile {
     pub kept: Vec<usize>,
     /// Skipped files, each with the reason.
     pub skipped: Vec<String>,
-    /// What was left of files that hold more: frames of animations, and bits.
+    /// What was left of files that hold more: frames and pages, and bits.
     #[serde(default)]
     pub notes: Vec<String>,
 }

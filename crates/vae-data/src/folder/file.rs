@@ -4,15 +4,17 @@
 //! profiles are not.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Seek};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
 use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{
-    AnimationDecoder, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader,
-    ImageResult, Limits, Pixel,
+    AnimationDecoder, DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat,
+    ImageReader, ImageResult, Limits, Pixel,
 };
 use vae_spec::Element;
 
@@ -35,15 +37,17 @@ pub(super) struct Header {
     pub(super) size: [usize; 2],
     /// Whether the file format is grayscale; palette images and WebP count as colour.
     pub(super) is_grey: bool,
-    /// Whether it is an animation, of which the first frame is taken.
-    pub(super) is_animated: bool,
+    /// Whether it has further frames or pages.
+    pub(super) has_more: bool,
     /// Whether its values have more than 8 bits.
     pub(super) is_deep: bool,
 }
 
 impl Header {
     pub(super) fn read(path: &Path) -> ImageResult<Self> {
-        let (decoder, orientation) = open(path)?;
+        let reader = ImageReader::open(path)?.with_guessed_format()?;
+        let format = reader.format();
+        let (decoder, orientation) = opened(reader)?;
         let (width, height) = decoder.dimensions();
         let is_turned = matches!(
             orientation,
@@ -60,7 +64,7 @@ impl Header {
                 [height, width]
             },
             is_grey: !decoder.color_type().has_color(),
-            is_animated: is_animated(path),
+            has_more: format.is_some_and(|format| has_more(path, format)),
             is_deep: {
                 let color = decoder.color_type();
                 color.bits_per_pixel() > 8 * u16::from(color.channel_count())
@@ -69,18 +73,14 @@ impl Header {
     }
 }
 
-fn open(path: &Path) -> ImageResult<(impl ImageDecoder, Orientation)> {
-    opened(ImageReader::open(path)?)
-}
-
+/// The decoder of a file whose format is known, with limits, and the orientation.
 fn opened<R: BufRead + Seek + 'static>(
-    reader: ImageReader<R>,
+    mut reader: ImageReader<R>,
 ) -> ImageResult<(impl ImageDecoder, Orientation)> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    let mut reader = reader.with_guessed_format()?;
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
@@ -91,16 +91,50 @@ fn opened<R: BufRead + Seek + 'static>(
     Ok((decoder, orientation))
 }
 
-/// Whether a GIF file has a second frame. A file that cannot be decoded is reported when its first one is.
-fn is_animated(path: &Path) -> bool {
-    let is_gif = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
-    let frames = || {
-        let decoder = GifDecoder::new(BufReader::new(File::open(path).ok()?)).ok()?;
-        Some(decoder.into_frames().take(2).filter(Result::is_ok).count())
+/// Whether a file has a second frame or page. One that cannot be decoded is reported when the first is.
+fn has_more(path: &Path, format: ImageFormat) -> bool {
+    let found = || -> ImageResult<bool> {
+        let mut file = BufReader::new(File::open(path)?);
+        Ok(match format {
+            ImageFormat::Gif => {
+                let frames = GifDecoder::new(file)?.into_frames().take(2);
+                frames.filter(Result::is_ok).count() > 1
+            }
+            ImageFormat::WebP => WebPDecoder::new(file)?.has_animation(),
+            ImageFormat::Png => PngDecoder::new(file)?.is_apng()?,
+            ImageFormat::Tiff => has_second_page(&mut file)?,
+            _ => false,
+        })
     };
-    is_gif && frames().is_some_and(|count| count > 1)
+    found().unwrap_or(false)
+}
+
+/// Whether the first directory of a TIFF file names a next one (TIFF 6.0, section 2; BigTIFF has sizes of 8 bytes).
+fn has_second_page(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let mut start = [0; 4];
+    file.read_exact(&mut start)?;
+    let is_little = start[0] == b'I';
+    let is_big_tiff = start.contains(&43);
+    let mut number = |place: u64, size: u64| -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        let number = &mut bytes[..size as usize];
+        file.seek(SeekFrom::Start(place))?;
+        file.read_exact(number)?;
+        if !is_little {
+            number.reverse();
+        }
+        Ok(u64::from_le_bytes(bytes))
+    };
+    // The place of the first directory, and the sizes of a place, of the count of entries, and of an entry.
+    let (place, of_place, of_count, of_entry) = if is_big_tiff {
+        (8, 8, 8, 20)
+    } else {
+        (4, 4, 2, 12)
+    };
+    let directory = number(place, of_place)?;
+    let entries = number(directory, of_count)?.saturating_mul(of_entry);
+    let next = directory.saturating_add(of_count).saturating_add(entries);
+    Ok(number(next, of_place)? != 0)
 }
 
 /// Whether the bytes of a JPEG file go on to the marker of its end: a decoder fills in grey for what is missing before it.
@@ -130,7 +164,8 @@ pub(super) fn decode_into(
     if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
         return Err(refused("the file is truncated"));
     }
-    let (decoder, orientation) = opened(ImageReader::new(Cursor::new(bytes)))?;
+    let (decoder, orientation) =
+        opened(ImageReader::new(Cursor::new(bytes)).with_guessed_format()?)?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     if [image.height() as usize, image.width() as usize] != header.size {

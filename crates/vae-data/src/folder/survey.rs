@@ -226,7 +226,7 @@ impl<'a> Survey<'a> {
             .collect()
     }
 
-    /// What is left of files that hold more: frames of animations, and bits.
+    /// What is left of files that hold more: frames and pages, and bits.
     pub(super) fn notes(&self) -> Vec<String> {
         let note = |is_more: fn(&Header) -> bool, what: &str, left: &str| {
             let more = self.files.iter().filter(|(_, header)| is_more(header));
@@ -234,10 +234,10 @@ impl<'a> Survey<'a> {
             let first = self.listing.files[*more.first()?].display();
             Some(format!("{} {what}, the first {first}: {left}", more.len()))
         };
-        let animated = note(
-            |header| header.is_animated,
-            "animated",
-            "the first frame of each is taken",
+        let more = note(
+            |header| header.has_more,
+            "of several frames or pages",
+            "the first frame or page of each is taken",
         );
         let deep = note(
             |header| header.is_deep,
@@ -245,7 +245,7 @@ impl<'a> Survey<'a> {
             "the upper 8 are taken, as --bits says or the model was trained on",
         );
         let deep = deep.filter(|_| self.element == Element::U8);
-        [animated, deep].into_iter().flatten().collect()
+        [more, deep].into_iter().flatten().collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The cells of one Parquet column, decoded in batches from validated pages; each is a number or a label.
+//! The cells of one Parquet column, decoded in batches from validated pages; each is a number or a text.
 
 use parquet::basic::{ConvertedType, Encoding, LogicalType, Type};
 use parquet::column::page::{Page, PageMetadata, PageReader};
@@ -103,15 +103,15 @@ pub(super) fn text(cell: Option<Cell>) -> Result<String, Refusal> {
         Some(Cell::Integer(value)) => value.to_string(),
         Some(Cell::Float(value)) if value.is_finite() => value.to_string(),
         Some(Cell::Double(value)) if value.is_finite() => value.to_string(),
-        Some(Cell::Float(value)) => return Err(("a label", format!("{value:?}"))),
-        Some(Cell::Double(value)) => return Err(("a label", format!("{value:?}"))),
+        Some(Cell::Float(value)) => return Err(("a text", format!("{value:?}"))),
+        Some(Cell::Double(value)) => return Err(("a text", format!("{value:?}"))),
         Some(Cell::Text(bytes)) => match bytes.as_utf8() {
             Ok(text) => text.trim().to_owned(),
-            Err(_) => return Err(("a label in UTF-8", "other bytes".into())),
+            Err(_) => return Err(("a text in UTF-8", "other bytes".into())),
         },
     };
     match text.is_empty() {
-        true => Err(("a label", "nothing".into())),
+        true => Err(("a text", "nothing".into())),
         false => Ok(text),
     }
 }

@@ -9,7 +9,7 @@ use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::cells::{Cell, text};
-use super::{Label, Source, quietly};
+use super::{Asked, Source, quietly};
 use crate::DataError;
 
 /// Images decoded at a time.
@@ -32,7 +32,7 @@ pub(crate) fn has_images(path: &Path) -> bool {
 /// If the file is invalid, or a folder cannot be written.
 pub(crate) fn unpack(
     path: &Path,
-    label: Option<Label<'_>>,
+    label: Option<Asked<'_>>,
     folder: &Path,
 ) -> Result<(), DataError> {
     let source = Source(path);
@@ -40,7 +40,7 @@ pub(crate) fn unpack(
 }
 
 impl Source<'_> {
-    fn unpack(self, label: Option<Label<'_>>, folder: &Path) -> Result<(), DataError> {
+    fn unpack(self, label: Option<Asked<'_>>, folder: &Path) -> Result<(), DataError> {
         let file = File::open(self.0).map_err(|cause| self.unreadable(cause))?;
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let metadata = file.metadata().file_metadata();
@@ -58,7 +58,9 @@ impl Source<'_> {
             .collect();
         let find = |name: &str| columns.iter().position(|column| column == name);
         let label = match label {
-            Some(label) if !label.is_inherited => Some(self.label_column(&columns, label.name)?),
+            Some(label) if !label.is_inherited => {
+                Some(self.column("label column", &columns, label.name)?)
+            }
             Some(label) => find(label.name),
             None => CLASSES.iter().find_map(|name| find(name)),
         };

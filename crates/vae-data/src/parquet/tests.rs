@@ -56,12 +56,12 @@ fn column<T: DataType>(group: &mut Group<'_, '_>, cells: &[Option<T::T>]) {
 }
 
 fn read_bytes(bytes: &[u8], label: Option<&str>) -> Result<Table, DataError> {
-    Source(Path::new("x.parquet")).read(Bytes::copy_from_slice(bytes), label.map(own))
+    Source(Path::new("x.parquet")).read(Bytes::copy_from_slice(bytes), [label.map(own), None])
 }
 
-/// A column of labels that must be there.
-fn own(name: &str) -> Label<'_> {
-    Label {
+/// A column of text that must be there.
+fn own(name: &str) -> Asked<'_> {
+    Asked {
         name,
         is_inherited: false,
     }
@@ -83,7 +83,7 @@ fn doubles(cells: &[Option<f64>]) -> Vec<u8> {
 #[test]
 fn a_table_of_pandas_is_read_with_its_labels() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/pandas.parquet");
-    let table = read(&path, Some(own("kind"))).expect("a correct file");
+    let table = read(&path, Some(own("kind")), None).expect("a correct file");
     let expected = Table {
         columns: vec!["length".into(), "petals".into()],
         rows: 3,
@@ -96,13 +96,29 @@ fn a_table_of_pandas_is_read_with_its_labels() {
     };
     assert_eq!(table, expected);
     // What other data had is not demanded.
-    let inherited = Label {
+    let inherited = Asked {
         name: "species",
         is_inherited: true,
     };
     let numbers = doubles(&[Some(1.0)]);
-    let read = Source(Path::new("x.parquet")).read(Bytes::from(numbers), Some(inherited));
+    let read = Source(Path::new("x.parquet")).read(Bytes::from(numbers), [Some(inherited); 2]);
     assert_eq!(read.expect("no labels are needed").labels, None);
+    // The kinds as ids, beside the lengths as labels.
+    let table = super::read(&path, Some(own("length")), Some(own("kind")));
+    let table = table.expect("a correct file");
+    assert_eq!(
+        (table.columns, table.values),
+        (vec!["petals".into()], vec![5.0, 6.0, 255.0])
+    );
+    assert_eq!(table.labels.expect("labels"), ["5.1", "4.9", "7"]);
+    assert_eq!(table.ids.expect("ids"), ["setosa", "setosa", "versicolor"]);
+    let error = super::read(&path, None, Some(own("cell"))).expect_err("no such column");
+    assert!(
+        error
+            .to_string()
+            .contains("id column: expected one of the columns"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -190,14 +206,14 @@ fn each_wrong_value_is_named_by_its_row_and_column() {
         assert_eq!(message(&doubles(&cells), None), expected);
     }
     for (cell, expected) in [
-        (None, "row 2, column `k`: expected a label, found nothing"),
+        (None, "row 2, column `k`: expected a text, found nothing"),
         (
             Some(" ".into()),
-            "row 2, column `k`: expected a label, found nothing",
+            "row 2, column `k`: expected a text, found nothing",
         ),
         (
             Some(vec![0xe9].into()),
-            "row 2, column `k`: expected a label in UTF-8, found other bytes",
+            "row 2, column `k`: expected a text in UTF-8, found other bytes",
         ),
     ] {
         let bytes = file("REQUIRED FLOAT x; OPTIONAL BYTE_ARRAY k (UTF8);", |group| {
@@ -213,7 +229,7 @@ fn columns_that_are_not_numbers_are_refused_by_name() {
     for (schema, expected) in [
         (
             "REQUIRED BYTE_ARRAY k (UTF8);",
-            "column `k`: expected numbers, found text (if it is the label, --labels k; else leave it out)",
+            "column `k`: expected numbers, found text (if it is the label, --labels k; if a name of the row, --ids k; else leave it out)",
         ),
         (
             "REQUIRED INT64 t (TIMESTAMP(NANOS, true));",
@@ -260,13 +276,14 @@ fn tables_without_rows_columns_or_the_label_are_refused() {
         message(&doubles(&[]), None),
         "table: expected rows, found none"
     );
-    let expected = "table: expected a column of numbers, besides that of the labels, found none";
+    let expected =
+        "table: expected a column of numbers, besides those of labels and ids, found none";
     assert_eq!(message(&doubles(&[Some(1.0)]), Some("x")), expected);
     assert_eq!(
         message(PANDAS, Some("sort")),
         "label column: expected one of the columns `length`, `petals`, `kind`, found `sort`"
     );
-    let error = read(Path::new("no-such.parquet"), None).expect_err("no file");
+    let error = read(Path::new("no-such.parquet"), None, None).expect_err("no file");
     assert!(
         error.to_string().starts_with("no-such.parquet: "),
         "{error}"
@@ -433,6 +450,17 @@ fn images_are_unpacked_into_folders_of_their_classes() {
     let options = crate::folder::FolderOptions::default();
     let decoded = crate::folder::decode(&listing, &options, &|_| {}).expect("images");
     assert_eq!(decoded.pixels, [[10; 6], [30; 6], [20; 6]].concat());
+
+    // What lies beside it, in folders too, is not read with it.
+    for name in ["README.md", "cat/a.png", "cat/b.PNG", ".hidden"] {
+        let path = parent.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        std::fs::write(path, "").expect("writable");
+    }
+    std::fs::remove_dir_all(&target).expect("writable");
+    let said = crate::folder::beside_shards(std::slice::from_ref(&path)).expect("others");
+    let expected = "3 files left out, which are not Parquet files of images: 1 .md, 2 .png";
+    assert_eq!(said, expected);
 
     // A column that is asked for must be there, one that other data had need not.
     let refused = unpack(&path, Some(own("kind")), &target).expect_err("no such column");

@@ -94,7 +94,19 @@ impl Dialect {
         }
         let point = of(Decimal::Point);
         let records = point.sample(text);
-        let cells = || records.iter().flatten().map(str::trim);
+        // Ids and labels are texts, whatever they look like.
+        let names = records.first();
+        let is_text = |column: usize| {
+            let name = names.and_then(|names| names.get(column)).map(str::trim);
+            let number = (column + 1).to_string();
+            let mut asked = [options.label, options.ids].into_iter().flatten();
+            asked.any(|asked| Some(asked) == name || asked == number)
+        };
+        let cells = || {
+            let cells = records.iter().flat_map(|record| record.iter().enumerate());
+            let values = cells.filter(|(column, _)| !is_text(*column));
+            values.map(|(_, cell)| cell.trim())
+        };
         let mut with_commas = cells().filter(|cell| Self::is_with_comma(cell)).peekable();
         let Some(&first) = with_commas.peek() else {
             return Ok(point);
@@ -154,7 +166,7 @@ impl Dialect {
             .from_reader(text.as_bytes())
     }
 
-    fn sample(&self, text: &str) -> Vec<StringRecord> {
+    pub(super) fn sample(&self, text: &str) -> Vec<StringRecord> {
         let lines = text.split_inclusive('\n');
         let start: usize = lines.take(2 * SAMPLE).map(str::len).sum();
         let text = self.single_spaced(&text[..start]);

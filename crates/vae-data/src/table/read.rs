@@ -1,5 +1,6 @@
 //! Reads tables.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use csv::StringRecord;
@@ -41,8 +42,8 @@ pub fn read(
             format!("the byte 0x{:02x} (save the file as UTF-8)", bytes[at]),
         )
     })?;
-    let dialect = Dialect::of(text, source_name, options)?;
-    let text = &*dialect.single_spaced(text);
+    let (dialect, text, comments) = without_comments(text, source_name, options)?;
+    let text = &*dialect.single_spaced(&text);
 
     let mut records = dialect.records(text);
     let mut next = || {
@@ -117,7 +118,7 @@ pub fn read(
         ids: id.map(|_| Vec::new()),
         had_header,
         dialect: dialect.in_words(options.usual),
-        notes: Vec::new(),
+        notes: comments.into_iter().collect(),
     };
     let mut pending = [(!had_header).then_some(first), second]
         .into_iter()
@@ -172,6 +173,40 @@ pub fn read(
         leave_out_index(&mut table);
     }
     Ok(table)
+}
+
+/// The dialect of a text, the text without the lines above the table that begin with `#`, which are left empty so that lines keep
+/// their numbers, and what is said of them. The last of them holds the names, if it has as many as there are columns of numbers
+/// below it, as NumPy writes them.
+fn without_comments<'a>(
+    text: &'a str,
+    source_name: &str,
+    options: &TableOptions<'_>,
+) -> Result<(Dialect, Cow<'a, str>, Option<String>), DataError> {
+    let comments = text.split_inclusive('\n');
+    let comments: Vec<&str> = comments.take_while(|line| line.starts_with('#')).collect();
+    let table = &text[comments.iter().map(|line| line.len()).sum()..];
+    let dialect = Dialect::of(table, source_name, options)?;
+    let Some(last) = comments.last() else {
+        return Ok((dialect, Cow::Borrowed(text), None));
+    };
+    let names = last.trim_start_matches('#').trim();
+    let [of_names, of_rows] = [names, table].map(|text| dialect.sample(text).into_iter().next());
+    let are_names = of_names.zip(of_rows).is_some_and(|(names, row)| {
+        let mut cells = row.iter().map(str::trim);
+        names.len() == row.len()
+            && row.len() > 1
+            && cells.any(|cell| dialect.number(cell).is_some())
+    });
+    let (names, note) = if are_names && options.header != Header::No {
+        (names, "; the last of them has the names of the columns")
+    } else {
+        ("", "")
+    };
+    let lines = comments.len();
+    let note = format!("skipped: lines above the table that begin with #, {lines} in all{note}");
+    let text = "\n".repeat(lines - 1) + names + "\n" + table;
+    Ok((dialect, Cow::Owned(text), Some(note)))
 }
 
 /// Whether a line is 0, 1, 2, .. or 1, 2, 3, .., perhaps after the empty name of an index: the numbers of columns.

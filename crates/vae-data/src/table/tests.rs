@@ -179,6 +179,53 @@ fn tables_without_rows_columns_or_the_label_are_refused() {
 }
 
 #[test]
+fn comments_above_a_table_are_skipped_and_may_have_its_names() {
+    let read = table("# by hand, in 2026\n#\na,b\n1,2\n3,4\n", &COMMAS);
+    assert_eq!(
+        (read.columns, read.values),
+        (vec!["a".into(), "b".into()], vec![1., 2., 3., 4.])
+    );
+    assert_eq!(
+        read.notes,
+        ["skipped: lines above the table that begin with #, 2 in all"]
+    );
+    // As NumPy's savetxt writes them.
+    let read = table("# made by NumPy\n# a,b\n1,2\n3,4\n", &COMMAS);
+    assert_eq!((read.columns, read.rows), (vec!["a".into(), "b".into()], 2));
+    assert!(read.notes[0].ends_with("2 in all; the last of them has the names of the columns"));
+    let no = TableOptions {
+        header: Header::No,
+        ..COMMAS
+    };
+    let read = table("# a,b\n1,2\n3,4\n", &no);
+    assert_eq!((read.columns, read.rows), (vec!["1".into(), "2".into()], 2));
+    // Lines keep their numbers, and a cell may begin so.
+    let error = message("# one\n# two\na,b\n1,2\n3,x\n", &COMMAS);
+    assert!(error.starts_with("x.csv: line 5, column `b`"), "{error}");
+    let read = table(
+        "name,a\n#1,2\n#2,3\n",
+        &TableOptions {
+            ids: Some("name"),
+            ..COMMAS
+        },
+    );
+    assert_eq!(read.ids.expect("ids"), ["#1", "#2"]);
+}
+
+#[test]
+fn ids_and_labels_say_nothing_about_decimals() {
+    let text = "id;a;kind\n1.5;0,25;1.0\n2.5;1,75;2.0\n";
+    let options = TableOptions {
+        ids: Some("id"),
+        ..labelled("kind")
+    };
+    let read = table(text, &options);
+    assert_eq!(read.values, [0.25, 1.75]);
+    assert_eq!(read.ids.expect("ids"), ["1.5", "2.5"]);
+    assert_eq!(read.labels.expect("labels"), ["1.0", "2.0"]);
+}
+
+#[test]
 fn numbers_are_written_with_the_fewest_digits() {
     let mut text = Vec::new();
     let (columns, labels) = (["a".into(), "b,c".into()], ["x".into()]);
@@ -366,7 +413,7 @@ proptest! {
 
     #[test]
     fn arbitrary_and_mutated_tables_never_panic(
-        bytes in vec(any::<u8>(), 0..200), text in "[a1.,\"\r\n\t ?é-]{0,60}",
+        bytes in vec(any::<u8>(), 0..200), text in "[#a1.,\"\r\n\t ?é-]{0,60}",
         changes in vec((any::<usize>(), any::<u8>()), 1..5), separator in 0..6usize,
     ) {
         let mut valid = b"a,b,kind\r\n1,2,\"x\"\n\n3,4,y\r\n".to_vec();
