@@ -128,12 +128,18 @@ fn successors_of_mnist_are_found_under_their_names() {
     ];
     let plain = kaggle.map(|name| name.replace('.', "-"));
     let plain = plain.each_ref().map(String::as_str);
+    // As unpacked one by one.
+    let nested = plain.map(|name| format!("{name}/{name}"));
+    let nested = nested.each_ref().map(String::as_str);
     for (names, below) in [
         (emnist, ""),
         (emnist, "EMNIST/raw"),
         (kaggle, ""),
         (plain, "MNIST/raw"),
         (plain, "raw"),
+        (emnist, "gzip"),
+        (emnist, "EMNIST/gzip"),
+        (nested, ""),
     ] {
         let parent = folder();
         four(&parent.path().join(below), names);

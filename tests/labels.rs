@@ -223,11 +223,13 @@ fn a_split_that_leaves_a_side_empty_says_what_would_work() {
     let rows = "1,2,x\n3,4,x\n5,7,x\n";
     let (said, succeeded) = train(rows, &[]);
     assert!(
-        !succeeded && said.contains("--val-fraction 0.33 validates on one of 3"),
+        !succeeded && said.contains("a fraction of 0.33 validates on one of 3"),
         "{said}"
     );
     let (said, succeeded) = train(rows, &["--val-fraction", "0.33"]);
     assert!(succeeded, "what was advised: {said}");
+    let (said, succeeded) = train(rows, &["--val-fraction", "-0.1"]);
+    assert!(!succeeded && said.contains("a fraction of -0.1"), "{said}");
 }
 
 #[test]

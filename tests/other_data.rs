@@ -212,6 +212,17 @@ fn a_far_off_start_gets_a_word() {
         is_done && said.contains("a far-off start") && said.contains("a lower --lr than 0.3"),
         "{said}"
     );
+    // Values as they are, 1e5 and more, with a learned spread: what was done is not advised.
+    let raw = parent.path().join("raw.csv");
+    let rows = (0..200).map(|row| format!("{},{}\n", 200_000 + row * 37, (row * 53) % 97));
+    fs::write(&raw, format!("a,b\n{}", rows.collect::<String>())).expect("writable");
+    let biased = ["--likelihood", "gaussian", "--output-bias", "data"];
+    let (said, is_done) = train(&parent.path().join("raw"), &raw, &biased);
+    let advice = "; --scale standardize or a lower --lr than 0.001 helps";
+    assert!(
+        is_done && said.contains("steep losses") && said.contains(advice),
+        "{said}"
+    );
     let (said, is_done) = train(
         &parent.path().join("learned"),
         &data,

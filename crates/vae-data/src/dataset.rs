@@ -120,9 +120,19 @@ impl Dataset {
                 } else {
                     ""
                 };
-                let share = format!("{:.4}", 100.0 * fraction);
-                let share = share.trim_end_matches('0').trim_end_matches('.');
-                (rest, chosen, format!("{share} % of them{stratified}"), test)
+                let percent = |share: f64| {
+                    let text = format!("{:.4}", 100.0 * share);
+                    text.trim_end_matches('0').trim_end_matches('.').to_owned() + " %"
+                };
+                let share = chosen.count() as f64 / train.count() as f64;
+                let asked = percent(fraction);
+                // Of a small class no other share can be taken.
+                let share = if (share - fraction).abs() > FRACTION / 2.0 {
+                    format!("{} of them where {asked} were asked for", percent(share))
+                } else {
+                    format!("{asked} of them")
+                };
+                (rest, chosen, share + stratified, test)
             }
         };
         let names = train.array.columns.clone().unwrap_or_default();
@@ -275,6 +285,11 @@ mod tests {
                 "10 % of them, the same of each class",
             ),
             (open(tested(), other.clone()), [100, 40, 20], "c"),
+            (
+                open(source("a", (0..4).collect()), fraction(Some(0.3))),
+                [2, 2, 0],
+                "50 % of them where 30 % were asked for, the same of each class",
+            ),
         ] {
             let parts = [
                 Some(&dataset.train),

@@ -33,18 +33,18 @@ pub fn split(images: &Images, fraction: f64, seed: u64) -> Result<[Images; 2], D
     if parts.iter().any(|part| part.count() == 0) {
         let largest = members.iter().map(Vec::len).max().unwrap_or(0);
         let way_out = if count < 2 {
-            "a split takes at least 2; name data to validate on with --val-data".to_owned()
+            "a split takes at least 2; `train` validates on other data with --val-data".to_owned()
         } else if largest < 2 {
-            "each class has a single one; name data to validate on with --val-data, or leave --labels out".to_owned()
+            "each class has a single one; leave --labels out, or let `train` validate on other data with --val-data".to_owned()
         } else {
             format!(
-                "--val-fraction {:.2} validates on one of {largest}",
+                "a fraction of {:.2} validates on one of {largest}",
                 1.0 / largest as f64
             )
         };
         let samples = if count == 1 { "sample" } else { "samples" };
         let what = format!(
-            "{count} {samples}, of which --val-fraction {fraction} leaves one side empty: {way_out}"
+            "{count} {samples}, of which a fraction of {fraction} leaves one side empty: {way_out}"
         );
         return Err(DataError::unfit("split", what));
     }

@@ -57,6 +57,7 @@ pub(crate) struct TrainArguments {
     #[arg(
         long,
         value_name = "FRACTION",
+        allow_negative_numbers = true,
         help_heading = "Data",
         conflicts_with = "val_data"
     )]

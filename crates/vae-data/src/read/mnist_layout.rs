@@ -16,10 +16,11 @@ const FILES: [(&[&str], &str); 4] = [
     (&["t10k-images", "test-images"], "t10k-images-idx3-ubyte"),
     (&["t10k-labels", "test-labels"], "t10k-labels-idx1-ubyte"),
 ];
-/// How the names go on, before `.gz`: as published, and as Kaggle unpacks them.
+const GZIPPED: &str = ".gz";
+/// How the names go on, before [`GZIPPED`]: as published, and as Kaggle unpacks them.
 const ENDINGS: [&str; 4] = ["-idx3-ubyte", ".idx3-ubyte", "-idx1-ubyte", ".idx1-ubyte"];
-/// The folder in which torchvision keeps files as they were downloaded.
-const RAW: &str = "raw";
+/// The folders in which torchvision keeps files as they were downloaded, and in which EMNIST's archive has them.
+const INNER: [&str; 2] = ["raw", "gzip"];
 
 /// The files of a set, in the order of [`FILES`].
 #[derive(Default)]
@@ -30,21 +31,23 @@ struct FileSet {
     files: [Option<PathBuf>; 4],
 }
 
-/// Reads the four files of the MNIST layout in `folder`, or in `raw` in it or in a folder in it; `None` if there are none.
+/// Reads the four files of the MNIST layout in `folder`, or in a folder of its own for each, as some systems unpack them, or in
+/// `raw` or `gzip` in it or in a folder in it; `None` if there are none.
 ///
 /// # Errors
 /// If a file is missing or invalid, or there are several sets.
 pub(super) fn read(folder: &Path, options: &ReadOptions) -> Result<Option<Source>, DataError> {
-    let mut sets = sets(folder);
+    let mut sets = BTreeMap::new();
+    add_sets(folder, "", &mut sets);
     if sets.is_empty() {
-        sets = self::sets(&folder.join(RAW));
-        for below in folders(folder) {
-            let below = self::sets(&below.join(RAW));
-            sets.extend(
-                below
-                    .into_values()
-                    .map(|set| (set.folder.display().to_string(), set)),
-            );
+        let below: Vec<PathBuf> = entries(folder).filter(|path| path.is_dir()).collect();
+        for own in below.iter().filter(|path| stem(&name_of(path)).is_some()) {
+            add_sets(own, "", &mut sets);
+        }
+        for outer in below.iter().map(PathBuf::as_path).chain([folder]) {
+            for inner in INNER.map(|inner| outer.join(inner)) {
+                add_sets(&inner, &format!("{}: ", inner.display()), &mut sets);
+            }
         }
     }
     if sets.len() > 1 {
@@ -91,37 +94,38 @@ impl FileSet {
     }
 }
 
-/// The sets directly in `folder`, by what their files' names begin with.
-fn sets(folder: &Path) -> BTreeMap<String, FileSet> {
-    let mut sets = BTreeMap::new();
+/// Adds the sets directly in `folder`, by what their files' names begin with after `within`.
+fn add_sets(folder: &Path, within: &str, sets: &mut BTreeMap<String, FileSet>) {
     for path in entries(folder).filter(|path| path.is_file()) {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        let stem = name.strip_suffix(".gz").unwrap_or(&name);
-        let Some(stem) = ENDINGS.iter().find_map(|ending| stem.strip_suffix(ending)) else {
+        let name = name_of(&path);
+        let Some(stem) = stem(&name) else {
             continue;
         };
         for (file, (stems, _)) in FILES.iter().enumerate() {
             let Some(beginning) = stems.iter().find_map(|end| stem.strip_suffix(end)) else {
                 continue;
             };
-            let set: &mut FileSet = sets.entry(beginning.to_owned()).or_default();
+            let set = sets.entry(within.to_owned() + beginning).or_default();
             folder.clone_into(&mut set.folder);
             beginning.clone_into(&mut set.name);
             // The plain file, if it is there gzipped too.
-            if set.files[file].is_none() || stem.len() == name.len() {
+            if set.files[file].is_none() || !name.ends_with(GZIPPED) {
                 set.files[file] = Some(path.clone());
             }
         }
     }
-    sets
 }
 
-fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    entries(folder).filter(|path| path.is_dir())
+/// The last part of a path in lower case.
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().to_lowercase()
+}
+
+/// The name of a file without its ending, if that is one of a set.
+fn stem(name: &str) -> Option<&str> {
+    let name = name.strip_suffix(GZIPPED).unwrap_or(name);
+    ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {

@@ -1,7 +1,8 @@
 //! The end of an epoch: validation, best weights, and updates of the schedules.
 
+use vae_data::Scale;
 use vae_infer::{LatentUse, batches};
-use vae_recipe::Stopping;
+use vae_recipe::{OutputBias, Stopping};
 use vae_rng::{Generator, Stream};
 use vae_run::EpochReport;
 use vae_spec::{Batch, Losses, Snapshot, Spread};
@@ -101,22 +102,26 @@ impl Training<'_> {
                 "a far-off start: the mean training loss of the first epoch, {began:.0}, is {:.0} times the loss after it, {became:.0}",
                 began / became.abs().max(1.0)
             )
-        } else if has_fixed_sigma && per_value > STEEP {
+        } else if per_value > STEEP {
             format!(
-                "steep losses: a value costs {per_value:.0} nats, for errors are many times sigma"
+                "steep losses: a value costs {per_value:.0} nats, for it is far from what is expected of it"
             )
         } else {
             return None;
         };
-        let sigma = if has_fixed_sigma {
-            "--sigma learned, "
-        } else {
-            ""
-        };
-        Some(format!(
-            "{what}; {sigma}--output-bias data or a lower --lr than {} help",
-            recipe.lr
-        ))
+        // Nothing that was done already.
+        let is_raw = likelihood.is_density() && recipe.scale == Scale::None;
+        let has_init_bias = recipe.output_bias == OutputBias::Init;
+        let ways_out = [
+            (is_raw, "--scale standardize"),
+            (has_fixed_sigma, "--sigma learned"),
+            (has_init_bias, "--output-bias data"),
+        ];
+        let mut said: Vec<&str> = Vec::new();
+        said.extend(ways_out.iter().filter(|way| way.0).map(|way| way.1));
+        let rate = format!("a lower --lr than {}", recipe.lr);
+        said.push(&rate);
+        Some(format!("{what}; {} helps", said.join(" or ")))
     }
 
     /// After the last epoch, a message if validation is far worse than training.
