@@ -2,6 +2,8 @@
 
 mod kl;
 mod loss;
+#[cfg(test)]
+mod tests;
 
 use std::io::Cursor;
 use std::sync::Once;

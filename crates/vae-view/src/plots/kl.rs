@@ -115,3 +115,42 @@ fn heat(share: f64) -> RGBColor {
         between(255.0, 107.0),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use plotters::coord::ranged1d::{AsRangedCoord, Ranged};
+
+    use super::*;
+
+    /// The labels of an axis of `count` whole numbers between `ends`.
+    fn labels(ends: [f64; 2], count: usize) -> Vec<String> {
+        let axis: <std::ops::Range<f64> as AsRangedCoord>::CoordDescType =
+            (ends[0]..ends[1]).into();
+        let labels = axis.key_points(ticks(count)).into_iter();
+        let labels = labels.map(|tick| whole(&tick));
+        labels.filter(|label| !label.is_empty()).collect()
+    }
+
+    #[test]
+    fn axes_number_whole_things_once_and_all_of_them_where_they_fit() {
+        for count in 1..=300_usize {
+            let ends = [count as f64 + 0.5, 0.5];
+            for ends in [ends, [ends[1], ends[0]]] {
+                let mut numbers: Vec<usize> = labels(ends, count)
+                    .iter()
+                    .map(|label| label.parse().expect("a whole number"))
+                    .collect();
+                numbers.sort_unstable();
+                let expected = numbers.len();
+                numbers.dedup();
+                assert_eq!(numbers.len(), expected, "{count}: {numbers:?}");
+                assert!(numbers.iter().all(|number| (1..=count).contains(number)));
+                assert!((1..=21).contains(&numbers.len()), "{count}: {numbers:?}");
+                if count <= 20 {
+                    assert_eq!(numbers, (1..=count).collect::<Vec<_>>());
+                }
+            }
+        }
+        assert_eq!(labels([2.5, 0.5], 2), ["1", "2"]);
+    }
+}
