@@ -53,7 +53,7 @@ fn every_engine_trains_whatever_the_settings_and_says_which_it_is() {
         assert!(metrics.contains("validation"));
         let manifest = fs::read_to_string(run.join("manifest.json")).expect("written");
         assert!(manifest.contains(says), "{manifest}");
-        vae_gpu(&["reconstruct", "--backend", "cpu"])
+        vae_gpu(&["reconstruct", "--backend", "cpu", "--force"])
             .arg(&run)
             .arg("--out")
             .arg(parent.path().join("grid.png"))

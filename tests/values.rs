@@ -224,6 +224,13 @@ fn images_of_twelve_bits_in_sixteen_are_scaled_by_their_range() {
     image_files(&full, 0, 65535, true);
     let off = distance(&bytes, &full, 1);
     assert!(off < 0.1, "{off}");
+    // So does one of an older version, which says nothing of bits.
+    let config = bytes.join("config.toml");
+    let text = fs::read_to_string(&config).expect("written");
+    let older = text.replace("bits = \"8\"\n", "");
+    assert_ne!(older, text);
+    fs::write(&config, older).expect("writable");
+    assert_eq!(distance(&bytes, &full, 1), off);
 }
 
 #[test]

@@ -97,8 +97,8 @@ pub fn decode(
     })
 }
 
-/// Decodes all images as [`decode`] does into the file `npy`: `|u1` or `<f4`, `[count, channels, height, width]`. Only a chunk is held
-/// in memory, and `npy` is replaced once everything is on disk.
+/// Decodes all images as [`decode`] does into the file `npy`: `|u1` or `<f4`, `[count, channels, height, width]`. Only a chunk
+/// is held in memory, and `npy` is replaced once everything is on disk.
 ///
 /// # Errors
 /// The same as [`decode`], and if the file cannot be written.

@@ -5,6 +5,9 @@ use vae_data::{Array, Images, Shape};
 
 use super::{LossPoint, Plane, kl, loss, scatter};
 
+/// Draws the plot of the run of this name.
+type Draw<'a> = &'a dyn Fn(&str) -> Vec<u8>;
+
 /// Rows at the top of a plot that its title takes.
 const TITLE_ROWS: u32 = 42;
 
@@ -28,7 +31,7 @@ fn every_plot_has_a_title_that_names_its_run_and_nothing_else_does() {
     let divergences = [(1, &[0.5, 1.0][..]), (2, &[0.2, 2.0])];
     let images = Images::from(Array::bytes(vec![0; 2], Shape::grey(1, 1)));
     let plane = Plane::of_dimensions(&[0.0, 1.0, 1.0, 0.0], 2, [0, 1]);
-    let plots: [(&str, &dyn Fn(&str) -> Vec<u8>); 3] = [
+    let plots: [(&str, Draw<'_>); 3] = [
         ("loss", &|run| loss(&points, run).expect("drawn")),
         ("kl", &|run| {
             kl(&divergences, run).expect("drawn").expect("epochs")
