@@ -6,7 +6,7 @@
 # PYTHON has numpy and what is to be compared of torch, jax and keras; keep it in a virtual environment. Ours is the
 # second epoch of `vae-gpu train`, with drawing of batches and losses; theirs is benches/peers/, with the data in memory.
 # A dash is a peer that did not run, and why stands on stderr. "/best" is fused/cpu over the fastest of PyTorch and JAX.
-# The last row is the preset `conv`, which ours trains through burn and only PyTorch's peer knows: there it is burn/ndarray's.
+# The last row is the preset `conv`, which only PyTorch's peer knows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${VAE_GPU_MNIST:?names the folder with the full MNIST}" "${PYTHON:?names a Python with torch, jax and keras}"
@@ -63,12 +63,13 @@ for network in '256 2 100' '400 20 128' '400 20 1024'; do
 done
 
 for _ in $(seq "$rounds"); do
+  ours 0 2 128 cpu >>"$work/fused"
   theirs 0 2 128 pytorch.py eager >>"$work/eager"
   theirs 0 2 128 pytorch.py compile >>"$work/compile"
   ours 0 2 128 ndarray >>"$work/ndarray"
 done
-for kind in eager compile ndarray; do
+for kind in fused eager compile ndarray; do
   printf -v "$kind" '%s' "$(median <"$work/$kind")"
 done
-printf "$row" "conv, batch 128" - "$eager" "$compile" - - - "$ndarray" \
-  "$(ratio "$ndarray" "$(greatest "$eager" "$compile")")" -
+printf "$row" "conv, batch 128" "$fused" "$eager" "$compile" - - - "$ndarray" \
+  "$(ratio "$fused" "$(greatest "$eager" "$compile")")" "$(ratio "$fused" "$ndarray")"

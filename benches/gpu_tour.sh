@@ -60,7 +60,7 @@ part() { # seconds title command...
 part 20 device "$bin/vae-gpu" devices
 
 parity() {
-  VAE_GPU_TESTS=require "$bin/suite" random:: sample_kl:: passes:: bottleneck:: executors:: gradients:: training:: >"$work/suite" 2>&1
+  VAE_GPU_TESTS=require "$bin/suite" random:: sample_kl:: passes:: bottleneck:: executors:: gradients:: networks:: training:: >"$work/suite" 2>&1
   local code=$?
   [ $code = 0 ] || grep -A 8 -E '^failures|panicked' "$work/suite"
   tail -n 2 "$work/suite"

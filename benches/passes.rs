@@ -10,27 +10,60 @@ use vae_fused::FusedEngine;
 use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_rng::{Generator, Stream};
 use vae_spec::{
-    Batch, Engine, EngineSetup, Optimizer, OptimizerConfig, Step, Wait, Weighting, Weights,
+    Engine, EngineSetup, ModelConfig, Optimizer, OptimizerConfig, Step, TrainingImages, Wait,
+    Weights,
 };
 
-use workload::{digits, network, training_images};
+use workload::{conv, digits, network, photos, training_images, training_photos};
 
-/// (hidden, latent, batch): the article's network, that of pytorch/examples, and the latter with large batches.
-const NETWORKS: [(usize, usize, usize); 4] = [
-    (256, 2, 100),
-    (400, 20, 128),
-    (400, 20, 1024),
-    (400, 20, 8192),
-];
-const WARM_UP: usize = 1_000;
-const STEPS: usize = 200;
+/// What is profiled.
+struct Profile {
+    name: &'static str,
+    model: ModelConfig,
+    images: TrainingImages,
+    batch: usize,
+    /// Steps before those that are timed, and their number.
+    steps: [usize; 2],
+}
+
+/// The article's network, that of pytorch/examples, also with large batches, and two of convolutions.
+fn profiles() -> Vec<Profile> {
+    let digits = digits();
+    let dense = |name, hidden, latent, batch| Profile {
+        name,
+        model: network(hidden, latent),
+        images: training_images(&digits),
+        batch,
+        steps: [1_000, 200],
+    };
+    vec![
+        dense("784-256-2", 256, 2, 100),
+        dense("784-400-20", 400, 20, 128),
+        dense("784-400-20", 400, 20, 1024),
+        dense("784-400-20", 400, 20, 8192),
+        Profile {
+            name: "conv",
+            model: conv(),
+            images: training_images(&digits),
+            batch: 128,
+            steps: [40, 20],
+        },
+        Profile {
+            name: "64 x 64 x 3, 32-64-128, normalised, residual",
+            model: photos(),
+            images: training_photos(&digits),
+            batch: 32,
+            steps: [8, 8],
+        },
+    ]
+}
 
 fn main() {
     // A filter argument, as in the other benchmarks.
     if !std::env::args().any(|argument| argument == "wgpu") {
         println!("on the CPU");
-        for network in &NETWORKS[..3] {
-            table(*network, FusedEngine::cpu);
+        for profile in profiles().iter().filter(|profile| profile.batch < 8192) {
+            table(profile, FusedEngine::cpu);
         }
     }
     match Gpu::open(GraphicsApi::Any) {
@@ -40,8 +73,8 @@ fn main() {
             launches(&gpu);
             for (gpu, how) in [(&gpu, "trusted"), (&checked, "checked")] {
                 println!("on {}, {how} shaders", gpu.report);
-                for network in NETWORKS {
-                    table(network, |setup| {
+                for profile in profiles() {
+                    table(&profile, |setup| {
                         FusedEngine::gpu(setup, gpu).unwrap_or_else(|error| panic!("{error}"))
                     });
                 }
@@ -123,50 +156,44 @@ fn launches(gpu: &Gpu) {
     );
 }
 
-fn table(
-    (hidden, latent, batch): (usize, usize, usize),
-    engine: impl Fn(&EngineSetup<'_>) -> FusedEngine,
-) {
-    let digits = digits();
-    let model = network(hidden, latent);
+fn table(profile: &Profile, engine: impl Fn(&EngineSetup<'_>) -> FusedEngine) {
+    let Profile {
+        name,
+        model,
+        images,
+        batch,
+        steps: [warm_up, timed],
+    } = profile;
     let mut engine = engine(&EngineSetup::new(
-        &model,
-        &Weights::initial(&model, 0),
+        model,
+        &Weights::initial(model, 0),
         OptimizerConfig::new(Optimizer::Adam),
         0,
     ));
-    let images = training_images(&digits);
     engine
-        .train_on(images)
+        .train_on(images.clone())
         .unwrap_or_else(|error| panic!("{error}"));
-    let images = digits.train.gather(&(0..100).collect::<Vec<u32>>());
-    let loss = |engine: &mut FusedEngine| {
-        engine
-            .evaluate(&Batch::of(&images), Weighting::PLAIN)
-            .map_or(f64::NAN, |losses| losses.loss)
-    };
-    let before = loss(&mut engine);
-    let steps: Vec<Vec<(&str, f64)>> = (0..WARM_UP + STEPS)
+    let steps: Vec<Vec<(&str, f64)>> = (0..warm_up + timed)
         .map(|step| {
             let order = Generator::new(0, Stream::Shuffle);
-            let rows = order.permutation(step as u64, digits.train.count() as u32);
-            let times = engine.time_step(&rows[..batch], &Step::plain(step as u64, 1e-3));
+            let rows = order.permutation(step as u64, images.count as u32);
+            let rows = &rows[..(*batch).min(images.count)];
+            let times = engine.time_step(rows, &Step::plain(step as u64, 1e-3));
             times.unwrap_or_else(|error| panic!("{error}"))
         })
-        .skip(WARM_UP)
+        .skip(*warm_up)
         .collect();
     if steps[0].is_empty() {
         println!("skipped: the adapter has no timestamps");
         return;
     }
-    let after = loss(&mut engine);
-    assert!(
-        after < 0.8 * before,
-        "the loss went from {before} to {after}"
-    );
+    let losses = engine.take_losses(Wait::ForAll);
+    let losses = losses.unwrap_or_else(|error| panic!("{error}"));
+    let (first, last) = (losses[0].loss, losses[losses.len() - 1].loss);
+    assert!(last < 0.8 * first, "the loss went from {first} to {last}");
 
     println!(
-        "784-{hidden}-{latent}, batch {batch}: microseconds, medians of {STEPS} steps, {} kernels a step",
+        "{name}, batch {batch}: microseconds, medians of {timed} steps, {} kernels a step",
         steps[0].len()
     );
     for (index, (stem, _)) in steps[0].iter().enumerate() {
@@ -181,16 +208,16 @@ fn table(
     println!("{:>9.1}  all", 1e6 * median(whole));
     println!(
         "{:>9.1}  a step of many in a row, nothing timed within",
-        1e6 * queued(&mut engine, batch)
+        1e6 * queued(&mut engine, *batch, *warm_up)
     );
 }
 
 /// Seconds per step for many queued steps, as in training: the minimum of five runs.
-fn queued(engine: &mut FusedEngine, batch: usize) -> f64 {
+fn queued(engine: &mut FusedEngine, batch: usize, steps: usize) -> f64 {
     let rows: Vec<u32> = (0..batch as u32).collect();
     let run = |_| {
         let start = Instant::now();
-        for step in 0..WARM_UP {
+        for step in 0..steps {
             engine
                 .train_step(&rows, &Step::plain(step as u64, 1e-3))
                 .unwrap_or_else(|error| panic!("{error}"));
@@ -198,7 +225,7 @@ fn queued(engine: &mut FusedEngine, batch: usize) -> f64 {
         engine
             .take_losses(Wait::ForAll)
             .unwrap_or_else(|error| panic!("{error}"));
-        start.elapsed().as_secs_f64() / WARM_UP as f64
+        start.elapsed().as_secs_f64() / steps as f64
     };
     (0..5).map(run).fold(f64::INFINITY, f64::min)
 }

@@ -3,7 +3,7 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Executor, Run};
 use vae_kernels::gpu::GpuExecutor;
-use vae_kernels::program::{Layer, MatrixId, Pass, Program};
+use vae_kernels::program::{Layer, MatrixId, Pass, Program, Slope};
 use vae_rng::{Generator, Stream};
 use vae_spec::Activation;
 
@@ -79,7 +79,7 @@ impl Case {
             Pass::DenseBackwardInput {
                 layer: heads,
                 d_output: d_posterior,
-                slope: has_slopes.then_some(input_slope),
+                slope: has_slopes.then_some(Slope::Kept(input_slope)),
                 d_input: d_features,
             },
         ];

@@ -131,7 +131,7 @@ fn variants() -> Vec<Variant> {
                     channels: vec![4, 8],
                     kernel: 4,
                     stride: 2,
-                    upsampling: Upsampling::Nearest,
+                    upsampling: Upsampling::Transposed,
                     groups: None,
                     residual_blocks: 1,
                 }),

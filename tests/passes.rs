@@ -7,7 +7,7 @@ mod likelihoods;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Slope};
 use vae_rng::{Generator, Noise, Stream};
 use vae_spec::{Activation, Likelihood, Spread, Weighting};
 
@@ -280,7 +280,7 @@ fn plain(
                             * parameters[weight(layer, i, o)]
                     };
                     let at = row * columns + i;
-                    let slope = slope.map_or(1.0, |slope| matrices[slope.0][at]);
+                    let slope = factor(slope, matrices, at);
                     matrices[d_input.0][at] =
                         slope * (first..layer.width()).map(product).sum::<f64>();
                 }
@@ -308,6 +308,32 @@ fn plain(
             }
         }
         _ => images::plain(pass, batch, parameters, matrices, gradients, wrong),
+    }
+}
+
+/// The slope that a backward pass multiplies with, from what was kept.
+fn factor(slope: Option<Slope>, matrices: &[Vec<f64>], at: usize) -> f64 {
+    let Some(slope) = slope else { return 1.0 };
+    let y = matrices[slope.matrix().0][at];
+    match slope.activation() {
+        None => y,
+        Some(Activation::Relu) => f64::from(u8::from(y > 0.0)),
+        Some(Activation::LeakyRelu) => [0.01, 1.0][usize::from(y > 0.0)],
+        Some(Activation::Tanh) => 1.0 - y * y,
+        Some(Activation::Sigmoid) => y * (1.0 - y),
+        Some(other) => unreachable!("{other:?}"),
+    }
+}
+
+/// A slope that was kept, or that of an activation by turns.
+fn kept(index: usize, matrix: MatrixId) -> Slope {
+    let from = Activation::ALL.into_iter().filter(|&of| Slope::follows(of));
+    let all: Vec<_> = from
+        .map(|activation| Slope::Of(activation, matrix))
+        .collect();
+    match index % (1 + all.len()) {
+        0 => Slope::Kept(matrix),
+        place => all[place - 1],
     }
 }
 
@@ -381,7 +407,7 @@ fn cases() -> Vec<Case> {
             let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseBackwardInput {
                 layer,
                 d_output: i[0],
-                slope: slope.then(|| i[1]),
+                slope: slope.then(|| kept(index, i[1])),
                 d_input: o[0],
             };
             let reads = [width, inputs];

@@ -1,4 +1,4 @@
-// Activations as (value, slope); a library, put before a kernel's text. No entry point.
+// Activations as (value, slope); a library, put before a kernel's text. No entry point. Slopes from values are in slope.wgsl.
 
 fn identity(x: f32) -> vec2<f32> {
     return vec2<f32>(x, 1.0);

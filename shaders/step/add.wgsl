@@ -21,5 +21,5 @@ fn main(
         return;
     }
     output[i] = one[i] + other[i]; //? plain
-    output[i] = (one[i] + other[i]) * times[i]; //? times
+    output[i] = (one[i] + other[i]) * slope_of(times[i]); //? times
 }

@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var quad = 0u; quad < QUADS; quad += 1u) {
             x += dot(d_posterior_row[quad], head4(i, 4u * quad));
         }
-        d_input[row * INPUTS + i] = x * slope[row * INPUTS + i]; //? slope
+        d_input[row * INPUTS + i] = x * slope_of(slope[row * INPUTS + i]); //? slope
         d_input[row * INPUTS + i] = x; //? plain
     }
 }

@@ -45,10 +45,10 @@ fn store4(m: u32, n: u32, values: vec4<f32>) {
     }
     let i = (m * COLUMNS + n) / 4u; //? wide
     d_input[i] = values; //? wide_plain
-    d_input[i] = values * slope[i]; //? wide_slope
+    d_input[i] = values * slopes_of(slope[i]); //? wide_slope
     for (var j = 0u; j < min(4u, COLUMNS - n); j += 1u) { //? narrow
         let i = m * COLUMNS + n + j; //? narrow
         d_input[i] = values[j]; //? narrow
-        d_input[i] *= slope[i]; //? narrow_slope
+        d_input[i] *= slope_of(slope[i]); //? narrow_slope
     } //? narrow
 }

@@ -14,7 +14,7 @@ fn finish4(i: u32, n: u32, product: vec4<f32>) {
         x += add[i + j]; //? add
         let y = activated(x);
         output[i + j] = y.x; //? plain
-        output[i + j] = y.x * times[i + j]; //? times
+        output[i + j] = y.x * slope_of(times[i + j]); //? times
         slope[i + j] = y.y; //? slope
     }
 }

@@ -4,11 +4,11 @@
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read> d_output: array<f32>;             // [batch, PIXELS, CHANNELS]
-@group(0) @binding(3) var<storage, read> unit: array<f32>;                 // as d_output
-@group(0) @binding(4) var<storage, read> inverse_deviation: array<f32>;    // [batch, GROUPS]
-@group(0) @binding(5) var<storage, read_write> d_input: array<f32>;        // as d_output
-@group(0) @binding(6) var<storage, read_write> d_parameters: array<f32>;   // [batch, 2 CHANNELS]
+@group(0) @binding(2) var<storage, read> d_output: array<f32>;            // [batch, PIXELS, CHANNELS]
+@group(0) @binding(3) var<storage, read> input: array<f32>;               // as d_output
+@group(0) @binding(4) var<storage, read> statistics: array<f32>;          // [batch, 2 GROUPS]: means | inverse deviations
+@group(0) @binding(5) var<storage, read_write> d_input: array<f32>;       // as d_output
+@group(0) @binding(6) var<storage, read_write> d_parameters: array<f32>;  // [batch, 2 CHANNELS]
 
 const LANES = min(OF_GROUP, WORKGROUP); // channels at a time
 const THREADS = WORKGROUP / LANES;      // threads of a channel
@@ -26,6 +26,8 @@ fn main(
     // Workgroups beyond the last group do its work again.
     let row = min(index / GROUPS, sizes.batch - 1u);
     let group = index % GROUPS;
+    let mean = statistics[row * 2u * GROUPS + group];
+    let inverse = statistics[row * 2u * GROUPS + GROUPS + group];
     if thread == 0u {
         totals = vec2<f32>();
     }
@@ -36,7 +38,7 @@ fn main(
         if thread < LANES * THREADS && of_group < OF_GROUP {
             for (var pixel = thread / LANES; pixel < PIXELS; pixel += THREADS) {
                 let i = (row * PIXELS + pixel) * CHANNELS + channel;
-                sum += vec2<f32>(d_output[i] * unit[i], d_output[i]);
+                sum += d_output[i] * vec2<f32>((input[i] - mean) * inverse, 1.0);
             }
         }
         workgroupBarrier();
@@ -59,10 +61,9 @@ fn main(
     }
     workgroupBarrier();
     let means = totals / f32(TERMS);
-    let inverse = inverse_deviation[row * GROUPS + group];
     for (var e = thread; e < TERMS; e += WORKGROUP) {
         let i = number(row, group, e);
         let h = d_output[i] * parameters[SCALE + group * OF_GROUP + e % OF_GROUP];
-        d_input[i] = inverse * (h - means.y - unit[i] * means.x);
+        d_input[i] = inverse * (h - means.y - (input[i] - mean) * inverse * means.x);
     }
 }

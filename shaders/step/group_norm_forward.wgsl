@@ -4,11 +4,10 @@
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> parameters: array<f32>;
-@group(0) @binding(2) var<storage, read> input: array<f32>;                     // [batch, PIXELS, CHANNELS]
-@group(0) @binding(3) var<storage, read_write> unit: array<f32>;                // as input
-@group(0) @binding(4) var<storage, read_write> inverse_deviation: array<f32>;   // [batch, GROUPS]
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;              // as input
-@group(0) @binding(6) var<storage, read_write> slope: array<f32>; //? slope
+@group(0) @binding(2) var<storage, read> input: array<f32>;             // [batch, PIXELS, CHANNELS]
+@group(0) @binding(3) var<storage, read_write> statistics: array<f32>;  // [batch, 2 GROUPS]: means | inverse deviations
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;      // as input
+@group(0) @binding(5) var<storage, read_write> slope: array<f32>; //? slope
 
 const EPS = f32({{eps}});
 
@@ -50,14 +49,14 @@ fn main(
     }
     let inverse = 1.0 / sqrt(total(thread, square) / f32(TERMS) + EPS);
     if thread == 0u {
-        inverse_deviation[row * GROUPS + group] = inverse;
+        statistics[row * 2u * GROUPS + group] = mean;
+        statistics[row * 2u * GROUPS + GROUPS + group] = inverse;
     }
     for (var e = thread; e < TERMS; e += WORKGROUP) {
         let i = number(row, group, e);
         let channel = group * OF_GROUP + e % OF_GROUP;
         let x = (input[i] - mean) * inverse;
         let y = {{activation}}(x * parameters[SCALE + channel] + parameters[SCALE + CHANNELS + channel]);
-        unit[i] = x;
         output[i] = y.x;
         slope[i] = y.y; //? slope
     }

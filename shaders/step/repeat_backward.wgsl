@@ -27,5 +27,5 @@ fn main(
         }
     }
     output[i] = sum; //? plain
-    output[i] = sum * slope[i]; //? times
+    output[i] = sum * slope_of(slope[i]); //? times
 }

@@ -1,11 +1,11 @@
 //! Passes over images with channels last: convolutions, normalisation, upsampling, and what moves numbers.
 
 use vae_kernels::program::{
-    Convolution, Finish, Geometry, GroupNorm, Layer, MatrixId, Pass, Repeat,
+    Convolution, Finish, Geometry, GroupNorm, Layer, MatrixId, Pass, Repeat, Slope,
 };
 use vae_spec::{Activation, GROUP_NORM_EPS};
 
-use super::{Case, activate, slope_of};
+use super::{Case, activate, factor, kept, slope_of};
 
 /// The pass in plain f64 loops; with `wrong`, a plausible mistake in it.
 pub(super) fn plain(
@@ -135,7 +135,7 @@ pub(super) fn plain(
             output,
         } => {
             for at in 0..matrices[one.0].len() {
-                let times = times.map_or(1.0, |times| matrices[times.0][at]);
+                let times = factor(times, matrices, at);
                 let other = matrices[other.0][at];
                 matrices[output.0][at] = if wrong {
                     matrices[one.0][at] * times + 0.5 * other
@@ -161,16 +161,15 @@ pub(super) fn plain(
                 matrices[d_input.0][small] += matrices[d_output.0][large];
             });
             if let Some(slope) = slope {
-                for at in 0..matrices[slope.0].len() {
-                    matrices[d_input.0][at] *= matrices[slope.0][at];
+                for at in 0..matrices[d_input.0].len() {
+                    matrices[d_input.0][at] *= factor(Some(slope), matrices, at);
                 }
             }
         }
         Pass::GroupNormForward {
             norm,
             input,
-            unit,
-            inverse_deviation,
+            statistics,
             output,
             activation,
             slope,
@@ -184,13 +183,13 @@ pub(super) fn plain(
                 let variance = mean_of(&|x| (x - mean).powi(2));
                 let eps = if wrong { 0.3 } else { GROUP_NORM_EPS };
                 let inverse = 1.0 / (variance + eps).sqrt();
-                matrices[inverse_deviation.0][row * norm.groups + group] = inverse;
+                matrices[statistics.0][row * 2 * norm.groups + group] = mean;
+                matrices[statistics.0][row * 2 * norm.groups + norm.groups + group] = inverse;
                 for &at in &places {
                     let channel = at % norm.channels;
-                    let value = (matrices[input.0][at] - mean) * inverse;
-                    matrices[unit.0][at] = value;
-                    let y = value * parameters[norm.scale + channel]
-                        + parameters[norm.scale + norm.channels + channel];
+                    let y =
+                        (matrices[input.0][at] - mean) * inverse * parameters[norm.scale + channel]
+                            + parameters[norm.scale + norm.channels + channel];
                     matrices[output.0][at] = activate(activation, y);
                     if let Some(slope) = slope {
                         matrices[slope.0][at] = slope_of(activation, y);
@@ -201,31 +200,29 @@ pub(super) fn plain(
         Pass::GroupNormBackward {
             norm,
             d_output,
-            unit,
-            inverse_deviation,
+            input,
+            statistics,
             d_input,
             d_parameters,
         } => {
-            for (row, group, places) in groups(&norm, matrices[unit.0].len() / batch, batch) {
-                let h = |at: usize| {
-                    matrices[d_output.0][at] * parameters[norm.scale + at % norm.channels]
+            for (row, group, places) in groups(&norm, matrices[input.0].len() / batch, batch) {
+                let first = row * 2 * norm.groups + group;
+                let (mean, inverse) = (
+                    matrices[statistics.0][first],
+                    matrices[statistics.0][first + norm.groups],
+                );
+                let of = |at: usize| {
+                    let unit = (matrices[input.0][at] - mean) * inverse;
+                    let d = matrices[d_output.0][at];
+                    (at, unit, d, d * parameters[norm.scale + at % norm.channels])
                 };
+                let all: Vec<_> = places.iter().map(|&at| of(at)).collect();
                 let terms = places.len() as f64;
-                let mean: f64 = places.iter().map(|&at| h(at)).sum::<f64>() / terms;
-                let slant = places.iter().map(|&at| h(at) * matrices[unit.0][at]);
-                let slant = if wrong {
-                    0.0
-                } else {
-                    slant.sum::<f64>() / terms
-                };
-                let inverse = matrices[inverse_deviation.0][row * norm.groups + group];
-                let gradients: Vec<f64> = places
-                    .iter()
-                    .map(|&at| inverse * (h(at) - mean - matrices[unit.0][at] * slant))
-                    .collect();
-                for (&at, gradient) in places.iter().zip(gradients) {
-                    matrices[d_input.0][at] = gradient;
-                    let (d, unit) = (matrices[d_output.0][at], matrices[unit.0][at]);
+                let mean_h = all.iter().map(|(.., h)| h).sum::<f64>() / terms;
+                let slant = all.iter().map(|(_, unit, _, h)| h * unit).sum::<f64>() / terms;
+                let slant = if wrong { 0.0 } else { slant };
+                for (at, unit, d, h) in all {
+                    matrices[d_input.0][at] = inverse * (h - mean_h - unit * slant);
                     let first = row * 2 * norm.channels + at % norm.channels;
                     matrices[d_parameters.0][first] += d * unit;
                     matrices[d_parameters.0][first + norm.channels] += d;
@@ -299,7 +296,7 @@ fn finished(
             .map_or(0.0, |bias| parameters[bias + at % channels]);
         let add = finish.add.map_or(0.0, |add| matrices[add.0][at]);
         let x = sum + bias + add;
-        let times = finish.times.map_or(1.0, |times| matrices[times.0][at]);
+        let times = factor(finish.times, matrices, at);
         matrices[output.0][at] = activate(finish.activation, x) * times;
         if let Some(slope) = finish.slope {
             matrices[slope.0][at] = slope_of(finish.activation, x);
@@ -398,7 +395,7 @@ pub(super) fn cases() -> Vec<Case> {
                             times: None,
                         },
                         false => Finish {
-                            times: Some(i[1]),
+                            times: Some(kept(index, i[1])),
                             ..Finish::default()
                         },
                     };
@@ -447,21 +444,20 @@ pub(super) fn cases() -> Vec<Case> {
             let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::GroupNormForward {
                 norm,
                 input: i[0],
-                unit: o[0],
-                inverse_deviation: o[1],
-                output: o[2],
+                statistics: o[0],
+                output: o[1],
                 activation,
-                slope: activation.map(|_| o[3]),
+                slope: activation.map(|_| o[2]),
             };
-            let writes = [columns, groups, columns, columns];
-            let writes = &writes[..3 + usize::from(activation.is_some())];
+            let writes = [2 * groups, columns, columns];
+            let writes = &writes[..2 + usize::from(activation.is_some())];
             cases.push(Case::of_arena(batch, length, &[columns], writes, forward));
         }
         let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::GroupNormBackward {
             norm,
             d_output: i[0],
-            unit: i[1],
-            inverse_deviation: i[2],
+            input: i[1],
+            statistics: i[2],
             d_input: o[0],
             d_parameters: o[1],
         };
@@ -469,7 +465,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::of_arena(
             batch,
             length,
-            &[columns, columns, groups],
+            &[columns, columns, 2 * groups],
             &writes,
             backward,
         ));
@@ -496,7 +492,7 @@ pub(super) fn cases() -> Vec<Case> {
         let add = |i: &[MatrixId], o: &[MatrixId]| Pass::Add {
             one: i[0],
             other: i[1],
-            times: (groups % 2 == 0).then(|| i[2]),
+            times: (groups % 2 == 0).then(|| kept(groups, i[2])),
             output: o[0],
         };
         cases.push(Case::of_arena(batch, 1, &[columns; 3], &[columns], add));
@@ -543,7 +539,7 @@ pub(super) fn cases() -> Vec<Case> {
         let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::RepeatBackward {
             repeat,
             d_output: i[0],
-            slope: (factor != 3).then(|| i[1]),
+            slope: (factor != 3).then(|| kept(batch, i[1])),
             d_input: o[0],
         };
         cases.push(Case::of_arena(
@@ -564,7 +560,7 @@ pub(super) fn cases() -> Vec<Case> {
     let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseBackwardInput {
         layer,
         d_output: i[0],
-        slope: Some(i[1]),
+        slope: Some(Slope::Kept(i[1])),
         d_input: o[0],
     };
     cases.push(Case::new(5, layer, &[18, 17], &[17], backward));
@@ -580,7 +576,7 @@ pub(super) fn terms(pass: &Pass, batch: usize, columns: &[usize]) -> usize {
         }
         Pass::ConvolveBackwardWeight { convolution, .. } => batch * convolution.geometry.places(),
         Pass::Sums { values, .. } => batch * columns[values.0],
-        Pass::GroupNormForward { input: x, .. } | Pass::GroupNormBackward { unit: x, .. } => {
+        Pass::GroupNormForward { input: x, .. } | Pass::GroupNormBackward { input: x, .. } => {
             columns[x.0]
         }
         Pass::RepeatBackward { repeat, .. } => repeat.factor * repeat.factor,

@@ -2,7 +2,7 @@
 //! what was recorded, last to first.
 
 use vae_kernels::program::{
-    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat,
+    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Slope,
 };
 use vae_spec::network::{Convolution, Dense, Op};
 use vae_spec::{Activation, Likelihood, ModelConfig};
@@ -14,7 +14,7 @@ use crate::layout::{Layout, Map};
 pub(super) struct Value {
     pub(super) matrix: MatrixId,
     /// Derivative of the activation that made it, if one did and a backward pass will want it.
-    slope: Option<MatrixId>,
+    slope: Option<Slope>,
     /// Columns that gradients go to: all but those of labels.
     columns: usize,
 }
@@ -26,8 +26,8 @@ enum Record {
     Convolution(Map, Value),
     GroupNorm {
         norm: GroupNorm,
-        unit: MatrixId,
-        inverse_deviation: MatrixId,
+        input: MatrixId,
+        statistics: MatrixId,
     },
     Activation,
     Repeat(Repeat, Value),
@@ -77,14 +77,24 @@ impl<'a> Tape<'a> {
 
     /// A matrix that no activation made, as a value.
     pub(super) fn value(&self, matrix: MatrixId) -> Value {
-        self.activated(matrix, None)
-    }
-
-    fn activated(&self, matrix: MatrixId, slope: Option<MatrixId>) -> Value {
         Value {
             matrix,
-            slope,
+            slope: None,
             columns: self.program.columns[matrix.0],
+        }
+    }
+
+    /// The output of a layer with its activation, whose slope has been kept or follows from the output.
+    fn activated(
+        &self,
+        matrix: MatrixId,
+        activation: Option<Activation>,
+        kept: Option<MatrixId>,
+    ) -> Value {
+        let follows = activation.map(|activation| Slope::Of(activation, matrix));
+        Value {
+            slope: kept.map(Slope::Kept).or(follows),
+            ..self.value(matrix)
         }
     }
 
@@ -92,9 +102,10 @@ impl<'a> Tape<'a> {
         self.names.push((name.to_owned(), matrix));
     }
 
-    /// A matrix for an activation's derivative, if it will be wanted.
+    /// A matrix for an activation's derivative, if it will be wanted and does not follow from the output.
     fn slope(&mut self, activation: Option<Activation>, columns: usize) -> Option<MatrixId> {
-        (self.has_backward && activation.is_some()).then(|| self.matrix(columns))
+        let is_kept = self.has_backward && !activation.is_none_or(Slope::follows);
+        is_kept.then(|| self.matrix(columns))
     }
 
     /// The passes of `ops` applied to `x`. An activation behind a layer becomes part of its pass.
@@ -202,7 +213,7 @@ impl<'a> Tape<'a> {
             _ => "mu and log_var",
         };
         self.name(name, output);
-        self.activated(output, slope)
+        self.activated(output, activation, slope)
     }
 
     /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and the gradient of the output.
@@ -251,7 +262,7 @@ impl<'a> Tape<'a> {
         };
         self.push(map.pass(map.is_transposed, x.matrix, output, finish));
         self.name(&layer.name, output);
-        self.activated(output, slope)
+        self.activated(output, activation, slope)
     }
 
     fn group_norm(
@@ -261,24 +272,23 @@ impl<'a> Tape<'a> {
         activation: Option<Activation>,
         records: &mut Records,
     ) -> Value {
-        let [unit, output] = [(); 2].map(|()| self.matrix(x.columns));
-        let inverse_deviation = self.matrix(norm.groups);
+        let output = self.matrix(x.columns);
+        let statistics = self.matrix(2 * norm.groups);
         let slope = self.slope(activation, x.columns);
         self.push(Pass::GroupNormForward {
             norm,
             input: x.matrix,
-            unit,
-            inverse_deviation,
+            statistics,
             output,
             activation,
             slope,
         });
         records.0.push(Record::GroupNorm {
             norm,
-            unit,
-            inverse_deviation,
+            input: x.matrix,
+            statistics,
         });
-        self.activated(output, slope)
+        self.activated(output, activation, slope)
     }
 
     /// An activation that is not behind a layer.
@@ -293,7 +303,7 @@ impl<'a> Tape<'a> {
             slope,
         });
         records.0.push(Record::Activation);
-        self.activated(output, slope)
+        self.activated(output, Some(activation), slope)
     }
 
     /// The block's last layer, a convolution, adds its result to the block's input. On the way back the slope of that input is
@@ -366,16 +376,16 @@ impl<'a> Tape<'a> {
             }
             &Record::GroupNorm {
                 norm,
-                unit,
-                inverse_deviation,
+                input,
+                statistics,
             } => {
                 let d_input = self.matrix(self.program.columns[d_output.0]);
                 let d_parameters = self.matrix(2 * norm.channels);
                 self.push(Pass::GroupNormBackward {
                     norm,
                     d_output,
-                    unit,
-                    inverse_deviation,
+                    input,
+                    statistics,
                     d_input,
                     d_parameters,
                 });

@@ -12,7 +12,7 @@ use std::ops::Range;
 use vae_spec::Clip;
 
 pub use convolution::{Convolution, Geometry};
-pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat};
+pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
 
 /// Index of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::elementwise;
+use super::elementwise::{self, Factor};
 use super::matmul::{Matrix, matmul};
-use crate::program::{Convolution, Finish, MatrixId};
+use crate::program::{Convolution, Finish};
 
 /// Numbers of the patches of a product: with the weight and the result they stay in a core's second-level cache.
 const PATCHES: usize = 1 << 16;
@@ -17,7 +17,7 @@ pub(super) struct Finisher<'a> {
     finish: Finish,
     bias: Vec<f32>,
     add: Option<&'a [f32]>,
-    times: Option<&'a [f32]>,
+    times: Option<Factor<'a>>,
 }
 
 impl<'a> Finisher<'a> {
@@ -31,12 +31,11 @@ impl<'a> Finisher<'a> {
             Some(bias) => elementwise::tiled(&parameters[bias..][..channels]),
             None => elementwise::tiled(&vec![0.0; channels]),
         };
-        let read = |matrix: Option<MatrixId>| matrix.map(|matrix| &matrices[matrix.0][..]);
         Self {
             finish,
             bias,
-            add: read(finish.add),
-            times: read(finish.times),
+            add: finish.add.map(|add| &matrices[add.0][..]),
+            times: finish.times.map(|times| Factor::new(times, matrices)),
         }
     }
 
@@ -49,7 +48,7 @@ impl<'a> Finisher<'a> {
             elementwise::activate(values, &self.bias, self.finish.activation, slope);
         }
         if let Some(times) = self.times {
-            elementwise::multiply(values, &times[start..]);
+            times.apply(start, values);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::elementwise;
+use super::elementwise::{self, Factor};
 use super::likelihood::{Pixels, Spreading};
 use super::matmul::{Matrix, matmul};
 use crate::program::{Layer, NLL_COLUMNS};
@@ -95,7 +95,7 @@ pub(super) fn backward_input(
     layer: Layer,
     columns: usize,
     d_output: &[f32],
-    slope: Option<&[f32]>,
+    slope: Option<Factor<'_>>,
     d_input: &mut [f32],
 ) {
     let rows = panel(d_input.len() / columns, columns, layer.outputs, true);
@@ -110,7 +110,7 @@ pub(super) fn backward_input(
             matmul(d_y, weight, d_x, columns, block > 0);
         }
         if let Some(slope) = slope {
-            elementwise::multiply(d_x, &slope[index * rows * columns..]);
+            slope.apply(index * rows * columns, d_x);
         }
     });
 }

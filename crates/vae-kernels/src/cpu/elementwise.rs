@@ -7,6 +7,7 @@ use vae_spec::Activation;
 
 use super::matmul::Matrix;
 use super::special::{exp, ln_1p_unit, sigmoid, sigmoid_from};
+use crate::program::Slope;
 
 /// `(Phi(x), phi(x))`, the normal distribution function and its density, absolute error below 2e-7 (Abramowitz and Stegun
 /// 7.1.26).
@@ -89,13 +90,54 @@ fn map(output: &mut [f32], bias: &[f32], slope: Option<&mut [f32]>, f: impl Fn(f
     );
 }
 
-/// `values *= slope`
-pub(super) fn multiply(values: &mut [f32], slope: &[f32]) {
+/// A factor of gradients: the slope of an activation.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    /// The slope itself, or the output of `activation`.
+    values: &'a [f32],
+    activation: Option<Activation>,
+}
+
+impl<'a> Factor<'a> {
+    pub(super) fn new(slope: Slope, matrices: &'a [Vec<f32>]) -> Self {
+        Self {
+            values: &matrices[slope.matrix().0],
+            activation: slope.activation(),
+        }
+    }
+
+    /// `gradients *= slope`, for those that begin at `start` of the matrix.
+    pub(super) fn apply(&self, start: usize, gradients: &mut [f32]) {
+        let values = &self.values[start..];
+        match self.activation {
+            None => multiply(gradients, values, |slope| slope),
+            // As in `activate`, NaN has the slope 1.
+            Some(Activation::Relu) => {
+                multiply(gradients, values, |y| if y <= 0.0 { 0.0 } else { 1.0 });
+            }
+            Some(Activation::LeakyRelu) => multiply(gradients, values, |y| {
+                if y > 0.0 {
+                    1.0
+                } else {
+                    Activation::LEAKY_SLOPE as f32
+                }
+            }),
+            Some(Activation::Tanh) => multiply(gradients, values, |y| 1.0 - y * y),
+            Some(Activation::Sigmoid) => multiply(gradients, values, |y| y * (1.0 - y)),
+            Some(Activation::Gelu | Activation::Softplus) => {
+                unreachable!("its slope does not follow from its output")
+            }
+        }
+    }
+}
+
+/// `values *= factor(of)`
+fn multiply(values: &mut [f32], of: &[f32], factor: impl Fn(f32) -> f32) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (value, slope) in values.iter_mut().zip(slope) {
-                *value *= slope;
+            for (value, of) in values.iter_mut().zip(of) {
+                *value *= factor(*of);
             }
         },
     );
@@ -121,69 +163,29 @@ pub(super) fn tiled(channels: &[f32]) -> Vec<f32> {
     channels.repeat(LOOP.div_ceil(channels.len()))
 }
 
-/// `output = input scale + shift`, channel by channel.
-pub(super) fn affine(input: &[f32], scale: &[f32], shift: &[f32], output: &mut [f32]) {
-    let (scale, shift) = (tiled(scale), tiled(shift));
-    let rows = input
-        .chunks(scale.len())
-        .zip(output.chunks_mut(scale.len()));
+/// The sums over pixels of `values`.
+pub(super) fn channel_sums(values: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = tiled(&vec![0.0; channels]);
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (x, y) in rows {
-                for ((x, y), (scale, shift)) in x.iter().zip(y).zip(scale.iter().zip(&shift)) {
-                    *y = x * scale + shift;
+            for values in values.chunks(sums.len()) {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += value;
                 }
             }
         },
     );
+    of_channels(&sums, channels)
 }
 
-/// `output += input scale`, channel by channel.
-pub(super) fn add_scaled(input: &[f32], scale: &[f32], output: &mut [f32]) {
-    let scale = tiled(scale);
-    let rows = input
-        .chunks(scale.len())
-        .zip(output.chunks_mut(scale.len()));
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (x, y) in rows {
-                for ((x, y), scale) in x.iter().zip(y).zip(&scale) {
-                    *y += x * scale;
-                }
-            }
-        },
-    );
-}
-
-/// The sums over pixels of `values`, or of `values other`.
-pub(super) fn channel_sums(values: &[f32], other: Option<&[f32]>, channels: usize) -> Vec<f32> {
-    let mut sums = vec![0.0; channels * LOOP.div_ceil(channels)];
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let pixels = values.chunks(sums.len());
-            if let Some(other) = other {
-                for (x, y) in pixels.zip(other.chunks(sums.len())) {
-                    for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-                        *sum += x * y;
-                    }
-                }
-            } else {
-                for x in pixels {
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum += x;
-                    }
-                }
-            }
-        },
-    );
-    let mut of_channels = vec![0.0; channels];
-    for pixel in sums.chunks_exact(channels) {
-        add(&mut of_channels, pixel);
+/// The sums over pixels of the numbers of several pixels.
+pub(super) fn of_channels(tiled: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    for pixel in tiled.chunks_exact(channels) {
+        add(&mut sums, pixel);
     }
-    of_channels
+    sums
 }
 
 /// The column sums of `values`, taken as rows of `columns` numbers: in parts, which are the same for any number of threads.
@@ -191,9 +193,7 @@ pub(super) fn sums(values: &[f32], columns: usize) -> Vec<f32> {
     /// Rows of a part.
     const ROWS: usize = 1 << 12;
     let parts = values.par_chunks(ROWS * columns);
-    let parts: Vec<_> = parts
-        .map(|part| channel_sums(part, None, columns))
-        .collect();
+    let parts: Vec<_> = parts.map(|part| channel_sums(part, columns)).collect();
     let mut sums = vec![0.0; columns];
     for part in parts {
         add(&mut sums, &part);

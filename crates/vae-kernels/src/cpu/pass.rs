@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::convolve::Finisher;
+use super::elementwise::Factor;
 use super::likelihood::{Pixels, Spreading};
 use super::{Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, rearrange, sample_kl};
 use crate::executor::{Piece, Run};
@@ -101,7 +102,7 @@ impl Cpu {
                 slope,
                 d_input,
             } => writing(matrices, [d_input], |matrices, [out]| {
-                let slope = slope.map(|slope| &matrices[slope.0][..]);
+                let slope = slope.map(|slope| Factor::new(slope, matrices));
                 let (columns, d_out) = (out.len() / batch, &matrices[d_output.0]);
                 dense::backward_input(parameters, layer, columns, d_out, slope, out);
             }),
@@ -160,7 +161,7 @@ impl Cpu {
                 times,
                 output,
             } => writing(matrices, [output], |matrices, [out]| {
-                let times = times.map(|times| &matrices[times.0][..]);
+                let times = times.map(|times| Factor::new(times, matrices));
                 rearrange::add(&matrices[one.0], &matrices[other.0], times, out);
             }),
             Pass::RepeatForward {
@@ -176,47 +177,38 @@ impl Cpu {
                 slope,
                 d_input,
             } => writing(matrices, [d_input], |matrices, [out]| {
-                let slope = slope.map(|slope| &matrices[slope.0][..]);
+                let slope = slope.map(|slope| Factor::new(slope, matrices));
                 rearrange::repeat_backward(&repeat, &matrices[d_output.0], slope, out);
             }),
             Pass::GroupNormForward {
                 norm,
                 input,
-                unit,
-                inverse_deviation,
+                statistics,
                 output,
                 activation,
                 slope,
-            } => writing(
-                matrices,
-                [unit, inverse_deviation, output],
-                |matrices, [unit, inverse_deviation, output]| {
-                    let mut taken = slope.map(|slope| std::mem::take(&mut matrices[slope.0]));
-                    let written = group_norm::Written {
-                        unit,
-                        inverse_deviation,
-                        output,
-                        slope: taken.as_deref_mut(),
-                    };
-                    let input = &matrices[input.0];
-                    group_norm::forward(&norm, parameters, input, activation, written);
-                    if let (Some(slope), Some(taken)) = (slope, taken) {
-                        matrices[slope.0] = taken;
-                    }
-                },
-            ),
+            } => with_slope(matrices, output, slope, |matrices, output, slope| {
+                let mut taken = std::mem::take(&mut matrices[statistics.0]);
+                let written = group_norm::Written {
+                    statistics: &mut taken,
+                    output,
+                    slope,
+                };
+                group_norm::forward(&norm, parameters, &matrices[input.0], activation, written);
+                matrices[statistics.0] = taken;
+            }),
             Pass::GroupNormBackward {
                 norm,
                 d_output,
-                unit,
-                inverse_deviation,
+                input,
+                statistics,
                 d_input,
                 d_parameters,
             } => writing(
                 matrices,
                 [d_input, d_parameters],
                 |matrices, [out, sums]| {
-                    let inputs = [d_output, unit, inverse_deviation].map(|id| &matrices[id.0][..]);
+                    let inputs = [d_output, input, statistics].map(|id| &matrices[id.0][..]);
                     group_norm::backward(&norm, parameters, inputs, out, sums);
                 },
             ),
@@ -312,7 +304,7 @@ fn with_slope(
     matrices: &mut [Vec<f32>],
     out: MatrixId,
     slope: Option<MatrixId>,
-    work: impl FnOnce(&[Vec<f32>], &mut [f32], Option<&mut [f32]>),
+    work: impl FnOnce(&mut [Vec<f32>], &mut [f32], Option<&mut [f32]>),
 ) {
     let Some(slope) = slope else {
         return writing(matrices, [out], |matrices, [out]| work(matrices, out, None));

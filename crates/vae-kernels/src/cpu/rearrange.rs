@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use vae_spec::Activation;
 
-use super::elementwise;
+use super::elementwise::{self, Factor};
 use crate::program::Repeat;
 
 /// Numbers of a task: fewer would cost more to hand out than to move.
@@ -63,14 +63,14 @@ pub(super) fn activate(
 }
 
 /// See [`crate::program::Pass::Add`].
-pub(super) fn add(one: &[f32], other: &[f32], times: Option<&[f32]>, output: &mut [f32]) {
+pub(super) fn add(one: &[f32], other: &[f32], times: Option<Factor<'_>>, output: &mut [f32]) {
     let tasks = output.par_chunks_mut(TASK).enumerate();
     tasks.for_each(|(task, output)| {
         let start = task * TASK;
         output.copy_from_slice(&one[start..][..output.len()]);
         elementwise::add(output, &other[start..]);
         if let Some(times) = times {
-            elementwise::multiply(output, &times[start..]);
+            times.apply(start, output);
         }
     });
 }
@@ -99,7 +99,7 @@ pub(super) fn repeat_forward(repeat: &Repeat, input: &[f32], output: &mut [f32])
 pub(super) fn repeat_backward(
     repeat: &Repeat,
     d_output: &[f32],
-    slope: Option<&[f32]>,
+    slope: Option<Factor<'_>>,
     d_input: &mut [f32],
 ) {
     let Repeat {
@@ -123,7 +123,7 @@ pub(super) fn repeat_backward(
             }
         }
         if let Some(slope) = slope {
-            elementwise::multiply(d_input, &slope[index * row..]);
+            slope.apply(index * row, d_input);
         }
     });
 }

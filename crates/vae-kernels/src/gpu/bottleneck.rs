@@ -105,8 +105,9 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
         (Write, Matrix(d_posterior)),
         (Write, Matrix(d_input)),
     ];
-    bindings.extend(slope.map(|slope| (Read, Matrix(slope))));
+    bindings.extend(slope.map(|slope| (Read, Matrix(slope.matrix()))));
     let choice = choice(&source::BOTTLENECK_BACKWARD, heads, decoder)
+        .slope_of(slope)
         .flag("slope", slope.is_some())
         .flag("plain", slope.is_none());
     finish(choice, "bottleneck_backward", bindings, lowering)
@@ -152,7 +153,7 @@ mod tests {
     use crate::gpu::gradients::Parts;
     use crate::gpu::kernel::of_program;
     use crate::gpu::valid;
-    use crate::program::{MatrixId, Program};
+    use crate::program::{MatrixId, Program, Slope};
     use vae_spec::Activation;
 
     /// Both groups of three passes, around `latent` latents.
@@ -197,7 +198,7 @@ mod tests {
             Pass::DenseBackwardInput {
                 layer: heads,
                 d_output: posterior,
-                slope,
+                slope: slope.map(Slope::Kept),
                 d_input: x,
             },
         ];

@@ -211,10 +211,11 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 (Read, Matrix(d_output)),
                 (Write, Matrix(d_input)),
             ];
-            bindings.extend(slope.map(|slope| (Read, Matrix(slope))));
+            bindings.extend(slope.map(|slope| (Read, Matrix(slope.matrix()))));
             let grid = tile.grid(batch, columns);
             Choice::product(&source::DENSE_BACKWARD_INPUT, layer, tile, is_wide)
                 .with("columns", columns.to_string())
+                .slope_of(slope)
                 .slope(is_wide, slope.is_some())
                 .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }

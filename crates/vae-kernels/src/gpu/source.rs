@@ -18,6 +18,7 @@ const STEP: &str = shader!("step/step.wgsl");
 const LINEAR: &str = shader!("step/linear.wgsl");
 const MATH: &str = shader!("step/math.wgsl");
 const ACTIVATION: &str = shader!("step/activation.wgsl");
+const SLOPE: &str = shader!("step/slope.wgsl");
 const LAYER: &str = shader!("step/layer.wgsl");
 const MATMUL: &str = shader!("step/matmul.wgsl");
 const LOSSES: &str = shader!("step/losses.wgsl");
@@ -54,7 +55,7 @@ pub(super) const BOTTLENECK_FORWARD: Source = Source {
     kernel: shader!("step/bottleneck_forward.wgsl"),
 };
 pub(super) const BOTTLENECK_BACKWARD: Source = Source {
-    libraries: &[SAMPLE_KL, STEP, LINEAR, BOTTLENECK],
+    libraries: &[SAMPLE_KL, STEP, LINEAR, SLOPE, BOTTLENECK],
     kernel: shader!("step/bottleneck_backward.wgsl"),
 };
 pub(super) const DENSE_NLL: Source = Source {
@@ -71,7 +72,7 @@ pub(super) const DENSE_BACKWARD_PARAMETERS_LAST: Source = Source {
     kernel: DENSE_BACKWARD_PARAMETERS.kernel,
 };
 pub(super) const DENSE_BACKWARD_INPUT: Source = Source {
-    libraries: &[LAYER, MATMUL],
+    libraries: &[LAYER, MATMUL, SLOPE],
     kernel: shader!("step/dense_backward_input.wgsl"),
 };
 pub(super) const SAMPLE_KL_BACKWARD: Source = Source {
@@ -83,15 +84,15 @@ pub(super) const NLL: Source = Source {
     kernel: shader!("step/nll.wgsl"),
 };
 pub(super) const CONVOLVE: Source = Source {
-    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, FINISH],
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, SLOPE, FINISH],
     kernel: shader!("step/convolve.wgsl"),
 };
 pub(super) const CONVOLVE_TRANSPOSED: Source = Source {
-    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, FINISH],
+    libraries: &[MATH, ACTIVATION, PATCHES, MATMUL, FOLDED, SLOPE, FINISH],
     kernel: shader!("step/convolve_transposed.wgsl"),
 };
 pub(super) const CONVOLVE_TRANSPOSED_FEW: Source = Source {
-    libraries: &[LINEAR, MATH, ACTIVATION, PATCHES, FINISH],
+    libraries: &[LINEAR, MATH, ACTIVATION, PATCHES, SLOPE, FINISH],
     kernel: shader!("step/convolve_transposed_few.wgsl"),
 };
 pub(super) const CONVOLVE_BACKWARD_WEIGHT: Source = Source {
@@ -123,7 +124,7 @@ pub(super) const ACTIVATE: Source = Source {
     kernel: shader!("step/activate.wgsl"),
 };
 pub(super) const ADD: Source = Source {
-    libraries: &[LINEAR],
+    libraries: &[LINEAR, SLOPE],
     kernel: shader!("step/add.wgsl"),
 };
 pub(super) const REPEAT_FORWARD: Source = Source {
@@ -131,7 +132,7 @@ pub(super) const REPEAT_FORWARD: Source = Source {
     kernel: shader!("step/repeat_forward.wgsl"),
 };
 pub(super) const REPEAT_BACKWARD: Source = Source {
-    libraries: &[LINEAR, REPEAT],
+    libraries: &[LINEAR, SLOPE, REPEAT],
     kernel: shader!("step/repeat_backward.wgsl"),
 };
 pub(super) const GROUP_NORM_FORWARD: Source = Source {

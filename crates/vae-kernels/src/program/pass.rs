@@ -4,6 +4,45 @@ use vae_spec::{Activation, Corruption, Element, Likelihood};
 
 use super::{Convolution, Layer, MatrixId};
 
+/// The derivative of an activation, which a backward pass multiplies with a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slope {
+    /// The forward pass has left it in this matrix.
+    Kept(MatrixId),
+    /// It follows from the activation's output, which is this matrix: of those that [`Self::follows`].
+    Of(Activation, MatrixId),
+}
+
+impl Slope {
+    /// Whether the derivative of an activation follows from its output, without loss of digits.
+    #[must_use]
+    pub const fn follows(activation: Activation) -> bool {
+        match activation {
+            Activation::Relu | Activation::LeakyRelu | Activation::Tanh | Activation::Sigmoid => {
+                true
+            }
+            Activation::Gelu | Activation::Softplus => false,
+        }
+    }
+
+    /// The matrix that is read.
+    #[must_use]
+    pub const fn matrix(self) -> MatrixId {
+        match self {
+            Self::Kept(matrix) | Self::Of(_, matrix) => matrix,
+        }
+    }
+
+    /// The activation from whose output it follows.
+    #[must_use]
+    pub const fn activation(self) -> Option<Activation> {
+        match self {
+            Self::Kept(_) => None,
+            Self::Of(activation, _) => Some(activation),
+        }
+    }
+}
+
 /// What becomes of a product before it is stored: `(y, slope) = activation(product + bias + add)`, and `y times` is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Finish {
@@ -16,7 +55,7 @@ pub struct Finish {
     /// Becomes the activation's derivative.
     pub slope: Option<MatrixId>,
     /// Multiplied with the result: the slope of the activation that made the values whose gradient this is.
-    pub times: Option<MatrixId>,
+    pub times: Option<Slope>,
 }
 
 /// One step of the computation. Matrices of images and maps are `[batch, height * width * channels]`, channels last.
@@ -101,7 +140,7 @@ pub enum Pass {
         /// `[batch, width]`
         d_output: MatrixId,
         /// As `d_input`.
-        slope: Option<MatrixId>,
+        slope: Option<Slope>,
         /// `[batch, inputs]`, or fewer columns.
         d_input: MatrixId,
     },
@@ -165,7 +204,7 @@ pub enum Pass {
         /// `[batch, columns]`
         other: MatrixId,
         /// `[batch, columns]`
-        times: Option<MatrixId>,
+        times: Option<Slope>,
         /// `[batch, columns]`
         output: MatrixId,
     },
@@ -185,7 +224,7 @@ pub enum Pass {
         /// `[batch, large]`
         d_output: MatrixId,
         /// `[batch, small]`
-        slope: Option<MatrixId>,
+        slope: Option<Slope>,
         /// `[batch, small]`
         d_input: MatrixId,
     },
@@ -196,10 +235,8 @@ pub enum Pass {
         norm: GroupNorm,
         /// `[batch, pixels * channels]`
         input: MatrixId,
-        /// As `input`.
-        unit: MatrixId,
-        /// `[batch, groups]`
-        inverse_deviation: MatrixId,
+        /// `[batch, 2 groups]`: the means, then the inverse deviations.
+        statistics: MatrixId,
         /// As `input`.
         output: MatrixId,
         /// The activation.
@@ -207,7 +244,7 @@ pub enum Pass {
         /// As `input`: the activation's derivative, where a backward pass needs it.
         slope: Option<MatrixId>,
     },
-    /// With `h = d_output scale`: `d_input = inverse_deviation (h - mean(h) - unit mean(h unit))`, times `slope`; and each row's share of the
+    /// With `h = d_output scale`: `d_input = inverse_deviation (h - mean(h) - unit mean(h unit))`; and each row's share of the
     /// parameters' gradients.
     GroupNormBackward {
         /// Sizes and parameters.
@@ -215,9 +252,9 @@ pub enum Pass {
         /// `[batch, pixels * channels]`
         d_output: MatrixId,
         /// As `d_output`.
-        unit: MatrixId,
-        /// `[batch, groups]`
-        inverse_deviation: MatrixId,
+        input: MatrixId,
+        /// `[batch, 2 groups]`
+        statistics: MatrixId,
         /// As `d_output`.
         d_input: MatrixId,
         /// `[batch, 2 channels]`: sums over the pixels of `d_output unit`, then of `d_output`.

@@ -189,12 +189,10 @@ impl Builder {
                 }
                 Upsampling::Nearest => {
                     let larger = [input[0], height, width];
-                    // An even kernel may have shrunk an odd side to less than its share.
-                    let least = [1, 2].map(|side| larger[side].div_ceil(input[side]));
                     ops.push(Op::Repeat {
                         input,
                         output: larger,
-                        factor: stride.max(least[0]).max(least[1]),
+                        factor: stride,
                     });
                     let kernel = stages.keeping_kernel();
                     let layer = self.convolution(&name, larger, output, kernel, 1, false);

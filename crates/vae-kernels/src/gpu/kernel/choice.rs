@@ -2,7 +2,9 @@
 
 use crate::gpu::source::Source;
 use crate::gpu::tile::Tile;
-use crate::program::{Layer, MatrixId};
+use crate::program::{Layer, MatrixId, Slope};
+
+use super::function;
 
 /// The buffer behind a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,13 @@ impl Choice {
         self.flag("wide_slope", is_wide && has_slope)
             .flag("wide_plain", is_wide && !has_slope)
             .flag("narrow_slope", !is_wide && has_slope)
+    }
+
+    /// What `shaders/step/slope.wgsl` makes the slope of.
+    pub(in crate::gpu) fn slope_of(self, slope: Option<Slope>) -> Self {
+        let activation = slope.and_then(Slope::activation);
+        let kept = activation.map_or("kept", |activation| function(Some(activation)));
+        self.with("slope", kept.into())
     }
 
     pub(in crate::gpu) fn with(mut self, name: &'static str, value: String) -> Self {

@@ -4,7 +4,7 @@ use super::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function, l
 use crate::gpu::cost::Cores;
 use crate::gpu::source;
 use crate::gpu::tile::{Product, Stores, Tile};
-use crate::program::{Convolution, Finish, MatrixId, Pass};
+use crate::program::{Convolution, Finish, MatrixId, Pass, Slope};
 
 /// Channels of an image that one thread computes: a tile would have at least four times as many columns.
 const FEW: usize = 4;
@@ -121,6 +121,7 @@ impl Choice {
             .flag("bias", finish.bias.is_some())
             .flag("add", finish.add.is_some())
             .flag("slope", finish.slope.is_some())
+            .slope_of(finish.times)
             .flag("times", finish.times.is_some())
             .flag("plain", finish.times.is_none())
     }
@@ -199,7 +200,7 @@ fn declare(
         ("output", Write, Some(output)),
         ("add", Read, finish.add),
         ("slope", Write, finish.slope),
-        ("times", Read, finish.times),
+        ("times", Read, finish.times.map(Slope::matrix)),
     ];
     let mut declared = Vec::new();
     for (name, access, matrix) in matrices {

@@ -6,7 +6,7 @@ use super::{
     Access, Choice, Kernel, LINEAR_WORKGROUP, Lowering, MAX_WORKGROUPS, Place, function, linear,
 };
 use crate::gpu::source;
-use crate::program::{GroupNorm, MatrixId, Pass, Repeat};
+use crate::program::{GroupNorm, MatrixId, Pass, Repeat, Slope};
 
 pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
     use Access::{Read, Write};
@@ -83,7 +83,7 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
             output,
         } => {
             let mut bindings = vec![read(one), read(other), write(output)];
-            bindings.extend(times.map(read));
+            bindings.extend(times.map(|times| read(times.matrix())));
             each(
                 Choice::plain(&source::ADD).times(times),
                 output,
@@ -107,21 +107,20 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
             d_input,
         } => {
             let mut bindings = vec![read(d_output), write(d_input)];
-            bindings.extend(slope.map(read));
+            bindings.extend(slope.map(|slope| read(slope.matrix())));
             let choice = Choice::plain(&source::REPEAT_BACKWARD).repeat(&repeat);
             each(choice.times(slope), d_input, [0, 0], bindings)
         }
         Pass::GroupNormForward {
             norm,
             input,
-            unit,
-            inverse_deviation,
+            statistics,
             output,
             activation,
             slope,
         } => {
             let mut bindings = vec![(Read, Place::Parameters), read(input)];
-            bindings.extend([unit, inverse_deviation, output].map(write));
+            bindings.extend([statistics, output].map(write));
             bindings.extend(slope.map(write));
             Choice::plain(&source::GROUP_NORM_FORWARD)
                 .group_norm(&norm, columns(input))
@@ -138,16 +137,16 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
         Pass::GroupNormBackward {
             norm,
             d_output,
-            unit,
-            inverse_deviation,
+            input,
+            statistics,
             d_input,
             d_parameters,
         } => {
             let mut bindings = vec![(Read, Place::Parameters)];
-            bindings.extend([d_output, unit, inverse_deviation].map(read));
+            bindings.extend([d_output, input, statistics].map(read));
             bindings.extend([d_input, d_parameters].map(write));
             Choice::plain(&source::GROUP_NORM_BACKWARD)
-                .group_norm(&norm, columns(unit))
+                .group_norm(&norm, columns(input))
                 .kernel(
                     pass.stem(),
                     [batch, 0, 0, 0],
@@ -185,9 +184,10 @@ fn groups(norm: &GroupNorm, batch: usize) -> [usize; 2] {
 }
 
 impl Choice {
-    /// Flags for a kernel whose result is multiplied with a matrix, or not.
-    fn times(self, times: Option<MatrixId>) -> Self {
-        self.flag("times", times.is_some())
+    /// A kernel whose result is multiplied with a slope, or not.
+    fn times(self, times: Option<Slope>) -> Self {
+        self.slope_of(times)
+            .flag("times", times.is_some())
             .flag("plain", times.is_none())
     }
 

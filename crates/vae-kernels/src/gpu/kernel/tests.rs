@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::gpu::valid;
-use crate::program::{Convolution, Finish, Geometry, GroupNorm, Layer, LearnedSpread, Repeat};
+use crate::program::{
+    Convolution, Finish, Geometry, GroupNorm, Layer, LearnedSpread, Repeat, Slope,
+};
 use vae_spec::{Likelihood, Spread};
 
 fn program(columns: &[usize]) -> Program {
@@ -66,8 +68,8 @@ fn of_images() -> Vec<Kernel> {
     passes.push(Pass::GroupNormBackward {
         norm,
         d_output: x,
-        unit: y,
-        inverse_deviation: z,
+        input: y,
+        statistics: z,
         d_input: u,
         d_parameters: v,
     });
@@ -76,13 +78,13 @@ fn of_images() -> Vec<Kernel> {
         passes.push(Pass::RepeatBackward {
             repeat,
             d_output: x,
-            slope: other(z),
+            slope: other(z).map(Slope::Kept),
             d_input: y,
         });
         passes.push(Pass::Add {
             one: x,
             other: y,
-            times: other(z),
+            times: other(z).map(Slope::Kept),
             output: u,
         });
         for activation in Activation::ALL {
@@ -95,8 +97,7 @@ fn of_images() -> Vec<Kernel> {
             passes.push(Pass::GroupNormForward {
                 norm,
                 input: x,
-                unit: y,
-                inverse_deviation: z,
+                statistics: z,
                 output: u,
                 activation: there.then_some(activation),
                 slope: other(v),
@@ -145,7 +146,7 @@ fn of_images() -> Vec<Kernel> {
                 add: set(1).then_some(z),
                 activation: set(2).then_some(Activation::Gelu),
                 slope: set(3).then_some(u),
-                times: set(4).then_some(v),
+                times: set(4).then_some(Slope::Of(Activation::Tanh, v)),
             };
             passes.push(Pass::Convolve {
                 convolution,
@@ -239,7 +240,9 @@ fn kernels() -> Vec<Kernel> {
                 d_output: y,
             };
             add(&columns, parameters);
-            for slope in [None, Some(x)] {
+            let follow = Activation::ALL.into_iter().filter(|&of| Slope::follows(of));
+            let slopes = follow.map(|activation| Some(Slope::Of(activation, x)));
+            for slope in slopes.chain([None, Some(Slope::Kept(x))]) {
                 let input = Pass::DenseBackwardInput {
                     layer,
                     d_output: y,
