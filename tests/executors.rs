@@ -23,6 +23,8 @@ struct Gathering {
     element: Element,
     binarize: bool,
     corruption: Option<Corruption>,
+    /// Number of classes, whose labels the first layer sees behind the pixels; 0 for none.
+    classes: usize,
 }
 
 impl Gathering {
@@ -32,7 +34,15 @@ impl Gathering {
             element: Element::U8,
             binarize,
             corruption: None,
+            classes: 0,
         }
+    }
+
+    /// The classes of the forty images.
+    fn labels(&self) -> Vec<u32> {
+        let classes = self.classes as u32;
+        let labels = (0..40).filter(|_| classes > 0);
+        labels.map(|image| image * 7 % 5 % classes).collect()
     }
 
     /// Forty images, and the length of one in bytes.
@@ -56,6 +66,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
         element,
         binarize,
         corruption,
+        classes,
     } = gathering;
     let mut program = Program::default();
     let layer = |offset, inputs, outputs, blocks| Layer {
@@ -64,7 +75,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
         outputs,
         blocks,
     };
-    let heads = layer(0, pixels, 2, 2);
+    let heads = layer(0, pixels + classes, 2, 2);
     let output = layer(heads.block(1).end, 2, pixels, 1);
     let [images, posterior, z, kl, recon, d_output, d_z, d_posterior] =
         [pixels, 4, 2, 1, pixels.div_ceil(NLL_COLUMNS), pixels, 2, 4]
@@ -83,6 +94,20 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
     };
     program.passes.push(gather);
     program.passes.extend(corrupt);
+    let seen = if classes == 0 {
+        seen
+    } else {
+        let [labels, labelled] = [1, pixels + classes].map(|columns| program.matrix(columns));
+        let label = Pass::Label {
+            input: seen,
+            labels,
+            output: labelled,
+        };
+        program
+            .passes
+            .extend([Pass::GatherLabels { labels }, label]);
+        labelled
+    };
     program.passes.extend([
         Pass::DenseForward {
             layer: heads,
@@ -252,6 +277,10 @@ fn gatherings() -> Vec<Gathering> {
         bytes(33, Corruption::SaltPepper { probability: 0.4 }),
         // Three channels of 5 x 7.
         bytes(105, square),
+        Gathering {
+            classes: 3,
+            ..Gathering::bytes(33, false)
+        },
     ]
 }
 
@@ -262,8 +291,10 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
     for gathering in gatherings() {
         let (program, parameters) = training(gathering);
         let (images, row_bytes) = gathering.images();
-        // For floats and corruption, one rule is enough.
-        let is_plain = gathering.element == Element::U8 && gathering.corruption.is_none();
+        // For floats, corruption and labels, one rule is enough.
+        let is_plain = gathering.element == Element::U8
+            && gathering.corruption.is_none()
+            && gathering.classes == 0;
         for update in rules()
             .into_iter()
             .take(if is_plain { usize::MAX } else { 1 })
@@ -272,10 +303,10 @@ fn every_update_and_gathered_batch_is_the_same_on_the_cpu_and_on_the_gpu() {
             let mut on_gpu =
                 GpuExecutor::new(gpu, &start(parameters), &moments).expect("a working device");
             let mut cpu = Cpu::new(start(parameters), moments);
-            cpu.set_images(images.clone(), Vec::new(), row_bytes)
+            cpu.set_images(images.clone(), gathering.labels(), row_bytes)
                 .expect("memory");
             on_gpu
-                .set_images(images.clone(), Vec::new(), row_bytes)
+                .set_images(images.clone(), gathering.labels(), row_bytes)
                 .expect("a working device");
             let expected = trained(&mut cpu, &program, update);
             let found = trained(&mut on_gpu, &program, update);
@@ -310,10 +341,10 @@ fn a_data_set_that_is_streamed_trains_as_one_that_stays_on_the_gpu() {
         let on_gpu = || on_gpu(gpu, &start(parameters));
         let (mut resident, mut streamed) = (on_gpu(), on_gpu());
         resident
-            .set_images(images.clone(), Vec::new(), row_bytes)
+            .set_images(images.clone(), gathering.labels(), row_bytes)
             .expect("a working device");
         streamed
-            .stream_images(images, Vec::new(), row_bytes)
+            .stream_images(images, gathering.labels(), row_bytes)
             .expect("a working device");
         let update = Update::new(SGD);
         let expected = trained(&mut resident, &program, update);
