@@ -340,28 +340,32 @@ fn groups(norm: &GroupNorm, columns: usize, batch: usize) -> Vec<(usize, usize, 
         .collect()
 }
 
-/// Convolutions of odd sizes: (kernel, stride, image, channels of image and map, batch).
-const CONVOLUTIONS: [(usize, usize, [usize; 2], [usize; 2], usize); 14] = [
-    (1, 1, [1, 1], [1, 1], 2),
-    (3, 1, [1, 17], [1, 3], 3),
-    (3, 2, [33, 5], [3, 1], 2),
-    (3, 2, [7, 6], [4, 8], 5),
-    (5, 1, [6, 7], [3, 5], 2),
-    (5, 3, [8, 10], [2, 6], 3),
-    (4, 2, [8, 8], [3, 4], 2),
-    (2, 2, [6, 4], [4, 4], 7),
-    (2, 3, [7, 8], [1, 2], 2),
-    (1, 2, [5, 5], [3, 3], 2),
-    (3, 1, [9, 9], [8, 1], 4),
-    (3, 3, [10, 9], [4, 16], 3),
-    (3, 2, [28, 28], [1, 32], 2),
-    (3, 1, [12, 12], [16, 4], 9),
+/// Kernel and stride, height and width of the image, channels of image and map, and batch.
+type Sizes = ([usize; 2], [usize; 2], [usize; 2], usize);
+
+/// Convolutions of odd sizes.
+const CONVOLUTIONS: [Sizes; 14] = [
+    ([1, 1], [1, 1], [1, 1], 2),
+    ([3, 1], [1, 17], [1, 3], 3),
+    ([3, 2], [33, 5], [3, 1], 2),
+    ([3, 2], [7, 6], [4, 8], 5),
+    ([5, 1], [6, 7], [3, 5], 2),
+    ([5, 3], [8, 10], [2, 6], 3),
+    ([4, 2], [8, 8], [3, 4], 2),
+    ([2, 2], [6, 4], [4, 4], 7),
+    ([2, 3], [7, 8], [1, 2], 2),
+    ([1, 2], [5, 5], [3, 3], 2),
+    ([3, 1], [9, 9], [8, 1], 4),
+    ([3, 3], [10, 9], [4, 16], 3),
+    ([3, 2], [28, 28], [1, 32], 2),
+    ([3, 1], [12, 12], [16, 4], 9),
 ];
 
 /// Every pass of this file, at odd sizes.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (index, (kernel, stride, image, channels, batch)) in CONVOLUTIONS.into_iter().enumerate() {
+    for (index, ([kernel, stride], image, channels, batch)) in CONVOLUTIONS.into_iter().enumerate()
+    {
         let padding = (kernel - 1) / 2;
         let [image_channels, map_channels] = channels;
         let map = image.map(|side| (side + 2 * padding - kernel) / stride + 1);

@@ -63,7 +63,7 @@ impl Cpu {
             Pass::LogOfCounts { input, output } => {
                 writing(matrices, [output], |matrices, [out]| {
                     rearrange::log_of_counts(&matrices[input.0], out);
-                })
+                });
             }
             Pass::Label {
                 input,

@@ -16,12 +16,12 @@ use super::cost::Cores;
 use super::gradients::Parts;
 use super::kernel::SQUARE_SUMS;
 use super::link::Link;
-use super::prepared::{Dispatch, Pipelines, STEP_STRIDE};
+use super::prepared::{Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
 use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
 use crate::program::{self, Program};
 
-use prepare::{Prepared, Then};
+use prepare::{Following, Prepared};
 use submit::{LOSSES, Submitted, WORK};
 
 /// Steps per submission: enough that submitting costs little beside them, few enough that losses come often.
@@ -56,8 +56,7 @@ pub struct GpuExecutor {
     steps_bound: BindGroup,
     losses: Buffer,
     prepared: VecDeque<Rc<Prepared>>,
-    /// What follows the gradients of a piece, with the parts in which they come.
-    then: Vec<((Then, Parts), Rc<[Dispatch]>)>,
+    following: Vec<Following>,
     pending: Vec<TrainingStep>,
     /// Number of pieces of pending steps that are submitted together.
     at_once: usize,
@@ -112,7 +111,7 @@ impl GpuExecutor {
             steps,
             losses: link.storage(STEPS * LOSSES),
             prepared: VecDeque::new(),
-            then: Vec::new(),
+            following: Vec::new(),
             pending: Vec::new(),
             at_once: FIRST_STEPS,
             submitted: VecDeque::new(),

@@ -43,6 +43,15 @@ pub(super) struct Prepared {
     pub(super) dispatches: Vec<Dispatch>,
 }
 
+/// The kernels that follow the gradients of a piece.
+#[derive(Debug)]
+pub(super) struct Following {
+    then: Then,
+    /// The parts in which the gradients come.
+    parts: Parts,
+    dispatches: Rc<[Dispatch]>,
+}
+
 impl GpuExecutor {
     /// `program` at `batch` rows; if it is that of `training`, its kernels also sum its losses.
     pub(super) fn prepare(
@@ -136,7 +145,7 @@ impl GpuExecutor {
         let bytes = (self.length * size_of::<f32>()) as u64;
         if self.accumulated.size() < bytes {
             self.accumulated = self.link.storage(bytes as usize);
-            self.then.clear();
+            self.following.clear();
         }
         self.prepare_then(Then::Accumulate { is_first }, parts, |length| {
             vec![kernel::accumulate(is_first, length, parts)]
@@ -174,12 +183,16 @@ impl GpuExecutor {
         parts: Parts,
         kernels: impl FnOnce(usize) -> Vec<kernel::Kernel>,
     ) -> Rc<[Dispatch]> {
-        let key = (then, parts);
-        if let Some((_, dispatches)) = self.then.iter().find(|(made, _)| *made == key) {
-            return Rc::clone(dispatches);
+        let is_same = |made: &&Following| made.then == then && made.parts == parts;
+        if let Some(made) = self.following.iter().find(is_same) {
+            return Rc::clone(&made.dispatches);
         }
         let dispatches: Rc<[Dispatch]> = self.dispatches(&kernels(self.length), &[]).into();
-        self.then.push((key, Rc::clone(&dispatches)));
+        self.following.push(Following {
+            then,
+            parts,
+            dispatches: Rc::clone(&dispatches),
+        });
         dispatches
     }
 
@@ -189,7 +202,7 @@ impl GpuExecutor {
         if self.gradients.size() < bytes as u64 {
             self.gradients = self.link.storage(bytes);
             self.prepared.clear();
-            self.then.clear();
+            self.following.clear();
         }
     }
 }
