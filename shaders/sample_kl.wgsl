@@ -13,6 +13,11 @@ fn kl_of(mu: f32, log_var: f32) -> f32 {
     return 0.5 * (mu * mu + exp(v) - v - 1.0);
 }
 
+// log q(z | x) - log p(z) at the draw z.
+fn sampled_kl_of(log_var: f32, eps: f32, z: f32) -> f32 {
+    return 0.5 * (z * z - clamp(log_var, LOG_VAR_MIN, LOG_VAR_MAX) - eps * eps);
+}
+
 // d_log_var; zero where log_var is clamped. eps is not drawn again: dz / dlog_var = (z - mu) / 2.
 fn log_var_gradient(mu: f32, log_var: f32, z: f32, d_z: f32, d_kl: f32) -> f32 {
     let inside = log_var >= LOG_VAR_MIN && log_var <= LOG_VAR_MAX;

@@ -3,9 +3,9 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Executor, Run};
 use vae_kernels::gpu::GpuExecutor;
-use vae_kernels::program::{Layer, MatrixId, Pass, Program, Slope};
+use vae_kernels::program::{KlGradient, Layer, MatrixId, Pass, Program, Slope};
 use vae_rng::{Generator, Stream};
-use vae_spec::Activation;
+use vae_spec::{Activation, KlEstimate};
 
 use crate::common::{distance, gpu};
 use crate::passes::run;
@@ -56,7 +56,12 @@ impl Case {
                 activation: None,
                 slope: None,
             },
-            Pass::SampleKlForward { posterior, z, kl },
+            Pass::SampleKlForward {
+                posterior,
+                z,
+                kl,
+                estimate: KlEstimate::Analytic,
+            },
             Pass::DenseForward {
                 layer: decoder,
                 input: z,
@@ -75,6 +80,7 @@ impl Case {
                 z,
                 d_z,
                 d_posterior,
+                through: KlGradient::Analytic,
             },
             Pass::DenseBackwardInput {
                 layer: heads,

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
+use vae_kernels::program::{KlGradient, Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
 use vae_rng::{Generator, Stream};
-use vae_spec::{Clip, Corruption, Element, Likelihood};
+use vae_spec::{Clip, Corruption, Element, KlEstimate, Likelihood};
 
 use crate::common::{distance, gpu, stripes};
 use crate::passes::run;
@@ -116,7 +116,12 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             activation: None,
             slope: None,
         },
-        Pass::SampleKlForward { posterior, z, kl },
+        Pass::SampleKlForward {
+            posterior,
+            z,
+            kl,
+            estimate: KlEstimate::Analytic,
+        },
         Pass::DenseNll {
             layer: output,
             input: z,
@@ -141,6 +146,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             z,
             d_z,
             d_posterior,
+            through: KlGradient::Analytic,
         },
         Pass::DenseBackwardParameters {
             layer: heads,
@@ -148,7 +154,12 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             d_output: d_posterior,
         },
     ]);
-    let program = TrainingProgram { program, recon, kl };
+    let program = TrainingProgram {
+        program,
+        recon,
+        kl,
+        bound: None,
+    };
     (Arc::new(program), output.block(0).end)
 }
 

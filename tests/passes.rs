@@ -1,6 +1,7 @@
 //! Every pass of a step program: the CPU implementation against plain f64 loops, the shader against the CPU implementation.
 //! Gathering is tested in `executors.rs`.
 
+mod draws;
 mod images;
 mod likelihoods;
 
@@ -61,29 +62,52 @@ impl Case {
         writes: &[usize],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
+        let once = |columns: &[usize]| -> Vec<(usize, usize)> {
+            columns.iter().map(|&columns| (1, columns)).collect()
+        };
+        Self {
+            parameters: Generator::new(1, Stream::Init).normals(99, 0, 1, length),
+            ..Self::drawn(batch, &once(reads), &once(writes), pass)
+        }
+    }
+
+    /// A pass without parameters; `reads` and `writes` are rows for each row of the batch, and columns.
+    fn drawn(
+        batch: usize,
+        reads: &[(usize, usize)],
+        writes: &[(usize, usize)],
+        pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
+    ) -> Self {
         let normals =
             |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
         let mut program = Program::default();
-        let mut buffers = |columns: &[usize]| -> Vec<MatrixId> {
-            columns
-                .iter()
-                .map(|&columns| program.matrix(columns))
+        let mut buffers = |sizes: &[(usize, usize)]| -> Vec<MatrixId> {
+            let sizes = sizes.iter();
+            sizes
+                .map(|&(rows, columns)| program.drawn(rows, columns))
                 .collect()
         };
         let (inputs, outputs) = (buffers(reads), buffers(writes));
         program.passes.push(pass(&inputs, &outputs));
         let values = |(step, buffer): (usize, MatrixId)| {
-            let values = normals(step as u64, batch, program.columns[buffer.0]);
+            let rows = batch * program.rows[buffer.0];
+            let values = normals(step as u64, rows, program.columns[buffer.0]);
             (buffer, values)
         };
         let inputs = inputs.into_iter().enumerate().map(values).collect();
         Self {
             batch,
-            parameters: normals(99, 1, length),
+            parameters: vec![0.0],
             inputs,
             outputs,
             program,
         }
+    }
+
+    /// The same, of a pass that changes one of its inputs.
+    fn changing(mut self, input: usize) -> Self {
+        self.outputs.push(self.inputs[input].0);
+        self
     }
 
     /// The same with counts below 9 as inputs.
@@ -140,11 +164,9 @@ impl Case {
 
     /// The results of plain f64 loops; with `wrong`, of a plausible mistake.
     fn plain(&self, wrong: bool) -> Vec<Vec<f32>> {
-        let mut matrices: Vec<Vec<f64>> = self
-            .program
-            .columns
-            .iter()
-            .map(|columns| vec![0.0; self.batch * columns])
+        let matrices = (0..self.program.columns.len()).map(MatrixId);
+        let mut matrices: Vec<Vec<f64>> = matrices
+            .map(|matrix| vec![0.0; self.program.length(matrix, self.batch)])
             .collect();
         for (buffer, values) in &self.inputs {
             matrices[buffer.0] = values.iter().map(|&x| x.into()).collect();
@@ -152,7 +174,7 @@ impl Case {
         let parameters: Vec<f64> = self.parameters.iter().map(|&x| x.into()).collect();
         let mut gradients = vec![0.0; parameters.len()];
         plain(
-            &self.program.passes[0],
+            &self.program,
             self.batch,
             &parameters,
             &mut matrices,
@@ -173,7 +195,7 @@ fn weight(layer: Layer, input: usize, output: usize) -> usize {
 }
 
 fn plain(
-    pass: &Pass,
+    program: &Program,
     batch: usize,
     parameters: &[f64],
     matrices: &mut [Vec<f64>],
@@ -185,6 +207,7 @@ fn plain(
         bias * parameters[weight(layer, layer.inputs, o)]
             + (0..layer.inputs).map(product).sum::<f64>()
     };
+    let pass = &program.passes[0];
     match *pass {
         Pass::Gather { .. } | Pass::GatherLabels { .. } | Pass::Corrupt { .. } => {
             unreachable!("tested by training")
@@ -209,23 +232,12 @@ fn plain(
                 }
             }
         }
-        Pass::SampleKlForward { posterior, z, kl } => {
-            let latent = matrices[z.0].len() / batch;
-            let Run { noise, .. } = run();
-            let eps = noise
-                .generator
-                .normals(noise.step, noise.first_row, batch, latent);
-            for row in 0..batch {
-                for j in 0..latent {
-                    let mu = matrices[posterior.0][row * 2 * latent + j];
-                    let v = matrices[posterior.0][row * 2 * latent + latent + j].clamp(-30.0, 20.0);
-                    let at = row * latent + j;
-                    matrices[z.0][at] = mu + (0.5 * v).exp() * f64::from(eps[at]);
-                    let half = if wrong { 1.0 } else { 0.5 };
-                    matrices[kl.0][row] += half * (mu * mu + v.exp() - v - 1.0);
-                }
-            }
-        }
+        Pass::RepeatRows { .. }
+        | Pass::SumRows { .. }
+        | Pass::ScaleRows { .. }
+        | Pass::Importance { .. }
+        | Pass::SampleKlForward { .. }
+        | Pass::SampleKlBackward { .. } => draws::plain(pass, batch, program, matrices, wrong),
         Pass::DenseNll {
             layer,
             input,
@@ -284,27 +296,6 @@ fn plain(
                     matrices[d_input.0][at] =
                         slope * (first..layer.width()).map(product).sum::<f64>();
                 }
-            }
-        }
-        Pass::SampleKlBackward {
-            posterior,
-            z,
-            d_z,
-            d_posterior,
-        } => {
-            let latent = matrices[z.0].len() / batch;
-            let d_kl = f64::from(BETA) / batch as f64;
-            let sign = if wrong { 1.0 } else { -1.0 };
-            for at in 0..batch * latent {
-                let at_mu = at / latent * 2 * latent + at % latent;
-                let (mu, v) = (
-                    matrices[posterior.0][at_mu],
-                    matrices[posterior.0][at_mu + latent],
-                );
-                let (z, d_z) = (matrices[z.0][at], matrices[d_z.0][at]);
-                matrices[d_posterior.0][at_mu] = d_z + d_kl * mu;
-                matrices[d_posterior.0][at_mu + latent] =
-                    0.5 * (d_z * (z - mu) + d_kl * (v.exp() + sign));
             }
         }
         _ => images::plain(pass, batch, parameters, matrices, gradients, wrong),
@@ -435,27 +426,8 @@ fn cases() -> Vec<Case> {
             let writes = [width.div_ceil(NLL_COLUMNS), width];
             cases.push(Case::new(batch, layer, &[inputs, width], &writes, nll));
         }
-        let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlForward {
-            posterior: i[0],
-            z: o[0],
-            kl: o[1],
-        };
-        cases.push(Case::new(
-            batch,
-            layer,
-            &[2 * outputs],
-            &[outputs, 1],
-            forward,
-        ));
-        let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlBackward {
-            posterior: i[0],
-            z: i[1],
-            d_z: i[2],
-            d_posterior: o[0],
-        };
-        let reads = [2 * outputs, outputs, outputs];
-        cases.push(Case::new(batch, layer, &reads, &[2 * outputs], backward));
     }
+    cases.extend(draws::cases());
     cases.extend(images::cases());
     cases.extend(likelihoods::cases());
     cases
@@ -484,6 +456,7 @@ fn terms(case: &Case) -> usize {
         Pass::DenseBackwardParameters { .. } => case.batch,
         Pass::DenseBackwardInput { layer, .. } => layer.width(),
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
+        Pass::Importance { recon, .. } => case.program.columns[recon.0],
         Pass::Nll { .. } => NLL_COLUMNS,
         ref pass => images::terms(pass, case.batch, &case.program.columns),
     }

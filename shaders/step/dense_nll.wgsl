@@ -26,7 +26,7 @@ fn store4(m: u32, n: u32, product: vec4<f32>) {
     var sum = 0.0;
     if m < sizes.batch && n < WIDTH {
         let l = product + parameter4(INPUTS, n);
-        let scale = 1.0 / step.batch;
+        let scale = 1.0 / (step.batch * f32(sizes.draws));
         let i = (m * WIDTH + n) / 4u; //? wide
         let x = images[i]; //? wide
         let pixels = array<vec2<f32>, 4>(pixel(l.x, x.x), pixel(l.y, x.y), pixel(l.z, x.z), pixel(l.w, x.w)); //? wide

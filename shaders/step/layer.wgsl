@@ -4,6 +4,7 @@
 
 struct Sizes {
     batch: u32,
+    draws: u32, // rows for each row of the batch
 }
 
 const BLOCKS = {{blocks}}u;

@@ -4,6 +4,7 @@
 struct Sizes {
     batch: u32,
     columns: u32,
+    draws: u32, // rows for each row of the batch
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -38,7 +39,7 @@ fn main(
     let i = element(workgroup, workgroups, thread);
     let parts = (sizes.columns + 4u * LANES - 1u) / (4u * LANES);
     let row = i / (parts * LANES);
-    let scale = 1.0 / step.batch;
+    let scale = 1.0 / (step.batch * f32(sizes.draws));
     var sum = vec2<f32>();
     if row < sizes.batch {
         let first = i % (parts * LANES) * 4u;

@@ -1,9 +1,10 @@
-// One draw from each row's posterior and its KL divergence from a standard normal (sample_kl.wgsl).
+// One draw from each row's posterior and its KL divergence from a standard normal, in closed form or at the draw (sample_kl.wgsl).
 // A group of LANES threads = one row; one thread = every LANES-th block of four latents.
 
 struct Sizes {
     batch: u32,
     latent: u32,
+    draws: u32, // rows for each row of the batch
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -28,12 +29,13 @@ fn main(
     var sum = 0.0;
     if row < sizes.batch {
         for (var quad = lane; 4u * quad < latent; quad += LANES) {
-            let eps = normals_of_block(philox4x32_10(vec4<u32>(quad, step.first_row + row, step.step), step.noise_key));
+            let eps = normals_of_block(philox4x32_10(vec4<u32>(quad, step.first_row * sizes.draws + row, step.step), step.noise_key));
             for (var j = 4u * quad; j < min(4u * quad + 4u, latent); j += 1u) {
                 let mu = posterior[row * 2u * latent + j];
                 let log_var = posterior[row * 2u * latent + latent + j];
                 z[row * latent + j] = sample(mu, log_var, eps[j % 4u]);
-                sum += kl_of(mu, log_var);
+                sum += kl_of(mu, log_var); //? analytic
+                sum += sampled_kl_of(log_var, eps[j % 4u], z[row * latent + j]); //? sampled
             }
         }
     }

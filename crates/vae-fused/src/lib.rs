@@ -14,8 +14,8 @@ use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, Optimizer, OptimizerConfig, Posterior, Prior, Snapshot, Step,
-    TrainingImages, Wait, Weighting, Weights,
+    NamedTensor, Objective, ObjectiveKind, Optimizer, OptimizerConfig, Posterior, Prior, Snapshot,
+    Step, TrainingImages, Wait, Weighting, Weights,
 };
 
 use layout::Layout;
@@ -68,9 +68,13 @@ impl FusedEngine {
         let lacks = [
             (model.prior != Prior::Normal, "learned priors"),
             (
-                *objective != Objective::ELBO,
-                "objectives other than the ELBO of one draw",
+                !matches!(
+                    objective.kind,
+                    ObjectiveKind::Elbo | ObjectiveKind::Iwae | ObjectiveKind::Dreg
+                ),
+                "this objective",
             ),
+            (objective.free_bits.is_some(), "free bits"),
         ];
         let lacks = lacks
             .into_iter()
@@ -106,12 +110,12 @@ impl FusedEngine {
             network,
             layout: &layout,
         };
-        let loss = model.loss(false);
+        let loss = model.loss(&setup.objective, false);
         Self {
             config: setup.model.clone(),
             training: Arc::new(loss.training(&TrainingImages::default())),
             loss,
-            denoising: model.loss(true),
+            denoising: model.loss(&setup.objective, true),
             nll: model.nll(),
             encode: model.encode(),
             decode: model.decode(),
@@ -383,21 +387,26 @@ impl Engine for FusedEngine {
         let names = plan.names.clone();
         let buffers: Vec<_> = names.iter().map(|(_, buffer)| *buffer).collect();
         let values = self.run_loss(batch, step, &buffers)?;
-        let rows = row_count(batch.images, self.config.pixels());
+        let count = row_count(batch.images, self.config.pixels());
+        let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let named = names
             .into_iter()
             .zip(values)
-            .map(|((name, _), values)| NamedTensor {
+            .map(|((name, matrix), values)| NamedTensor {
                 name,
-                shape: vec![rows, values.len() / rows.max(1)],
+                shape: vec![
+                    count * plan.program.rows[matrix.0],
+                    plan.program.columns[matrix.0],
+                ],
                 values,
             });
+        let named: Vec<_> = named.collect();
         let gradients = self.tensors(Arena::Gradients)?.into_iter();
         let gradients = gradients.map(|gradient| NamedTensor {
             name: format!("gradient of {}", gradient.name),
             ..gradient
         });
-        Ok(named.chain(gradients).collect())
+        Ok(named.into_iter().chain(gradients).collect())
     }
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
@@ -410,7 +419,15 @@ impl Engine for FusedEngine {
         );
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let labels = floats(batch.labels);
-        let (inputs, outputs) = (plan.inputs(batch, &labels), [plan.recon, plan.kl]);
+        let inputs = plan.inputs(batch, &labels);
+        let outputs: Vec<_> = [plan.recon, plan.kl]
+            .into_iter()
+            .chain(plan.bound)
+            .collect();
+        let rows = outputs
+            .iter()
+            .map(|output| plan.forward.rows[output.0] * count);
+        let rows: Vec<usize> = rows.collect();
         let average = self.average();
         let executor = self.executor.as_mut();
         let outputs = run_on(
@@ -422,14 +439,19 @@ impl Engine for FusedEngine {
             &inputs,
             &outputs,
         )?;
-        let mean = |values: &Vec<f32>| {
-            values.iter().map(|&value| f64::from(value)).sum::<f64>() / count as f64
-        };
-        Ok(Losses::of_elbo(
-            mean(&outputs[0]),
-            mean(&outputs[1]),
-            weighting.beta,
-        ))
+        let means: Vec<f64> = outputs
+            .iter()
+            .zip(rows)
+            .map(|(values, rows)| {
+                let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+                sum / rows as f64
+            })
+            .collect();
+        let losses = Losses::of_elbo(means[0], means[1], weighting.beta);
+        Ok(Losses {
+            loss: means.get(2).copied().unwrap_or(losses.loss),
+            ..losses
+        })
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {

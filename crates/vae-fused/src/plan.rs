@@ -1,9 +1,9 @@
 //! The step programs of a model: what the engine runs to encode, decode, evaluate and train.
 
 use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{KlGradient, LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_spec::network::{Network, Op};
-use vae_spec::{Batch, ModelConfig, Spread, TrainingImages};
+use vae_spec::{Batch, KlEstimate, ModelConfig, Objective, ObjectiveKind, Spread, TrainingImages};
 
 use crate::layout::Layout;
 use crate::tape::{Records, Tape, Value};
@@ -40,6 +40,8 @@ pub(super) struct LossPlan {
     pub(super) labels: Option<MatrixId>,
     pub(super) recon: MatrixId,
     pub(super) kl: MatrixId,
+    /// What is minimised instead of `recon + beta kl`, if anything.
+    pub(super) bound: Option<MatrixId>,
     /// The matrices that the forward passes fill, by the names of their layers.
     pub(super) names: Vec<(String, MatrixId)>,
 }
@@ -197,7 +199,7 @@ impl<'a> Model<'a> {
     }
 
     /// With `corrupts`, the encoder sees other images than those to be reconstructed.
-    pub(super) fn loss(&self, corrupts: bool) -> LossPlan {
+    pub(super) fn loss(&self, objective: &Objective, corrupts: bool) -> LossPlan {
         let (pixels, latent) = (self.config.pixels(), self.config.latent);
         let mut tape = self.tape(true);
         let images = tape.matrix(pixels);
@@ -213,20 +215,51 @@ impl<'a> Model<'a> {
             false => arranged,
         };
         let (posterior, encoder) = self.encoder(&mut tape, arranged_seen);
+
+        tape.draws = objective.samples;
+        let posterior = tape.repeated(posterior);
         let [z, kl] = [latent, 1].map(|columns| tape.matrix(columns));
-        tape.push(Pass::SampleKlForward { posterior, z, kl });
+        let is_weighted = matches!(objective.kind, ObjectiveKind::Iwae | ObjectiveKind::Dreg);
+        let estimate = match is_weighted {
+            true => KlEstimate::Sampled,
+            false => objective.kl,
+        };
+        tape.push(Pass::SampleKlForward {
+            posterior,
+            z,
+            kl,
+            estimate,
+        });
         tape.name("kl", kl);
         tape.name("z", z);
+        let targets = tape.repeated(arranged);
         let z_value = tape.value(z);
-        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, arranged);
+        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, targets);
         let Reconstruction {
             recon,
             d_output,
             spread,
         } = reconstruction;
         tape.name("recon", recon);
+        let weighted = is_weighted.then(|| {
+            let weights = tape.matrix(1);
+            let bound = tape.program.matrix(1);
+            tape.push(Pass::Importance {
+                recon,
+                kl,
+                weights,
+                bound,
+            });
+            (weights, bound)
+        });
         let forward = tape.program.clone();
 
+        if let Some((weights, _)) = weighted {
+            let scaled = [Some(d_output), spread.map(|spread| spread.d_spread)];
+            for values in scaled.into_iter().flatten() {
+                tape.push(Pass::ScaleRows { values, weights });
+            }
+        }
         if let Some(spread) = spread {
             tape.push(Pass::Sums {
                 values: spread.d_spread,
@@ -234,14 +267,30 @@ impl<'a> Model<'a> {
                 offset: spread.offset,
             });
         }
+        let through = match (weighted, objective.kind, estimate) {
+            (Some((weights, _)), ObjectiveKind::Dreg, _) => {
+                KlGradient::DoublyReparameterized(weights)
+            }
+            (Some((weights, _)), ..) => KlGradient::Weighted(weights),
+            (None, _, KlEstimate::Sampled) => KlGradient::Sampled,
+            (None, _, KlEstimate::Analytic) => KlGradient::Analytic,
+        };
         if let Some(d_z) = tape.backward(&decoder, d_output, true) {
-            let d_posterior = tape.matrix(2 * latent);
+            let mut d_posterior = tape.matrix(2 * latent);
             tape.push(Pass::SampleKlBackward {
                 posterior,
                 z,
                 d_z,
                 d_posterior,
+                through,
             });
+            if std::mem::replace(&mut tape.draws, 1) > 1 {
+                let input = std::mem::replace(&mut d_posterior, tape.matrix(2 * latent));
+                tape.push(Pass::SumRows {
+                    input,
+                    output: d_posterior,
+                });
+            }
             tape.backward(&encoder, d_posterior, false);
         }
         LossPlan {
@@ -250,6 +299,7 @@ impl<'a> Model<'a> {
             seen,
             recon,
             kl,
+            bound: weighted.map(|(_, bound)| bound),
             labels: tape.labels,
             names: tape.names,
             program: tape.program,
@@ -312,6 +362,7 @@ impl LossPlan {
             program,
             recon: self.recon,
             kl: self.kl,
+            bound: self.bound,
         }
     }
 }

@@ -48,8 +48,10 @@ pub(super) struct Tape<'a> {
     /// Whether backward passes will follow.
     has_backward: bool,
     pub(super) program: Program,
-    /// The number of the class of each row, if any pass reads it.
+    /// The number of the class of each row of the batch, if any pass reads it.
     pub(super) labels: Option<MatrixId>,
+    /// Rows of the matrices that are made now, for each row of the batch.
+    pub(super) draws: usize,
     /// Results of layers by name, in the order of computation.
     pub(super) names: Vec<(String, MatrixId)>,
 }
@@ -63,12 +65,23 @@ impl<'a> Tape<'a> {
             has_backward,
             program: Program::default(),
             labels: None,
+            draws: 1,
             names: Vec::new(),
         }
     }
 
     pub(super) fn matrix(&mut self, columns: usize) -> MatrixId {
-        self.program.matrix(columns)
+        self.program.drawn(self.draws, columns)
+    }
+
+    /// Each row of a matrix of the batch's rows as often as there are draws now.
+    pub(super) fn repeated(&mut self, input: MatrixId) -> MatrixId {
+        if self.draws == 1 {
+            return input;
+        }
+        let output = self.matrix(self.program.columns[input.0]);
+        self.push(Pass::RepeatRows { input, output });
+        output
     }
 
     pub(super) fn push(&mut self, pass: Pass) {
@@ -176,6 +189,7 @@ impl<'a> Tape<'a> {
     /// `x` with its one-hot label behind it.
     fn label(&mut self, x: Value) -> Value {
         let labels = *self.labels.get_or_insert_with(|| self.program.matrix(1));
+        let labels = self.repeated(labels);
         let output = self.matrix(x.columns + self.classes);
         self.push(Pass::Label {
             input: x.matrix,

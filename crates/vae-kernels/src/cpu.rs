@@ -9,6 +9,7 @@ mod dense;
 mod elementwise;
 mod gather;
 mod group_norm;
+mod importance;
 mod likelihood;
 mod matmul;
 mod optimizer;
@@ -79,17 +80,18 @@ impl Cpu {
     fn step(&mut self, step: &TrainingStep) -> Vec<(&'static str, f64)> {
         let program = &step.program.program;
         let mut times = Vec::with_capacity(program.passes.len() + 1);
-        let mut losses = [0.0; 2];
+        let mut losses = vec![0.0; step.program.terms().count()];
         for (piece, rows) in step.pieces() {
             resize(&mut self.matrices, program, piece.rows);
             for pass in &program.passes {
                 let start = Instant::now();
-                self.pass(pass, &step.run, piece, rows);
+                self.pass(pass, &step.run, program.rows_of(pass), piece, rows);
                 times.push((pass.stem(), start.elapsed().as_secs_f64()));
             }
-            for (sum, matrix) in losses.iter_mut().zip([step.program.recon, step.program.kl]) {
+            for (mean, matrix) in losses.iter_mut().zip(step.program.terms()) {
+                let rows = (step.rows.len() * program.rows[matrix.0]) as f64;
                 let values = self.matrices[matrix.0].iter();
-                *sum += values.map(|&x| f64::from(x)).sum::<f64>();
+                *mean += values.map(|&x| f64::from(x)).sum::<f64>() / rows;
             }
             if step.pieces().len() > 1 {
                 self.accumulate(piece.first == 0);
@@ -99,9 +101,9 @@ impl Cpu {
             std::mem::swap(&mut self.gradients, &mut self.accumulated);
         }
         let start = Instant::now();
-        let [recon, kl] = losses.map(|sum| (sum / step.rows.len() as f64) as f32);
+        let losses: Vec<f32> = losses.into_iter().map(|mean| mean as f32).collect();
         self.losses
-            .push(StepLosses::new(recon, kl, step.run.weighting));
+            .push(StepLosses::new(&losses, step.run.weighting));
         optimizer::update(
             step.update,
             &mut self.parameters,
@@ -183,7 +185,8 @@ impl Executor for Cpu {
         let pool = self.pool.clone();
         awake(pool.as_deref(), || {
             for pass in &program.passes {
-                self.pass(pass, &run, Piece::whole(batch), &[]);
+                let rows = program.rows_of(pass);
+                self.pass(pass, &run, rows, Piece::whole(batch), &[]);
             }
         });
         let mut matrices = std::mem::replace(&mut self.matrices, kept);
@@ -254,7 +257,7 @@ fn awake<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) ->
 /// Resizes the matrices for `program` at `batch` rows.
 fn resize(matrices: &mut Vec<Vec<f32>>, program: &Program, batch: usize) {
     matrices.resize_with(program.columns.len(), Vec::new);
-    for (matrix, columns) in matrices.iter_mut().zip(&program.columns) {
-        matrix.resize(batch * columns, 0.0);
+    for (index, matrix) in matrices.iter_mut().enumerate() {
+        matrix.resize(program.length(MatrixId(index), batch), 0.0);
     }
 }

@@ -31,6 +31,15 @@ pub struct TrainingProgram {
     pub recon: MatrixId,
     /// `kl` of [`crate::program::Pass::SampleKlForward`].
     pub kl: MatrixId,
+    /// What is minimised in place of `recon + beta kl`: `bound` of [`crate::program::Pass::Importance`].
+    pub bound: Option<MatrixId>,
+}
+
+impl TrainingProgram {
+    /// The terms of the loss, in the order of [`StepLosses::new`].
+    pub(crate) fn terms(&self) -> impl Iterator<Item = MatrixId> {
+        [self.recon, self.kl].into_iter().chain(self.bound)
+    }
 }
 
 /// One training step: `program` on the images at `rows`, then `update`.
@@ -93,7 +102,7 @@ impl Piece {
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {
-    /// Minimised loss, `recon + beta kl`.
+    /// Minimised loss: `recon + beta kl`, or the bound.
     pub loss: f32,
     /// Negative log-likelihood.
     pub recon: f32,
@@ -102,9 +111,12 @@ pub struct StepLosses {
 }
 
 impl StepLosses {
-    pub(crate) const fn new(recon: f32, kl: f32, weighting: Weighting) -> Self {
+    /// From the means of `recon`, `kl` and, if there is one, the bound.
+    pub(crate) fn new(terms: &[f32], weighting: Weighting) -> Self {
+        let (recon, kl) = (terms[0], terms[1]);
+        let bound = terms.get(2).copied();
         Self {
-            loss: recon + weighting.beta * kl,
+            loss: bound.unwrap_or(recon + weighting.beta * kl),
             recon,
             kl,
         }

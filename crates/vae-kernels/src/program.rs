@@ -12,7 +12,7 @@ use std::ops::Range;
 use vae_spec::Clip;
 
 pub use convolution::{Convolution, Geometry};
-pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
+pub use pass::{Finish, GroupNorm, KlGradient, LearnedSpread, Pass, Repeat, Slope};
 
 /// Index of a matrix `[batch, columns]` in [`Program::columns`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +51,13 @@ impl Layer {
     }
 }
 
-/// Passes in the order in which they run, and the widths of the matrices that they share.
+/// Passes in the order in which they run, and the sizes of the matrices that they share.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
-    /// Columns of each buffer.
+    /// Columns of each matrix.
     pub columns: Vec<usize>,
+    /// Rows of each matrix for each row of the batch: 1, or the number of draws of its latents.
+    pub rows: Vec<usize>,
     /// The passes, in order.
     pub passes: Vec<Pass>,
 }
@@ -63,6 +65,12 @@ pub struct Program {
 impl Program {
     /// A new matrix `[batch, columns]`.
     pub fn matrix(&mut self, columns: usize) -> MatrixId {
+        self.drawn(1, columns)
+    }
+
+    /// A new matrix `[batch * rows, columns]`, the rows of each row of the batch in succession.
+    pub fn drawn(&mut self, rows: usize, columns: usize) -> MatrixId {
+        self.rows.push(rows);
         self.columns.push(columns);
         MatrixId(self.columns.len() - 1)
     }
@@ -70,14 +78,28 @@ impl Program {
     /// Bytes of all matrices for `batch` rows.
     #[must_use]
     pub fn bytes(&self, batch: usize) -> usize {
-        batch * self.columns.iter().sum::<usize>() * size_of::<f32>()
+        let sizes = self.columns.iter().zip(&self.rows);
+        batch * sizes.map(|(columns, rows)| columns * rows).sum::<usize>() * size_of::<f32>()
     }
 
     /// Multiply-adds of the matrix products on `batch` rows, about.
     #[must_use]
     pub fn work(&self, batch: usize) -> usize {
         let passes = self.passes.iter();
-        passes.map(|pass| pass.work(batch)).sum()
+        passes
+            .map(|pass| pass.work(batch * self.rows_of(pass)))
+            .sum()
+    }
+
+    /// Numbers of a matrix for `batch` rows of the batch.
+    #[must_use]
+    pub fn length(&self, matrix: MatrixId, batch: usize) -> usize {
+        batch * self.rows[matrix.0] * self.columns[matrix.0]
+    }
+
+    /// Rows that a pass runs over for each row of the batch.
+    pub(crate) fn rows_of(&self, pass: &Pass) -> usize {
+        self.rows[pass.runs_over().0]
     }
 }
 

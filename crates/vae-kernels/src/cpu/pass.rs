@@ -5,16 +5,26 @@ use rayon::prelude::*;
 use super::convolve::Finisher;
 use super::elementwise::Factor;
 use super::likelihood::{Pixels, Spreading};
-use super::{Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, rearrange, sample_kl};
+use super::{
+    Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, importance, rearrange,
+    sample_kl,
+};
 use crate::executor::{Piece, Run};
 use crate::program::{MatrixId, NLL_COLUMNS, Pass};
 use vae_rng::Noise;
 
 impl Cpu {
-    /// Runs one pass on a piece of a batch; `rows` are for [`Pass::Gather`].
-    pub(super) fn pass(&mut self, pass: &Pass, run: &Run, piece: Piece, rows: &[u32]) {
-        let batch = piece.rows;
-        let scale = 1.0 / piece.batch as f32;
+    /// Runs one pass on a piece of a batch, `draws` rows for each of its rows; `rows` are for [`Pass::Gather`].
+    pub(super) fn pass(
+        &mut self,
+        pass: &Pass,
+        run: &Run,
+        draws: usize,
+        piece: Piece,
+        rows: &[u32],
+    ) {
+        let batch = piece.rows * draws;
+        let scale = 1.0 / (piece.batch * draws) as f32;
         let first_row = piece.first as u32;
         let Self {
             parameters,
@@ -212,28 +222,58 @@ impl Cpu {
                     group_norm::backward(&norm, parameters, inputs, out, sums);
                 },
             ),
-            Pass::SampleKlForward { posterior, z, kl } => {
-                writing(matrices, [z, kl], |matrices, [z, kl]| {
-                    let noise = Noise {
-                        first_row: run.noise.first_row + first_row,
-                        ..run.noise
-                    };
-                    sample_kl::forward(&matrices[posterior.0], noise, z, kl);
-                });
-            }
+            Pass::SampleKlForward {
+                posterior,
+                z,
+                kl,
+                estimate,
+            } => writing(matrices, [z, kl], |matrices, [z, kl]| {
+                let noise = Noise {
+                    first_row: (run.noise.first_row + first_row) * draws as u32,
+                    ..run.noise
+                };
+                sample_kl::forward(&matrices[posterior.0], noise, estimate, z, kl);
+            }),
             Pass::SampleKlBackward {
                 posterior,
                 z,
                 d_z,
                 d_posterior,
+                through,
             } => writing(matrices, [d_posterior], |matrices, [out]| {
                 let inputs = [posterior, z, d_z].map(|id| &matrices[id.0][..]);
-                let (latent, d_kl) = (
-                    inputs[1].len() / batch,
-                    run.weighting.beta / piece.batch as f32,
-                );
-                sample_kl::backward(inputs, latent, d_kl, out);
+                let weights = through.weights().map(|weights| &matrices[weights.0][..]);
+                let loss = sample_kl::Loss {
+                    d_kl: run.weighting.beta / (piece.batch * draws) as f32,
+                    beta: run.weighting.beta,
+                    draws: draws as f32,
+                    through,
+                    weights,
+                };
+                sample_kl::backward(inputs, inputs[1].len() / batch, &loss, out);
             }),
+            Pass::RepeatRows { input, output } => {
+                writing(matrices, [output], |matrices, [output]| {
+                    rearrange::repeat_rows(&matrices[input.0], output, batch, draws);
+                });
+            }
+            Pass::SumRows { input, output } => writing(matrices, [output], |matrices, [output]| {
+                rearrange::sum_rows(&matrices[input.0], output, batch);
+            }),
+            Pass::Importance {
+                recon,
+                kl,
+                weights,
+                bound,
+            } => writing(matrices, [weights, bound], |matrices, [weights, bound]| {
+                let terms = [recon, kl].map(|id| &matrices[id.0][..]);
+                importance::importance(terms, run.weighting.beta, weights, bound);
+            }),
+            Pass::ScaleRows { values, weights } => {
+                writing(matrices, [values], |matrices, [values]| {
+                    rearrange::scale_rows(values, &matrices[weights.0]);
+                });
+            }
             Pass::DenseNll {
                 layer,
                 input,

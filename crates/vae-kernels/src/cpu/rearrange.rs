@@ -41,6 +41,33 @@ pub(super) fn label(input: &[f32], labels: &[f32], output: &mut [f32]) {
     });
 }
 
+/// See [`crate::program::Pass::RepeatRows`].
+pub(super) fn repeat_rows(input: &[f32], output: &mut [f32], rows: usize, draws: usize) {
+    let columns = output.len() / rows;
+    each_row(output, columns, |row, output| {
+        output.copy_from_slice(&input[row / draws * columns..][..columns]);
+    });
+}
+
+/// See [`crate::program::Pass::SumRows`].
+pub(super) fn sum_rows(input: &[f32], output: &mut [f32], rows: usize) {
+    let (columns, length) = (output.len() / rows, input.len() / rows);
+    each_row(output, columns, |row, output| {
+        output.fill(0.0);
+        for draw in input[row * length..][..length].chunks_exact(columns) {
+            elementwise::add(output, draw);
+        }
+    });
+}
+
+/// See [`crate::program::Pass::ScaleRows`].
+pub(super) fn scale_rows(values: &mut [f32], weights: &[f32]) {
+    let columns = values.len() / weights.len();
+    each_row(values, columns, |row, values| {
+        values.iter_mut().for_each(|value| *value *= weights[row]);
+    });
+}
+
 /// See [`crate::program::Pass::LogOfCounts`].
 pub(super) fn log_of_counts(input: &[f32], output: &mut [f32]) {
     each_row(output, 1, |index, output| output[0] = input[index].ln_1p());

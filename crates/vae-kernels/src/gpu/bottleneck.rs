@@ -3,7 +3,8 @@
 
 use super::kernel::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
 use super::source;
-use crate::program::{Layer, Pass};
+use crate::program::{KlGradient, Layer, Pass};
+use vae_spec::KlEstimate;
 
 /// Bytes of weights that all rows together may read: 3 us of an H100's L2 cache, less than two launches.
 const WEIGHTS: usize = 1 << 24;
@@ -36,6 +37,7 @@ fn forward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
             posterior: drawn_from,
             z,
             kl,
+            estimate: KlEstimate::Analytic,
         },
         &Pass::DenseForward {
             layer: decoder,
@@ -48,7 +50,12 @@ fn forward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
     else {
         return None;
     };
-    if drawn_from != posterior || read != z || !is_better(heads, decoder, lowering.batch) {
+    let has_draws = lowering.program.rows[z.0] > 1;
+    if drawn_from != posterior
+        || read != z
+        || has_draws
+        || !is_better(heads, decoder, lowering.batch)
+    {
         return None;
     }
     let mut bindings = vec![
@@ -82,10 +89,11 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
             z,
             d_z: read,
             d_posterior,
+            through: KlGradient::Analytic,
         },
         &Pass::DenseBackwardInput {
             layer: heads,
-            d_output: through,
+            d_output: d_heads,
             slope,
             d_input,
         },
@@ -93,7 +101,12 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
     else {
         return None;
     };
-    if read != d_z || through != d_posterior || !is_better(heads, decoder, lowering.batch) {
+    let has_draws = lowering.program.rows[z.0] > 1;
+    if read != d_z
+        || d_heads != d_posterior
+        || has_draws
+        || !is_better(heads, decoder, lowering.batch)
+    {
         return None;
     }
     let mut bindings = vec![
@@ -175,7 +188,12 @@ mod tests {
                 activation: None,
                 slope: None,
             },
-            Pass::SampleKlForward { posterior, z, kl },
+            Pass::SampleKlForward {
+                posterior,
+                z,
+                kl,
+                estimate: KlEstimate::Analytic,
+            },
             Pass::DenseForward {
                 layer: decoder,
                 input: z,
@@ -194,6 +212,7 @@ mod tests {
                 z,
                 d_z: z,
                 d_posterior: posterior,
+                through: KlGradient::Analytic,
             },
             Pass::DenseBackwardInput {
                 layer: heads,
@@ -204,6 +223,7 @@ mod tests {
         ];
         Program {
             columns: vec![400, 2 * latent, latent, 1, 400, 400],
+            rows: vec![1; 6],
             passes,
         }
     }
@@ -244,6 +264,7 @@ mod tests {
             posterior: MatrixId(4),
             z: MatrixId(2),
             kl: MatrixId(3),
+            estimate: KlEstimate::Analytic,
         };
         assert_eq!(kernels(&other, 100).len(), 4);
     }

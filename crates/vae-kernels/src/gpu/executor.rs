@@ -242,7 +242,7 @@ impl Executor for GpuExecutor {
         for (program::MatrixId(index), values) in inputs {
             assert_eq!(
                 values.len(),
-                batch * program.columns[*index],
+                program.length(program::MatrixId(*index), batch),
                 "an input's size"
             );
             self.link
@@ -256,7 +256,7 @@ impl Executor for GpuExecutor {
         drop(pass);
         let lengths: Vec<usize> = outputs
             .iter()
-            .map(|output| batch * program.columns[output.0])
+            .map(|output| program.length(*output, batch))
             .collect();
         let parts: Vec<_> = outputs
             .iter()

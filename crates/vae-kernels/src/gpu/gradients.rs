@@ -2,7 +2,7 @@
 //! kernel; the last kernel sums the losses, too.
 
 use super::cost::Cores;
-use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place, convolution};
+use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place, Terms, convolution};
 use super::source;
 use super::tile::{Product, Stores, Tile};
 use crate::program::{Layer, MatrixId, Pass, Program};
@@ -44,16 +44,18 @@ impl Parts {
             .passes
             .iter()
             .filter_map(|pass| match pass {
-                Pass::ConvolveBackwardWeight { convolution, .. } => Some(convolution),
+                Pass::ConvolveBackwardWeight { convolution, .. } => {
+                    Some((convolution, batch * program.rows_of(pass)))
+                }
                 _ => None,
             })
             .collect();
         let cost = |parts: &usize| {
             let bytes = (cores.busiest(parts * length) * size_of::<f32>()) as f64;
             let convolutions = convolutions.iter();
-            let convolutions =
-                convolutions.map(|layer| convolution::nanoseconds(layer, batch, *parts, cores));
-            dispatches(&jobs, batch, *parts, cores, bindings).1
+            let convolutions = convolutions
+                .map(|(layer, rows)| convolution::nanoseconds(layer, *rows, *parts, cores));
+            dispatches(&jobs, batch, *parts, cores, bindings, false).1
                 + convolutions.sum::<f64>()
                 + 2.0 * bytes / MOVED
         };
@@ -75,6 +77,8 @@ impl Parts {
 /// The gradient computation of one layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
+    /// Rows of its matrices for each row of the batch.
+    rows: usize,
     layer: Layer,
     input: MatrixId,
     d_output: MatrixId,
@@ -106,6 +110,7 @@ pub(super) fn jobs(program: &Program) -> Vec<Job> {
             input,
             d_output,
         } => Some(Job {
+            rows: program.rows_of(pass),
             layer,
             input,
             d_output,
@@ -123,24 +128,34 @@ pub(super) fn dispatches(
     parts: usize,
     cores: Cores,
     bindings: usize,
+    has_bound: bool,
 ) -> (Vec<(Tile, Vec<Job>)>, f64) {
     let choose = |jobs: &[Job]| {
         let results: Vec<[usize; 2]> = jobs.iter().map(Job::result).collect();
         let product = Product {
             results: &results,
-            k: batch,
+            k: batch * jobs[0].rows,
             parts,
             is_along_k: false,
         };
         let (tile, time) = Tile::choose(product, Stores::Plain, cores);
         ((tile, jobs.to_vec()), LAUNCH + time)
     };
-    let (wide, narrow): (Vec<Job>, Vec<Job>) = jobs.iter().partition(|job| job.is_wide());
-    // An input and an output of each job; the gradients; recon, kl and the losses.
-    let at_once = (bindings.saturating_sub(4) / 2).max(1);
+    // Only those of as many rows can share a dispatch, and of as wide numbers.
+    let mut kinds: Vec<Vec<Job>> = Vec::new();
+    for job in jobs {
+        let kind = |job: &Job| (job.rows, job.is_wide());
+        match kinds.iter_mut().find(|jobs| kind(&jobs[0]) == kind(job)) {
+            Some(jobs) => jobs.push(*job),
+            None => kinds.push(vec![*job]),
+        }
+    }
+    kinds.sort_by_key(|jobs| !jobs[0].is_wide());
+    // An input and an output of each job; the gradients; recon, kl, a bound and the losses.
+    let at_once = (bindings.saturating_sub(4 + usize::from(has_bound)) / 2).max(1);
     let mut all = Vec::new();
     let mut time = 0.0;
-    for jobs in [wide, narrow].iter().flat_map(|jobs| jobs.chunks(at_once)) {
+    for jobs in kinds.iter().flat_map(|jobs| jobs.chunks(at_once)) {
         let together = choose(jobs);
         let apart: Vec<_> = jobs.chunks(1).map(choose).collect();
         let time_apart = apart.iter().map(|(_, time)| time).sum::<f64>();
@@ -165,7 +180,9 @@ pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
         gradients,
         ..
     } = lowering;
-    let (dispatches, _) = dispatches(&jobs(program), batch, gradients.count, cores, bindings);
+    let has_bound = lowering.losses.is_some_and(|terms| terms.bound.is_some());
+    let jobs = jobs(program);
+    let (dispatches, _) = dispatches(&jobs, batch, gradients.count, cores, bindings, has_bound);
     let last = dispatches.len().saturating_sub(1);
     let kernels = dispatches.iter().enumerate().map(|(index, (tile, jobs))| {
         let losses = lowering.losses.filter(|_| index == last);
@@ -174,12 +191,7 @@ pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
     kernels.collect()
 }
 
-fn kernel(
-    tile: Tile,
-    jobs: &[Job],
-    lowering: Lowering<'_>,
-    losses: Option<[MatrixId; 2]>,
-) -> Kernel {
+fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<Terms>) -> Kernel {
     let parts = lowering.gradients;
     let is_wide = jobs.iter().all(Job::is_wide);
     let element = if is_wide { "vec4<f32>" } else { "f32" };
@@ -232,23 +244,22 @@ fn kernel(
         None => &source::DENSE_BACKWARD_PARAMETERS,
     });
     choice.values = tile.values(parts.count);
-    if let Some([recon, kl]) = losses {
+    if let Some(Terms { recon, kl, bound }) = losses {
         let first = bindings.len() + 1;
         bindings.extend([
             (Access::Read, Place::Matrix(recon)),
             (Access::Read, Place::Matrix(kl)),
             (Access::Write, Place::Losses),
         ]);
+        bindings.extend(bound.map(|bound| (Access::Read, Place::Matrix(bound))));
         choice = choice
             .flags(&["losses"])
+            .flag("bound", bound.is_some())
             .with("loss_parts", LOSS_PARTS.to_string())
-            .with(
-                "recon_columns",
-                lowering.program.columns[recon.0].to_string(),
-            )
             .with("recon_binding", first.to_string())
             .with("kl_binding", (first + 1).to_string())
-            .with("losses_binding", (first + 2).to_string());
+            .with("losses_binding", (first + 2).to_string())
+            .with("bound_binding", (first + 3).to_string());
     }
     let workgroups = first_tile + losses.map_or(0, |_| LOSS_PARTS);
     choice
@@ -263,7 +274,7 @@ fn kernel(
         .flags(&["finish", "column_sums"])
         .kernel_in_parts(
             "dense_backward_parameters",
-            [lowering.batch, 0, 0, 0],
+            [lowering.batch * jobs[0].rows, 0, 0, 0],
             bindings,
             [workgroups, 1, parts.count],
         )
@@ -283,6 +294,7 @@ mod tests {
         };
         let program = Program {
             columns: vec![784, 400],
+            rows: vec![1; 2],
             passes: vec![Pass::DenseBackwardParameters {
                 layer,
                 input: MatrixId(0),

@@ -2,19 +2,20 @@
 
 mod choice;
 pub(super) mod convolution;
+mod draws;
 mod images;
 mod likelihood;
 #[cfg(test)]
 mod tests;
 
-use vae_spec::{Activation, Clip, Corruption, Element};
+use vae_spec::{Activation, Clip, Corruption, Element, KlEstimate};
 
 use super::bottleneck;
 use super::cost::Cores;
 use super::gradients::{self, Parts};
 use super::source;
 use super::tile::{Product, Stores, Tile};
-use crate::program::{MatrixId, Pass, Program, Rule, Update};
+use crate::program::{KlGradient, MatrixId, Pass, Program, Rule, Update};
 use crate::sample_kl::lanes_per_row;
 
 pub(super) use choice::{Access, Choice, Kernel, Place};
@@ -29,6 +30,14 @@ pub(super) const SQUARE_SUMS: usize = 64;
 /// Workgroups that sum the losses, and pairs of (recon, kl) that a step leaves for the CPU to add up.
 pub(super) const LOSS_PARTS: usize = 32;
 
+/// Matrices of the terms of a loss.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) recon: MatrixId,
+    pub(super) kl: MatrixId,
+    pub(super) bound: Option<MatrixId>,
+}
+
 /// What the kernels of a program depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lowering<'a> {
@@ -37,8 +46,8 @@ pub(super) struct Lowering<'a> {
     pub(super) cores: Cores,
     /// Number of storage buffers that a kernel may bind.
     pub(super) bindings: usize,
-    /// `recon` and `kl`, if their sums are to be written to the step's slot.
-    pub(super) losses: Option<[MatrixId; 2]>,
+    /// The terms of the loss, if their sums are to be written to the step's slot.
+    pub(super) losses: Option<Terms>,
     pub(super) gradients: Parts,
 }
 
@@ -67,12 +76,11 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
     use Access::{Read, Write};
     use Place::{Images, Matrix, Parameters, Rows};
 
-    let Lowering {
-        program,
-        batch,
-        cores,
-        ..
-    } = lowering;
+    let Lowering { program, cores, .. } = lowering;
+    let draws = program.rows_of(pass);
+    let batch = lowering.batch * draws;
+    // Those of other files count the rows themselves.
+    let lowering_of_rows = Lowering { batch, ..lowering };
     let columns = |buffer: MatrixId| program.columns[buffer.0];
     let tile = |m, n, k, stores| {
         let product = Product {
@@ -161,7 +169,12 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 .slope(is_wide, slope.is_some())
                 .kernel(stem, [batch, 0, 0, 0], bindings, grid)
         }
-        Pass::SampleKlForward { posterior, z, kl } => {
+        Pass::SampleKlForward {
+            posterior,
+            z,
+            kl,
+            estimate,
+        } => {
             let latent = columns(z);
             let lanes = lanes_per_row(latent as u32) as usize;
             let bindings = vec![
@@ -171,7 +184,14 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             ];
             Choice::plain(&source::SAMPLE_KL_FORWARD)
                 .with("lanes", lanes.to_string())
-                .kernel(stem, [batch, latent, 0, 0], bindings, linear(batch * lanes))
+                .flag("analytic", estimate == KlEstimate::Analytic)
+                .flag("sampled", estimate == KlEstimate::Sampled)
+                .kernel(
+                    stem,
+                    [batch, latent, draws, 0],
+                    bindings,
+                    linear(batch * lanes),
+                )
         }
         Pass::DenseNll {
             layer,
@@ -195,7 +215,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             Choice::product(&source::DENSE_NLL, layer, tile, is_wide)
                 .flags(&["finish"])
                 .likelihood(likelihood)
-                .kernel(stem, [batch, 0, 0, 0], bindings, grid)
+                .kernel(stem, [batch, draws, 0, 0], bindings, grid)
         }
         Pass::DenseBackwardInput {
             layer,
@@ -224,20 +244,31 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             z,
             d_z,
             d_posterior,
+            through,
         } => {
             let latent = columns(z);
-            let bindings = vec![
+            let mut bindings = vec![
                 (Read, Matrix(posterior)),
                 (Read, Matrix(z)),
                 (Read, Matrix(d_z)),
                 (Write, Matrix(d_posterior)),
             ];
-            Choice::plain(&source::SAMPLE_KL_BACKWARD).kernel(
-                stem,
-                [batch, latent, 0, 0],
-                bindings,
-                linear(batch * latent),
-            )
+            let weights = through.weights();
+            bindings.extend(weights.map(|weights| (Read, Matrix(weights))));
+            let is_analytic = through == KlGradient::Analytic;
+            let is_dreg = matches!(through, KlGradient::DoublyReparameterized(_));
+            Choice::plain(&source::SAMPLE_KL_BACKWARD)
+                .flag("analytic", is_analytic)
+                .flag("sampled", !is_analytic && !is_dreg)
+                .flag("dreg", is_dreg)
+                .flag("at_draw", !is_analytic)
+                .flag("weighted", weights.is_some())
+                .kernel(
+                    stem,
+                    [batch, latent, draws, 0],
+                    bindings,
+                    linear(batch * latent),
+                )
         }
         Pass::GatherLabels { .. }
         | Pass::Transpose { .. }
@@ -249,15 +280,19 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
         | Pass::RepeatBackward { .. }
         | Pass::GroupNormForward { .. }
         | Pass::GroupNormBackward { .. }
-        | Pass::Sums { .. } => images::kernel(pass, lowering),
+        | Pass::Sums { .. } => images::kernel(pass, lowering_of_rows),
+        Pass::RepeatRows { .. }
+        | Pass::SumRows { .. }
+        | Pass::ScaleRows { .. }
+        | Pass::Importance { .. } => draws::kernel(pass, lowering),
         Pass::Convolve { .. } | Pass::ConvolveTransposed { .. } => {
-            convolution::kernel(pass, lowering)
+            convolution::kernel(pass, lowering_of_rows)
         }
         Pass::ConvolveBackwardWeight {
             convolution,
             image,
             map,
-        } => convolution::backward_weight(convolution, image, map, lowering),
+        } => convolution::backward_weight(convolution, image, map, lowering_of_rows),
         Pass::Nll {
             output,
             images,
@@ -267,7 +302,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             d_output,
         } => {
             let bindings = [output, images, recon, d_output];
-            likelihood::nll(bindings, likelihood, spread, lowering)
+            likelihood::nll(bindings, likelihood, spread, draws, lowering_of_rows)
         }
     })
 }

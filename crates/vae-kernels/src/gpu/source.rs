@@ -143,6 +143,22 @@ pub(super) const GROUP_NORM_BACKWARD: Source = Source {
     libraries: &[GROUP_NORM],
     kernel: shader!("step/group_norm_backward.wgsl"),
 };
+pub(super) const REPEAT_ROWS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/repeat_rows.wgsl"),
+};
+pub(super) const SUM_ROWS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/sum_rows.wgsl"),
+};
+pub(super) const SCALE_ROWS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/scale_rows.wgsl"),
+};
+pub(super) const IMPORTANCE: Source = Source {
+    libraries: &[STEP],
+    kernel: shader!("step/importance.wgsl"),
+};
 pub(super) const ACCUMULATE: Source = Source {
     libraries: &[LINEAR],
     kernel: shader!("step/accumulate.wgsl"),

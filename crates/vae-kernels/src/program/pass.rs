@@ -1,6 +1,6 @@
 //! The steps of a computation.
 
-use vae_spec::{Activation, Corruption, Element, Likelihood};
+use vae_spec::{Activation, Corruption, Element, KlEstimate, Likelihood};
 
 use super::{Convolution, Layer, MatrixId};
 
@@ -58,6 +58,33 @@ pub struct Finish {
     pub times: Option<Slope>,
 }
 
+/// How the gradient of the posterior follows from that of `z`, where the loss holds `w` times each row's `kl`, and `w` is `beta` over
+/// the number of rows, or for [`Self::Weighted`] and [`Self::DoublyReparameterized`] that times the row's weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KlGradient {
+    /// Through `kl` in closed form.
+    Analytic,
+    /// Through `kl` at the draw: `g = d_z + w z`, `d_mu = g`, `d_log_var = (g (z - mu) - w) / 2`; the path of `log q` through `z`
+    /// cancels its own derivative.
+    Sampled,
+    /// The same with a weight for each row.
+    Weighted(MatrixId),
+    /// `g = f (d_z + w (z - (z - mu) / var))`, `d_mu = g`, `d_log_var = g (z - mu) / 2`, `f = beta v + 1 - beta`, where the row's
+    /// weight is `v` times the number of draws (Tucker et al. 2019).
+    DoublyReparameterized(MatrixId),
+}
+
+impl KlGradient {
+    /// The rows' weights, if they have such.
+    #[must_use]
+    pub const fn weights(self) -> Option<MatrixId> {
+        match self {
+            Self::Analytic | Self::Sampled => None,
+            Self::Weighted(weights) | Self::DoublyReparameterized(weights) => Some(weights),
+        }
+    }
+}
+
 /// One step of the computation. Matrices of images and maps are `[batch, height * width * channels]`, channels last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pass {
@@ -109,6 +136,39 @@ pub enum Pass {
         labels: MatrixId,
         /// `[batch, columns + classes]`
         output: MatrixId,
+    },
+    /// Each row of the input as often in succession as the output has rows for it.
+    RepeatRows {
+        /// `[batch, columns]`
+        input: MatrixId,
+        /// `[batch * draws, columns]`
+        output: MatrixId,
+    },
+    /// Its adjoint: the sums over the draws of each row.
+    SumRows {
+        /// `[batch * draws, columns]`
+        input: MatrixId,
+        /// `[batch, columns]`
+        output: MatrixId,
+    },
+    /// Importance weights of each row's draws (Burda et al. 2016): `v = softmax(-recon - beta kl)` over its draws,
+    /// `bound = -log mean exp(-recon - beta kl)`.
+    Importance {
+        /// `[batch * draws, parts]`, whose sum is the negative log-likelihood.
+        recon: MatrixId,
+        /// `[batch * draws, 1]`: `log q(z | x) - log p(z)`.
+        kl: MatrixId,
+        /// `[batch * draws, 1]`: `v draws`, of mean 1.
+        weights: MatrixId,
+        /// `[batch, 1]`
+        bound: MatrixId,
+    },
+    /// `values *= weights`, row by row.
+    ScaleRows {
+        /// `[batch * draws, columns]`
+        values: MatrixId,
+        /// `[batch * draws, 1]`
+        weights: MatrixId,
     },
     /// `output = activation(input W + b)`
     DenseForward {
@@ -268,8 +328,10 @@ pub enum Pass {
         z: MatrixId,
         /// `[batch, 1]`, nats.
         kl: MatrixId,
+        /// Whether `kl` is the closed form, or `log q(z | x) - log p(z)` at the draw.
+        estimate: KlEstimate,
     },
-    /// The loss's gradient with respect to the posterior, through `z` and through `beta * kl / batch`.
+    /// The loss's gradient with respect to the posterior.
     SampleKlBackward {
         /// `[batch, 2 latent]`: mu | log_var, not clamped.
         posterior: MatrixId,
@@ -279,6 +341,8 @@ pub enum Pass {
         d_z: MatrixId,
         /// `[batch, 2 latent]`: d_mu | d_log_var
         d_posterior: MatrixId,
+        /// How it follows.
+        through: KlGradient,
     },
     /// The last dense layer with [`Self::Nll`] of its output, which is not kept, under a likelihood without a learned spread.
     DenseNll {
@@ -360,6 +424,10 @@ impl Pass {
             Self::Transpose { .. } => "transpose",
             Self::LogOfCounts { .. } => "log_of_counts",
             Self::Label { .. } => "label",
+            Self::RepeatRows { .. } => "repeat_rows",
+            Self::SumRows { .. } => "sum_rows",
+            Self::Importance { .. } => "importance",
+            Self::ScaleRows { .. } => "scale_rows",
             Self::DenseForward { .. } => "dense_forward",
             Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
             Self::DenseBackwardInput { .. } => "dense_backward_input",
@@ -377,6 +445,37 @@ impl Pass {
             Self::SampleKlBackward { .. } => "sample_kl_backward",
             Self::DenseNll { .. } => "dense_nll",
             Self::Nll { .. } => "nll",
+        }
+    }
+
+    /// A matrix of as many rows as the pass runs over: of several kinds of rows, the more numerous for what repeats or weights
+    /// them, and the fewer for their sums.
+    pub(super) const fn runs_over(&self) -> MatrixId {
+        match *self {
+            Self::Gather { images, .. } => images,
+            Self::GatherLabels { labels } => labels,
+            Self::Corrupt { corrupted, .. } => corrupted,
+            Self::Importance { bound, .. } => bound,
+            Self::ScaleRows { values, .. } | Self::Sums { values, .. } => values,
+            Self::DenseBackwardParameters { d_output, .. } => d_output,
+            Self::ConvolveBackwardWeight { map, .. } | Self::Convolve { map, .. } => map,
+            Self::ConvolveTransposed { image, .. } => image,
+            Self::DenseBackwardInput { d_input, .. }
+            | Self::RepeatBackward { d_input, .. }
+            | Self::GroupNormBackward { d_input, .. } => d_input,
+            Self::SampleKlForward { z, .. } => z,
+            Self::SampleKlBackward { d_posterior, .. } => d_posterior,
+            Self::DenseNll { d_output, .. } | Self::Nll { d_output, .. } => d_output,
+            Self::Transpose { output, .. }
+            | Self::LogOfCounts { output, .. }
+            | Self::Label { output, .. }
+            | Self::RepeatRows { output, .. }
+            | Self::SumRows { output, .. }
+            | Self::DenseForward { output, .. }
+            | Self::Activate { output, .. }
+            | Self::Add { output, .. }
+            | Self::RepeatForward { output, .. }
+            | Self::GroupNormForward { output, .. } => output,
         }
     }
 

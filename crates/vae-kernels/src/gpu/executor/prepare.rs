@@ -9,7 +9,7 @@ use crate::executor::TrainingProgram;
 use crate::gpu::gradients::Parts;
 use crate::gpu::kernel::{self, Lowering, Place};
 use crate::gpu::prepared::Dispatch;
-use crate::program::{self, Program, Update};
+use crate::program::{self, MatrixId, Program, Update};
 
 /// Number of programs, each at some batch size, whose matrices are cached; only tests use more.
 const KEPT: usize = 6;
@@ -81,14 +81,21 @@ impl GpuExecutor {
             Parts::new(1, self.length)
         };
         self.make_room_for(gradients);
-        let matrix = |columns| self.link.storage(batch * columns * size_of::<f32>());
-        let matrices: Vec<Buffer> = program.columns.iter().copied().map(matrix).collect();
+        let matrix = |index| {
+            let length = program.length(MatrixId(index), batch);
+            self.link.storage(length * size_of::<f32>())
+        };
+        let matrices: Vec<Buffer> = (0..program.columns.len()).map(matrix).collect();
         let kernels = kernel::of_program(Lowering {
             program,
             batch,
             cores: self.cores,
             bindings,
-            losses: training.map(|training| [training.recon, training.kl]),
+            losses: training.map(|training| kernel::Terms {
+                recon: training.recon,
+                kl: training.kl,
+                bound: training.bound,
+            }),
             gradients,
         });
         let dispatches = self.dispatches(&kernels, &matrices);

@@ -22,7 +22,9 @@ const SUBMISSIONS: usize = 2;
 pub(super) const WORK: usize = 100_000_000_000;
 
 /// Bytes of the losses of a step.
-pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; 2]>();
+pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; TERMS]>();
+/// Numbers in a part of the losses: recon, kl and bound, and one that is not used.
+const TERMS: usize = 4;
 
 /// A piece of a training step whose inputs are on the GPU.
 #[derive(Debug)]
@@ -40,35 +42,39 @@ impl Staged {
 }
 
 /// What the losses of a step are made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stepped {
-    pub(super) rows: usize,
     pieces: usize,
+    /// Rows that each term of the loss is a mean over.
+    rows: Vec<usize>,
     weighting: Weighting,
 }
 
 impl Stepped {
     pub(super) fn of(step: &TrainingStep) -> Self {
+        let rows = step.program.terms();
+        let rows = rows.map(|term| step.rows.len() * step.program.program.rows[term.0]);
         Self {
-            rows: step.rows.len(),
             pieces: step.pieces().len(),
+            rows: rows.collect(),
             weighting: step.run.weighting,
         }
     }
 
     /// Numbers that a step leaves of its losses.
     const fn parts(&self) -> usize {
-        self.pieces * 2 * LOSS_PARTS
+        self.pieces * TERMS * LOSS_PARTS
     }
 
-    /// The means of a batch's losses from the parts of their sums, `[pieces, LOSS_PARTS, 2]`.
+    /// The means of a batch's losses from the parts of their sums, `[pieces, LOSS_PARTS, TERMS]`.
     pub(super) fn losses(&self, parts: &[f32]) -> StepLosses {
-        let (parts, _) = parts.as_chunks::<2>();
-        let mean = |which: usize| {
+        let (parts, _) = parts.as_chunks::<TERMS>();
+        let mean = |(which, rows): (usize, &usize)| {
             let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
-            (sum / self.rows as f64) as f32
+            (sum / *rows as f64) as f32
         };
-        StepLosses::new(mean(0), mean(1), self.weighting)
+        let means: Vec<f32> = self.rows.iter().enumerate().map(mean).collect();
+        StepLosses::new(&means, self.weighting)
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn nll(
     [output, images, recon, d_output]: [MatrixId; 4],
     likelihood: Likelihood,
     spread: Option<LearnedSpread>,
+    draws: usize,
     lowering: Lowering<'_>,
 ) -> Kernel {
     use Access::{Read, Write};
@@ -68,5 +69,5 @@ pub(super) fn nll(
             "max_log_spread",
             format!("f32({:e})", Likelihood::MAX_LOG_SPREAD),
         )
-        .kernel("nll", [batch, columns, 0, 0], bindings, linear(quads))
+        .kernel("nll", [batch, columns, draws, 0], bindings, linear(quads))
 }

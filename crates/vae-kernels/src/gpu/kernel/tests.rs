@@ -3,13 +3,14 @@
 use super::*;
 use crate::gpu::valid;
 use crate::program::{
-    Convolution, Finish, Geometry, GroupNorm, Layer, LearnedSpread, Repeat, Slope,
+    Convolution, Finish, Geometry, GroupNorm, KlGradient, Layer, LearnedSpread, Repeat, Slope,
 };
-use vae_spec::{Likelihood, Spread};
+use vae_spec::{KlEstimate, Likelihood, Spread};
 
 fn program(columns: &[usize]) -> Program {
     Program {
         columns: columns.to_vec(),
+        rows: vec![1; columns.len()],
         passes: Vec::new(),
     }
 }
@@ -47,6 +48,24 @@ fn of_images() -> Vec<Kernel> {
             values: x,
             columns: 6,
             offset: 0,
+        },
+        Pass::RepeatRows {
+            input: x,
+            output: y,
+        },
+        Pass::SumRows {
+            input: x,
+            output: y,
+        },
+        Pass::ScaleRows {
+            values: x,
+            weights: y,
+        },
+        Pass::Importance {
+            recon: x,
+            kl: y,
+            weights: z,
+            bound: u,
         },
     ];
     let repeat = Repeat {
@@ -167,6 +186,7 @@ fn of_images() -> Vec<Kernel> {
         for (cores, parts) in [(Cores::LARGE, 1), (Cores::ONE, 3)] {
             let program = Program {
                 columns: vec![6; 5],
+                rows: vec![1; 5],
                 passes: passes.clone(),
             };
             kernels.extend(of_program(Lowering {
@@ -198,7 +218,11 @@ fn kernels() -> Vec<Kernel> {
                     batch,
                     cores,
                     bindings,
-                    losses: (parts > 1).then_some([x, y]),
+                    losses: (parts > 1).then_some(Terms {
+                        recon: x,
+                        kl: y,
+                        bound: (batch == 128).then_some(x),
+                    }),
                     gradients: Parts::new(parts, 1_000),
                 }));
             }
@@ -286,19 +310,30 @@ fn kernels() -> Vec<Kernel> {
             add(&[inputs, inputs], corrupt);
         }
         let latent = [2 * outputs, outputs, outputs, 2 * outputs];
-        let forward = Pass::SampleKlForward {
-            posterior: x,
-            z: y,
-            kl: slope,
-        };
-        add(&latent, forward);
-        let backward = Pass::SampleKlBackward {
-            posterior: x,
-            z: y,
-            d_z: slope,
-            d_posterior: MatrixId(3),
-        };
-        add(&latent, backward);
+        for estimate in [KlEstimate::Analytic, KlEstimate::Sampled] {
+            let forward = Pass::SampleKlForward {
+                posterior: x,
+                z: y,
+                kl: slope,
+                estimate,
+            };
+            add(&latent, forward);
+        }
+        for through in [
+            KlGradient::Analytic,
+            KlGradient::Sampled,
+            KlGradient::Weighted(x),
+            KlGradient::DoublyReparameterized(x),
+        ] {
+            let backward = Pass::SampleKlBackward {
+                posterior: x,
+                z: y,
+                d_z: slope,
+                d_posterior: MatrixId(3),
+                through,
+            };
+            add(&latent, backward);
+        }
     }
     kernels.extend(of_images());
     kernels.extend([true, false].map(|is_first| accumulate(is_first, 1_000, Parts::new(2, 1_000))));
