@@ -3,19 +3,20 @@
 mod layout;
 mod plan;
 mod tape;
+mod update;
 
 use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{MatrixId, Program, Rule, Update};
+use vae_kernels::program::{MatrixId, Program};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, ObjectiveKind, Optimizer, OptimizerConfig, Posterior, Prior, Snapshot,
-    Step, TrainingImages, Wait, Weighting, Weights,
+    NamedTensor, Objective, ObjectiveKind, OptimizerConfig, Posterior, Prior, Snapshot, Step,
+    TrainingImages, Wait, Weighting, Weights,
 };
 
 use layout::Layout;
@@ -147,7 +148,7 @@ impl FusedEngine {
             run: self.training_run(step.number, step.weighting),
             piece: self.piece(rows.len(), step),
             rows: rows.to_vec(),
-            update: self.update(step.number + 1, step.lr),
+            update: update::update(&self.optimizer, step.number + 1, step.lr),
         }
     }
 
@@ -185,49 +186,6 @@ impl FusedEngine {
             binarization: self.generators.binarization,
             corruption: self.generators.corruption,
             weighting,
-        }
-    }
-
-    /// The constants of the `update`-th update, counted from 1.
-    fn update(&self, update: u64, lr: f32) -> Update {
-        let OptimizerConfig {
-            optimizer,
-            weight_decay,
-            momentum,
-            eps,
-            clip,
-            ema,
-        } = self.optimizer;
-        let (decoupled, weight_decay) = match optimizer {
-            Optimizer::Adamw => (weight_decay, 0.0),
-            _ => (0.0, weight_decay),
-        };
-        let rule = match optimizer {
-            Optimizer::Rmsprop => Rule::Rmsprop {
-                lr,
-                rho: OptimizerConfig::RMSPROP_RHO,
-                eps,
-            },
-            Optimizer::Adam | Optimizer::Adamw | Optimizer::Amsgrad => {
-                let [mean, square] = OptimizerConfig::adam_corrections(update);
-                Rule::Adam {
-                    step_size: (f64::from(lr) / mean) as f32,
-                    root_correction: square.sqrt() as f32,
-                    beta1: OptimizerConfig::ADAM_BETA1,
-                    beta2: OptimizerConfig::ADAM_BETA2,
-                    eps,
-                    keep: 1.0 - lr * decoupled,
-                    is_amsgrad: optimizer == Optimizer::Amsgrad,
-                }
-            }
-            Optimizer::Adagrad => Rule::Adagrad { lr, eps },
-            Optimizer::Sgd => Rule::Sgd { lr, momentum },
-        };
-        Update {
-            rule,
-            clip,
-            weight_decay,
-            ema: ema.map(|_| self.optimizer.ema_decay(update)),
         }
     }
 
