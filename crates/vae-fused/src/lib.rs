@@ -20,7 +20,7 @@ use vae_spec::{
 };
 
 use layout::Layout;
-use plan::{LossPlan, Model, NllPlan, Plan};
+use plan::{LossPlan, Model, Plan};
 
 /// A model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of threads.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct FusedEngine {
     loss: LossPlan,
     /// The loss where the encoder sees corrupted images.
     denoising: LossPlan,
-    nll: NllPlan,
+    nll: Plan,
     training: Arc<TrainingProgram>,
     encode: Plan,
     decode: Plan,
@@ -244,29 +244,22 @@ fn run_on(
     outputs.map_err(failed)
 }
 
-/// Runs `plan` on rows of its input and their labels, as [`run_on`].
+/// Runs `plan` on rows of its inputs and their labels, as [`run_on`].
 fn run_plan(
     executor: &mut dyn Executor,
     average: Option<usize>,
     plan: &Plan,
     run: Run,
-    values: &[f32],
+    values: &[&[f32]],
     labels: &[u32],
 ) -> Result<Vec<f32>, EngineError> {
-    let count = row_count(values, plan.program.columns[plan.input.0]);
+    let count = row_count(values[0], plan.program.columns[plan.inputs[0].0]);
     let labels = floats(labels);
     let labels = plan.labels.map(|matrix| (matrix, &labels[..]));
-    let inputs: Vec<_> = [(plan.input, values)].into_iter().chain(labels).collect();
-    let outputs = [plan.output];
-    let outputs = run_on(
-        executor,
-        average,
-        &plan.program,
-        run,
-        count,
-        &inputs,
-        &outputs,
-    )?;
+    let inputs = plan.inputs.iter().copied().zip(values.iter().copied());
+    let inputs: Vec<_> = inputs.chain(labels).collect();
+    let (program, outputs) = (&plan.program, [plan.output]);
+    let outputs = run_on(executor, average, program, run, count, &inputs, &outputs)?;
     Ok(outputs.into_iter().next().unwrap_or_default())
 }
 
@@ -414,23 +407,9 @@ impl Engine for FusedEngine {
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
-        let count = row_count(z, self.config.latent);
-        let (plan, labels) = (&self.nll, floats(batch.labels));
-        let labels = plan.labels.map(|matrix| (matrix, &labels[..]));
-        let inputs = [(plan.z, z), (plan.images, batch.images)];
-        let inputs: Vec<_> = inputs.into_iter().chain(labels).collect();
-        let (executor, outputs) = (self.executor.as_mut(), [plan.recon]);
-        let outputs = run_on(
-            executor,
-            average,
-            &plan.program,
-            run,
-            count,
-            &inputs,
-            &outputs,
-        )?;
-        let parts = outputs[0].len() / count.max(1);
-        let rows = outputs[0].chunks_exact(parts.max(1));
+        let (executor, inputs) = (self.executor.as_mut(), [z, batch.images]);
+        let parts = run_plan(executor, average, &self.nll, run, &inputs, batch.labels)?;
+        let rows = parts.chunks_exact(self.nll.program.columns[self.nll.output.0]);
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
     }
@@ -438,8 +417,8 @@ impl Engine for FusedEngine {
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let executor = self.executor.as_mut();
-        let (images, labels) = (batch.images, batch.labels);
-        let posterior = run_plan(executor, average, &self.encode, run, images, labels)?;
+        let (images, labels) = ([batch.images], batch.labels);
+        let posterior = run_plan(executor, average, &self.encode, run, &images, labels)?;
         let latent = self.config.latent;
         let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -456,7 +435,7 @@ impl Engine for FusedEngine {
             average,
             &self.decode,
             run,
-            z,
+            &[z],
             labels,
         )
     }

@@ -16,12 +16,12 @@ pub(super) struct Model<'a> {
     pub(super) layout: &'a Layout,
 }
 
-/// A program that makes one matrix of another.
-#[derive(Clone, Debug)]
+/// A program that makes one matrix of others.
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) program: Program,
-    /// Images or latents, channels first.
-    pub(super) input: MatrixId,
+    /// Images or latents, or latents and images; images channels first.
+    pub(super) inputs: Vec<MatrixId>,
     /// The number of the class of each row, if the model sees labels.
     pub(super) labels: Option<MatrixId>,
     pub(super) output: MatrixId,
@@ -46,22 +46,22 @@ pub(super) struct LossPlan {
     pub(super) names: Vec<(String, MatrixId)>,
 }
 
-/// Program from latents and images to the images' negative log-likelihoods.
-#[derive(Debug)]
-pub(super) struct NllPlan {
-    pub(super) program: Program,
-    pub(super) z: MatrixId,
-    /// Channels first.
-    pub(super) images: MatrixId,
-    pub(super) labels: Option<MatrixId>,
-    pub(super) recon: MatrixId,
-}
-
 /// The negative log-likelihoods of a batch, and where gradients begin.
 struct Reconstruction {
     recon: MatrixId,
     d_output: MatrixId,
     spread: Option<LearnedSpread>,
+}
+
+impl Plan {
+    fn new(tape: Tape<'_>, inputs: Vec<MatrixId>, output: MatrixId) -> Self {
+        Self {
+            inputs,
+            output,
+            labels: tape.labels,
+            program: tape.program,
+        }
+    }
 }
 
 impl<'a> Model<'a> {
@@ -98,19 +98,16 @@ impl<'a> Model<'a> {
         (posterior.matrix, records)
     }
 
+    /// Images to the posterior, mu | log_var.
     pub(super) fn encode(&self) -> Plan {
         let mut tape = self.tape(false);
         let input = tape.matrix(self.config.pixels());
         let images = self.arranged(&mut tape, input);
         let (output, _) = self.encoder(&mut tape, images);
-        Plan {
-            input,
-            output,
-            labels: tape.labels,
-            program: tape.program,
-        }
+        Plan::new(tape, vec![input], output)
     }
 
+    /// Latents to the decoder's output.
     pub(super) fn decode(&self) -> Plan {
         let mut tape = self.tape(false);
         let input = tape.matrix(self.config.latent);
@@ -121,28 +118,18 @@ impl<'a> Model<'a> {
             let pixels = self.config.pixels() / channels;
             output = transposed(&mut tape, output, pixels);
         }
-        Plan {
-            input,
-            output,
-            labels: tape.labels,
-            program: tape.program,
-        }
+        Plan::new(tape, vec![input], output)
     }
 
-    pub(super) fn nll(&self) -> NllPlan {
+    /// Latents and images to the parts of the images' negative log-likelihoods.
+    pub(super) fn nll(&self) -> Plan {
         let mut tape = self.tape(false);
         let [z, images] =
             [self.config.latent, self.config.pixels()].map(|columns| tape.matrix(columns));
         let arranged = self.arranged(&mut tape, images);
         let z_value = tape.value(z);
         let (Reconstruction { recon, .. }, _) = self.reconstruction(&mut tape, z_value, arranged);
-        NllPlan {
-            z,
-            images,
-            recon,
-            labels: tape.labels,
-            program: tape.program,
-        }
+        Plan::new(tape, vec![z, images], recon)
     }
 
     /// From latents to the likelihood of `images`, which are in the order of the engine.
