@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use vae_spec::Activation;
 
 use super::matmul::Matrix;
-use super::special::{exp, ln_1p_unit, sigmoid, sigmoid_from};
+use super::special::{exp, ln_1p_unit, ln_ratio, sigmoid, sigmoid_from};
 use crate::program::Slope;
 
 /// `(Phi(x), phi(x))`, the normal distribution function and its density, absolute error below 2e-7 (Abramowitz and Stegun
@@ -150,6 +150,18 @@ pub(super) fn add(values: &mut [f32], other: &[f32]) {
         || {
             for (value, other) in values.iter_mut().zip(other) {
                 *value += other;
+            }
+        },
+    );
+}
+
+/// `output = ln(1 + input)`, of `input >= 0`.
+pub(super) fn ln_1p(input: &[f32], output: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (x, y) in input.iter().zip(output) {
+                *y = ln_ratio(1.0 + x, 1.0, *x);
             }
         },
     );

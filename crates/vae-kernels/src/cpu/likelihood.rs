@@ -1,7 +1,7 @@
 //! The negative log-likelihoods of `vae_spec::Likelihood` with their gradients, in vectorised loops: the formulas of
 //! `shaders/step/likelihood.wgsl`, and over tensors of vae-model.
 
-use std::f32::consts::{LN_2, TAU};
+use std::f32::consts::LN_2;
 
 use pulp::Arch;
 use vae_spec::{Likelihood, Spread};
@@ -11,6 +11,10 @@ use super::special::{
 };
 use crate::program::NLL_COLUMNS;
 
+/// `ln(2 pi) / 2`
+const HALF_LN_TAU: f32 = 0.918_938_5;
+/// The logarithm of [`Likelihood::LEVELS`].
+const LN_LEVELS: f32 = 5.541_263_5;
 /// Elements whose formulas are evaluated before they are summed.
 const BLOCK: usize = 4 * NLL_COLUMNS;
 
@@ -82,41 +86,44 @@ impl Pixels {
                     Spreading::PerDimension(&mut values[row * columns..][..columns])
                 }
             };
-            arch.dispatch(
-                #[inline(always)]
-                || self.row([y, recon], [bias, x], spreading),
-            );
+            let (out, pixels) = ([y, recon], [bias, x]);
+            match self.likelihood {
+                Likelihood::Bernoulli | Likelihood::Gaussian(Spread::Fixed(_)) => arch.dispatch(
+                    #[inline(always)]
+                    || self.simple(out, pixels),
+                ),
+                Likelihood::ContinuousBernoulli => {
+                    self.each(arch, out, pixels, spreading, continuous_bernoulli);
+                }
+                Likelihood::Gaussian(_) => self.each(arch, out, pixels, spreading, gaussian),
+                Likelihood::Laplace(_) => self.each(arch, out, pixels, spreading, laplace),
+                Likelihood::DiscretizedLogistic(_) => {
+                    self.each(arch, out, pixels, spreading, discretized_logistic);
+                }
+                Likelihood::Poisson => self.each(arch, out, pixels, spreading, poisson),
+                Likelihood::NegativeBinomial(_) => {
+                    self.each(arch, out, pixels, spreading, negative_binomial);
+                }
+            }
         }
     }
 
+    /// One row of a likelihood with loops of its own.
     #[inline(always)]
-    fn row(&self, [y, recon]: [&mut [f32]; 2], [bias, x]: [&[f32]; 2], spreading: Spreading<'_>) {
-        let scale = self.scale;
+    fn simple(&self, [y, recon]: [&mut [f32]; 2], [bias, x]: [&[f32]; 2]) {
         match self.likelihood {
-            Likelihood::Bernoulli => bernoulli_nll(y, bias, x, recon, scale),
             Likelihood::Gaussian(Spread::Fixed(sigma)) => {
-                gaussian_nll(y, bias, x, recon, scale, sigma);
+                gaussian_nll(y, bias, x, recon, self.scale, sigma);
             }
-            Likelihood::ContinuousBernoulli => {
-                self.each([y, recon], [bias, x], spreading, continuous_bernoulli);
-            }
-            Likelihood::Gaussian(_) => self.each([y, recon], [bias, x], spreading, gaussian),
-            Likelihood::Laplace(_) => self.each([y, recon], [bias, x], spreading, laplace),
-            Likelihood::DiscretizedLogistic(_) => {
-                self.each([y, recon], [bias, x], spreading, discretized_logistic);
-            }
-            Likelihood::Poisson => self.each([y, recon], [bias, x], spreading, poisson),
-            Likelihood::NegativeBinomial(_) => {
-                self.each([y, recon], [bias, x], spreading, negative_binomial);
-            }
+            _ => bernoulli_nll(y, bias, x, recon, self.scale),
         }
     }
 
     /// One row of a likelihood whose `formula` gives, from a pixel's output, value and log spread, the negative log-likelihood
     /// and its derivatives with respect to the output and to the log spread.
-    #[inline(always)]
     fn each(
         &self,
+        arch: Arch,
         [y, recon]: [&mut [f32]; 2],
         [bias, x]: [&[f32]; 2],
         mut spreading: Spreading<'_>,
@@ -128,35 +135,78 @@ impl Pixels {
             .zip(bias.chunks(BLOCK));
         let sums = recon.chunks_mut(BLOCK / NLL_COLUMNS);
         for (block, (((y, x), bias), recon)) in blocks.zip(sums).enumerate() {
-            let start = block * BLOCK;
-            let (mut log_spread, mut slope) = ([0.0; BLOCK], [0.0; BLOCK]);
-            copy(&self.log_spread, start, &mut log_spread);
-            copy(&self.slope, start, &mut slope);
-            let (mut nll, mut d_spread) = ([0.0; BLOCK], [0.0; BLOCK]);
-            let results = nll.iter_mut().zip(&mut d_spread);
-            let spreads = log_spread.iter().zip(&slope);
-            for (((y, x), (bias, (nll, d_spread))), (log_spread, slope)) in y
-                .iter_mut()
-                .zip(x)
-                .zip(bias.iter().zip(results))
-                .zip(spreads)
-            {
-                let [value, d_output, d_log_spread] = formula(*y + bias, *x, *log_spread);
-                *nll = value;
-                *y = d_output * self.scale;
-                *d_spread = d_log_spread * slope * self.scale;
+            let (start, length) = (block * BLOCK, y.len());
+            let mut pixels = Block::default();
+            for (output, (y, bias)) in pixels.output.iter_mut().zip(y.iter().zip(bias)) {
+                *output = y + bias;
             }
-            sum_parts(&nll, recon);
+            pixels.x[..length].copy_from_slice(x);
+            copy(&self.log_spread, start, &mut pixels.log_spread);
+            arch.dispatch(
+                #[inline(always)]
+                || pixels.evaluate(&formula),
+            );
+            for (y, d_output) in y.iter_mut().zip(&pixels.output) {
+                *y = d_output * self.scale;
+            }
+            // Beyond the last column are pixels that nobody asked for.
+            pixels.nll[length..].fill(0.0);
+            sum_parts(&pixels.nll, recon);
+            if self.slope.is_empty() {
+                continue;
+            }
+            pixels.log_spread[length..].fill(0.0);
+            for (d_spread, slope) in pixels.log_spread.iter_mut().zip(&self.slope[start..]) {
+                *d_spread *= slope * self.scale;
+            }
             match &mut spreading {
                 Spreading::Fixed => {}
                 Spreading::Learned(sums) => {
                     let first = block * (BLOCK / NLL_COLUMNS);
-                    sum_parts(&d_spread, &mut sums[first..first + recon.len()]);
+                    sum_parts(&pixels.log_spread, &mut sums[first..first + recon.len()]);
                 }
                 Spreading::PerDimension(values) => {
-                    values[start..start + y.len()].copy_from_slice(&d_spread[..y.len()]);
+                    values[start..start + length].copy_from_slice(&pixels.log_spread[..length]);
                 }
             }
+        }
+    }
+}
+
+/// Pixels whose formula is evaluated in one loop over arrays of fixed length, in place: another shape of loop is not vectorised.
+struct Block {
+    /// The decoder's output, then its derivative.
+    output: [f32; BLOCK],
+    x: [f32; BLOCK],
+    /// The log of the spread, then its derivative.
+    log_spread: [f32; BLOCK],
+    nll: [f32; BLOCK],
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        let [output, x, log_spread, nll] = [[0.0; BLOCK]; 4];
+        Self {
+            output,
+            x,
+            log_spread,
+            nll,
+        }
+    }
+}
+
+impl Block {
+    #[inline(always)]
+    fn evaluate(&mut self, formula: &impl Fn(f32, f32, f32) -> [f32; 3]) {
+        let Self {
+            output,
+            x,
+            log_spread,
+            nll,
+        } = self;
+        let inputs = output.iter_mut().zip(x.iter()).zip(log_spread);
+        for (((output, x), log_spread), nll) in inputs.zip(nll) {
+            [*nll, *output, *log_spread] = formula(*output, *x, *log_spread);
         }
     }
 }
@@ -243,9 +293,8 @@ fn gaussian(m: f32, x: f32, log_sigma: f32) -> [f32; 3] {
     let inverse = exp(-log_sigma);
     let distance = (m - x) * inverse;
     let square = distance * distance;
-    // ln(2 pi) / 2
     [
-        0.5 * square + log_sigma + 0.918_938_5,
+        0.5 * square + log_sigma + HALF_LN_TAU,
         distance * inverse,
         1.0 - square,
     ]
@@ -280,7 +329,7 @@ fn discretized_logistic(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
     let is_inner = is_below * is_above;
     let width = inverse / LEVELS;
     let [log_width, d_width] = log_partition(-width);
-    let log_width = log_width - log_scale - LEVELS.ln();
+    let log_width = log_width - log_scale - LN_LEVELS;
     let (d_below, d_above) = (is_below * left_below, is_above * left_above);
     [
         -(is_below * log_below + is_above * log_above + is_inner * log_width),
@@ -317,7 +366,7 @@ impl Counts {
             constant: x * ln_ratio(next, y, next - y)
                 + 0.5 * ln(next)
                 + binet(next)[0]
-                + (0.5 * TAU.ln() - 1.0),
+                + (HALF_LN_TAU - 1.0),
             has_gradient: if output <= MAX_LOG_MEAN { 1.0 } else { 0.0 },
         }
     }

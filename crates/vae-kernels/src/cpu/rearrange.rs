@@ -70,7 +70,8 @@ pub(super) fn scale_rows(values: &mut [f32], weights: &[f32]) {
 
 /// See [`crate::program::Pass::LogOfCounts`].
 pub(super) fn log_of_counts(input: &[f32], output: &mut [f32]) {
-    each_row(output, 1, |index, output| output[0] = input[index].ln_1p());
+    let tasks = output.par_chunks_mut(TASK).zip(input.par_chunks(TASK));
+    tasks.for_each(|(output, input)| elementwise::ln_1p(input, output));
 }
 
 /// See [`crate::program::Pass::Activate`].

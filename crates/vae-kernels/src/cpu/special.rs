@@ -48,6 +48,12 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     sigmoid_from(x, exp(-x.abs()))
 }
 
+/// One of two numbers that are both computed. One of two arrays would not become a vector.
+#[inline(always)]
+const fn pick(is_one: bool, one: f32, other: f32) -> f32 {
+    if is_one { one } else { other }
+}
+
 /// `ln(x)` of `x > 0`, relative error below 2^-21 (`x = 2^n m`, `ln m = 2 atanh((m - 1) / (m + 1))`).
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
@@ -86,12 +92,13 @@ pub(super) fn log_partition(l: f32) -> [f32; 2] {
     let e = exp(-far_size);
     let mean = e / (1.0 - e) - 1.0 / far_size;
     let value = ln((1.0 - e) / far_size);
-    let far = if l > 0.0 {
-        [l + value, 1.0 + mean]
-    } else {
-        [value, -mean]
-    };
-    if size < 0.5 { near } else { far }
+    let is_near = size < 0.5;
+    let far = pick(l > 0.0, l, 0.0) + value;
+    let far_slope = pick(l > 0.0, 1.0 + mean, -mean);
+    [
+        pick(is_near, near[0], far),
+        pick(is_near, near[1], far_slope),
+    ]
 }
 
 /// `exp(x) - 1`, to its own precision near 0, too.
@@ -101,7 +108,8 @@ pub(super) fn exp_minus_1(x: f32) -> f32 {
     for factorial in [720.0, 120.0, 24.0, 6.0, 2.0, 1.0] {
         p = p * x + 1.0 / factorial;
     }
-    if x.abs() < 0.25 { p * x } else { exp(x) - 1.0 }
+    let (near, far) = (p * x, exp(x) - 1.0);
+    pick(x.abs() < 0.25, near, far)
 }
 
 /// `ln(a / b)` of positive numbers whose difference `a - b` is known better than `a` and `b` tell it: where that is small,
@@ -109,11 +117,8 @@ pub(super) fn exp_minus_1(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn ln_ratio(a: f32, b: f32, difference: f32) -> f32 {
     let w = difference / (a + b);
-    if w.abs() < 0.125 {
-        2.0 * w * atanh_series(w * w)
-    } else {
-        ln(a / b)
-    }
+    let (near, far) = (2.0 * w * atanh_series(w * w), ln(a / b));
+    pick(w.abs() < 0.125, near, far)
 }
 
 /// Binet's function `ln Gamma(z) - (z - 1/2) ln z + z - ln(2 pi) / 2` of `z > 0`, and its derivative: what Stirling's formula
@@ -141,11 +146,10 @@ pub(super) fn binet(z: f32) -> [f32; 2] {
         * (1.0 / 12.0 + s * (-1.0 / 360.0 + s * (1.0 / 1260.0 + s * (-1.0 / 1680.0 + s / 1188.0))));
     let series_slope =
         -s * (1.0 / 12.0 + s * (-1.0 / 120.0 + s * (1.0 / 252.0 + s * (-1.0 / 240.0 + s / 132.0))));
-    if is_large {
-        [series, series_slope]
-    } else {
-        [step + series, slope + series_slope]
-    }
+    [
+        pick(is_large, 0.0, step) + series,
+        pick(is_large, 0.0, slope) + series_slope,
+    ]
 }
 
 #[cfg(test)]
