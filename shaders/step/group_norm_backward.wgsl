@@ -23,8 +23,10 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = workgroup.y * workgroups.x + workgroup.x;
-    // Workgroups beyond the last group do its work again.
-    let row = min(index / GROUPS, sizes.batch - 1u);
+    let row = index / GROUPS;
+    if row >= sizes.batch {
+        return; // the whole workgroup, so that no thread waits for another
+    }
     let group = index % GROUPS;
     let mean = statistics[row * 2u * GROUPS + group];
     let inverse = statistics[row * 2u * GROUPS + GROUPS + group];

@@ -34,8 +34,10 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = workgroup.y * workgroups.x + workgroup.x;
-    // Workgroups beyond the last group do its work again.
-    let row = min(index / GROUPS, sizes.batch - 1u);
+    let row = index / GROUPS;
+    if row >= sizes.batch {
+        return; // the whole workgroup, so that no thread waits for another
+    }
     let group = index % GROUPS;
     var sum = 0.0;
     for (var e = thread; e < TERMS; e += WORKGROUP) {

@@ -24,8 +24,10 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    // Workgroups beyond the last row do its work again.
-    let row = min(workgroup.y * workgroups.x + workgroup.x, sizes.batch - 1u);
+    let row = workgroup.y * workgroups.x + workgroup.x;
+    if row >= sizes.batch {
+        return; // the whole workgroup, so that no thread waits for another
+    }
     let first = row * sizes.draws;
     var largest = -3.4e38;
     for (var draw = thread; draw < sizes.draws; draw += WORKGROUP) {

@@ -106,7 +106,8 @@ impl<'a> Tape<'a> {
         activation: Option<Activation>,
         kept: Option<MatrixId>,
     ) -> Value {
-        let follows = activation.map(|activation| Slope::Of(activation, matrix));
+        let follows = activation.filter(|&activation| Slope::follows(activation));
+        let follows = follows.map(|activation| Slope::Of(activation, matrix));
         Value {
             slope: kept.map(Slope::Kept).or(follows),
             ..self.value(matrix)

@@ -1,8 +1,8 @@
 //! A step program: a model's computation as a list of passes over matrices, as plain data.
 //!
-//! Every buffer is a matrix `[batch, columns]`; the batch size is chosen when the program runs. Parameters live in one flat
-//! arena, their gradients in another of the same layout. The passes are defined here; how they are computed is up to the
-//! executor.
+//! Every buffer is a matrix with one row for each row of the batch, or as many as there are draws of its latents; the batch size is
+//! chosen when the program runs. Parameters live in one flat arena, their gradients in another of the same layout. The passes
+//! are defined here; how they are computed is up to the executor.
 
 mod convolution;
 mod pass;
@@ -14,7 +14,7 @@ use vae_spec::Clip;
 pub use convolution::{Convolution, Geometry};
 pub use pass::{Finish, GroupNorm, KlGradient, LearnedSpread, Pass, Repeat, Slope};
 
-/// Index of a matrix `[batch, columns]` in [`Program::columns`].
+/// Index of a matrix in [`Program::columns`] and [`Program::rows`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixId(pub usize);
 

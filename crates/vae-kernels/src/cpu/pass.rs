@@ -301,15 +301,16 @@ impl Cpu {
                 let mut d_spread =
                     spread.map(|spread| std::mem::take(&mut matrices[spread.d_spread.0]));
                 writing(matrices, [recon, d_output], |matrices, [recon, out]| {
-                    out.copy_from_slice(&matrices[output.0]);
-                    let images = matrices[images.0].par_chunks_exact(columns);
+                    let outputs = matrices[output.0].par_chunks_exact(columns);
+                    let images = outputs.zip(matrices[images.0].par_chunks_exact(columns));
                     let parts = columns.div_ceil(NLL_COLUMNS);
                     let of_row = if learned.len() == 1 { parts } else { columns };
                     let d_spreads = elementwise::pieces(d_spread.as_deref_mut(), of_row, batch);
                     let rows = out.par_chunks_exact_mut(columns).zip(images);
                     let rows = rows.zip(recon.par_chunks_exact_mut(parts)).zip(d_spreads);
                     let bias = vec![0.0; columns];
-                    rows.for_each(|(((y, x), recon), d_spread)| {
+                    rows.for_each(|(((y, (output, x)), recon), d_spread)| {
+                        y.copy_from_slice(output);
                         let spreading = match d_spread {
                             None => Spreading::Fixed,
                             Some(values) if learned.len() == 1 => Spreading::Learned(values),
