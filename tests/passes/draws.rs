@@ -140,7 +140,8 @@ pub(super) fn plain(
 
 /// Every pass of this file, with one draw where that is allowed, and with several.
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    // More rows than one dimension of workgroups holds.
+    let mut cases = vec![importance((1 << 16) + 4, 1)];
     for (batch, columns) in [(2, 1), (7, 33), (40, 3)] {
         let repeat = |i: &[MatrixId], o: &[MatrixId]| Pass::RepeatRows {
             input: i[0],
@@ -168,19 +169,7 @@ pub(super) fn cases() -> Vec<Case> {
         };
         let case = Case::drawn(batch, &[(DRAWS, columns), (DRAWS, 1)], &[], scale);
         cases.push(case.changing(0));
-        let importance = |i: &[MatrixId], o: &[MatrixId]| Pass::Importance {
-            recon: i[0],
-            kl: i[1],
-            weights: o[0],
-            bound: o[1],
-        };
-        let reads = [(DRAWS, columns), (DRAWS, 1)];
-        cases.push(Case::drawn(
-            batch,
-            &reads,
-            &[(DRAWS, 1), (1, 1)],
-            importance,
-        ));
+        cases.push(importance(batch, columns));
         for draws in [1, DRAWS] {
             for estimate in [KlEstimate::Analytic, KlEstimate::Sampled] {
                 let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlForward {
@@ -221,4 +210,15 @@ pub(super) fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+fn importance(batch: usize, columns: usize) -> Case {
+    let pass = |i: &[MatrixId], o: &[MatrixId]| Pass::Importance {
+        recon: i[0],
+        kl: i[1],
+        weights: o[0],
+        bound: o[1],
+    };
+    let reads = [(DRAWS, columns), (DRAWS, 1)];
+    Case::drawn(batch, &reads, &[(DRAWS, 1), (1, 1)], pass)
 }
