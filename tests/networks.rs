@@ -2,7 +2,6 @@
 //! micro-batches. That those of the reference, burn on ndarray, are correct is tested in vae-model, in f64.
 
 use vae_data::Dataset;
-use vae_fused::FusedEngine;
 use vae_spec::{
     Activation, Batch, Convolutions, Element, Engine, EngineSetup, FreeBits, FreeBitsPer,
     KlEstimate, Likelihood, Losses, MmdKernel, ModelConfig, NamedTensor, Objective, ObjectiveKind,
@@ -296,18 +295,10 @@ fn worst(found: &[f32], expected: &[f32], steps: u64) -> f32 {
     })
 }
 
-/// The routes that compute a variant, except the reference.
-fn routes((_, model, objective): &Variant) -> Vec<Route> {
-    let is_fused = FusedEngine::lacks(model, objective).is_none();
-    let mut routes = Route::others();
-    routes.retain(|route| *route == Route::Wgpu || is_fused);
-    routes
-}
-
 #[test]
 fn steps_have_the_same_losses_on_every_route() {
     for variant in variants() {
-        for route in routes(&variant) {
+        for route in Route::others() {
             // On a software adapter fifty steps of everything take minutes.
             let steps = if route == Route::Cpu { 50 } else { FEW };
             let expected = trained(Route::Ndarray, &variant, IMAGES, steps);
@@ -350,7 +341,7 @@ fn gradients_of_every_parameter_are_those_of_the_reference() {
         }
         let weights = engine.snapshot().expect("a working device").weights;
         let expected = gradients(Route::Ndarray, &variant, &weights);
-        for route in routes(&variant) {
+        for route in Route::others() {
             let found = gradients(route, &variant, &weights);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {

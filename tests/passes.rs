@@ -4,17 +4,20 @@
 mod draws;
 mod images;
 mod likelihoods;
+mod prior;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Slope};
+use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Rows, Slope};
 use vae_rng::{Generator, Noise, Stream};
 use vae_spec::{Activation, Likelihood, Spread, Weighting};
 
 use crate::common::{distance, gpu, gpu_with_one_core};
 
 const BETA: f32 = 0.7;
+const ANNEAL: f32 = 0.4;
+const CAPACITY: f32 = 0.3;
 
 pub(crate) fn run() -> Run {
     Run {
@@ -25,9 +28,12 @@ pub(crate) fn run() -> Run {
         },
         binarization: Generator::new(3, Stream::Binarization),
         corruption: Generator::new(3, Stream::Corruption),
+        prior: (Generator::new(3, Stream::PriorNoise), 1 << 33 | 5),
+        data_count: 1_000,
         weighting: Weighting {
             beta: BETA,
-            ..Weighting::PLAIN
+            anneal: ANNEAL,
+            capacity: CAPACITY,
         },
     }
 }
@@ -62,8 +68,8 @@ impl Case {
         writes: &[usize],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
-        let once = |columns: &[usize]| -> Vec<(usize, usize)> {
-            columns.iter().map(|&columns| (1, columns)).collect()
+        let once = |columns: &[usize]| -> Vec<(Rows, usize)> {
+            columns.iter().map(|&columns| (Rows::BATCH, columns)).collect()
         };
         Self {
             parameters: Generator::new(1, Stream::Init).normals(99, 0, 1, length),
@@ -71,26 +77,26 @@ impl Case {
         }
     }
 
-    /// A pass without parameters; `reads` and `writes` are rows for each row of the batch, and columns.
+    /// A pass without parameters; `reads` and `writes` are rows and columns.
     fn drawn(
         batch: usize,
-        reads: &[(usize, usize)],
-        writes: &[(usize, usize)],
+        reads: &[(Rows, usize)],
+        writes: &[(Rows, usize)],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
         let normals =
             |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
         let mut program = Program::default();
-        let mut buffers = |sizes: &[(usize, usize)]| -> Vec<MatrixId> {
+        let mut buffers = |sizes: &[(Rows, usize)]| -> Vec<MatrixId> {
             let sizes = sizes.iter();
             sizes
-                .map(|&(rows, columns)| program.drawn(rows, columns))
+                .map(|&(rows, columns)| program.matrix_of(rows, columns))
                 .collect()
         };
         let (inputs, outputs) = (buffers(reads), buffers(writes));
         program.passes.push(pass(&inputs, &outputs));
         let values = |(step, buffer): (usize, MatrixId)| {
-            let rows = batch * program.rows[buffer.0];
+            let rows = program.rows[buffer.0].of(batch);
             let values = normals(step as u64, rows, program.columns[buffer.0]);
             (buffer, values)
         };
@@ -107,6 +113,18 @@ impl Case {
     /// The same, of a pass that changes one of its inputs.
     fn changing(mut self, input: usize) -> Self {
         self.outputs.push(self.inputs[input].0);
+        self
+    }
+
+    /// The same with `length` parameters.
+    fn with_parameters(mut self, length: usize) -> Self {
+        self.parameters = Generator::new(1, Stream::Init).normals(99, 0, 1, length);
+        self
+    }
+
+    /// The same with these values of an input.
+    fn with_input(mut self, input: usize, values: Vec<f32>) -> Self {
+        self.inputs[input].1 = values;
         self
     }
 
@@ -211,6 +229,14 @@ fn plain(
     match *pass {
         Pass::Gather { .. } | Pass::GatherLabels { .. } | Pass::Corrupt { .. } => {
             unreachable!("tested by training")
+        }
+        Pass::Prior(ref pass) => {
+            let mut arenas = prior::Arenas {
+                parameters,
+                gradients,
+                matrices,
+            };
+            prior::plain(pass, batch, program, &mut arenas, wrong);
         }
         Pass::Nll { .. } => likelihoods::plain(pass, batch, parameters, matrices, wrong),
         Pass::DenseForward {
@@ -430,6 +456,7 @@ fn cases() -> Vec<Case> {
     cases.extend(draws::cases());
     cases.extend(images::cases());
     cases.extend(likelihoods::cases());
+    cases.extend(prior::cases());
     cases
 }
 
@@ -458,6 +485,7 @@ fn terms(case: &Case) -> usize {
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
         Pass::Importance { recon, .. } => case.program.columns[recon.0],
         Pass::Nll { .. } => NLL_COLUMNS,
+        Pass::Prior(ref pass) => prior::terms(pass, case),
         ref pass => images::terms(pass, case.batch, &case.program.columns),
     }
 }

@@ -72,7 +72,6 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let route = device.route(
         recipe.engine,
         &recipe.model(),
-        &recipe.objective(),
         &recipe.optimizer_config(),
     )?;
     report::note(&format!("engine: {route}"));

@@ -1,6 +1,7 @@
 //! The fused engine: a model's whole training step as a short program of fused passes, on the CPU or on a GPU.
 
 mod layout;
+mod loss;
 mod plan;
 mod tape;
 mod update;
@@ -10,17 +11,18 @@ use std::sync::Arc;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{MatrixId, Program};
+use vae_kernels::program::{Coefficient, MatrixId, Program};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, ObjectiveKind, OptimizerConfig, Posterior, Prior, Snapshot, Step,
-    TrainingImages, Wait, Weighting, Weights,
+    NamedTensor, OptimizerConfig, Posterior, Snapshot, Step, TrainingImages, Wait, Weighting,
+    Weights,
 };
 
 use layout::Layout;
-use plan::{LossPlan, Model, Plan};
+use loss::LossPlan;
+use plan::{Model, Plan};
 
 /// A model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of threads.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct FusedEngine {
     executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
     generators: Generators,
+    /// Number of training images.
+    data_count: usize,
     /// Whether there is optimizer state: not before the first step.
     has_moments: bool,
 }
@@ -61,28 +65,6 @@ impl FusedEngine {
         let (parameters, moments) = (layout.arena(setup.weights), moments(setup, &layout));
         let executor = GpuExecutor::new(gpu, &parameters, &moments).map_err(failed)?;
         Ok(Self::new(setup, &network, layout, Box::new(executor)))
-    }
-
-    /// Why the fused engine cannot train `model` towards `objective`, where burn can; `None` if it can.
-    #[must_use]
-    pub fn lacks(model: &ModelConfig, objective: &Objective) -> Option<String> {
-        let lacks = [
-            (model.prior != Prior::Normal, "learned priors"),
-            (
-                !matches!(
-                    objective.kind,
-                    ObjectiveKind::Elbo | ObjectiveKind::Iwae | ObjectiveKind::Dreg
-                ),
-                "this objective",
-            ),
-            (objective.free_bits.is_some(), "free bits"),
-        ];
-        let lacks = lacks
-            .into_iter()
-            .filter(|(lacks, _)| *lacks)
-            .map(|(_, what)| what);
-        let lacks = lacks.collect::<Vec<_>>().join(", ");
-        (!lacks.is_empty()).then(|| format!("the fused engine does not know {lacks}"))
     }
 
     /// Why the fused engine cannot run `model` on `gpu`, where burn, which needs no more than one tensor in a binding, may still
@@ -124,6 +106,7 @@ impl FusedEngine {
             executor,
             optimizer: setup.optimizer,
             generators: Generators::new(setup.seed),
+            data_count: 0,
             has_moments: !setup.moments.is_empty(),
         }
     }
@@ -157,8 +140,11 @@ impl FusedEngine {
     fn piece(&self, rows: usize, step: &Step) -> usize {
         /// Bytes of matrices that every device has.
         const SMALL: usize = 1 << 28;
-        let all = self.training.program.bytes(rows) <= SMALL;
-        if all { rows.max(1) } else { step.micro_batch }
+        let is_small = self.training.program.bytes(rows) <= SMALL;
+        match is_small && !self.loss.couples_rows() {
+            true => rows.max(1),
+            false => step.micro_batch,
+        }
     }
 
     const fn training_run(&self, step: u64, weighting: Weighting) -> Run {
@@ -185,6 +171,8 @@ impl FusedEngine {
             },
             binarization: self.generators.binarization,
             corruption: self.generators.corruption,
+            prior: (self.generators.prior_noise, step),
+            data_count: self.data_count,
             weighting,
         }
     }
@@ -302,6 +290,7 @@ impl Engine for FusedEngine {
             None => &self.loss,
         };
         self.training = Arc::new(plan.training(&images));
+        self.data_count = images.count;
         let row_bytes = self.config.pixels() * images.element.size();
         self.executor
             .set_images(images.bytes, images.labels, row_bytes)
@@ -315,11 +304,9 @@ impl Engine for FusedEngine {
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
         let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
-        let losses = losses.into_iter().map(|step| Losses {
-            loss: step.loss.into(),
-            recon: step.recon.into(),
-            kl: step.kl.into(),
-            ..Losses::default()
+        let losses = losses.into_iter().map(|step| {
+            let terms = step.terms.map(f64::from);
+            self.loss.losses(step.loss.into(), &terms)
         });
         Ok(losses.collect())
     }
@@ -346,7 +333,7 @@ impl Engine for FusedEngine {
             .map(|((name, matrix), values)| NamedTensor {
                 name,
                 shape: vec![
-                    count * plan.program.rows[matrix.0],
+                    plan.program.rows[matrix.0].of(count),
                     plan.program.columns[matrix.0],
                 ],
                 values,
@@ -362,27 +349,24 @@ impl Engine for FusedEngine {
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
         let count = row_count(batch.images, self.config.pixels());
-        let run = self.run_with(
-            self.generators.evaluation_noise,
-            0,
-            batch.first_row,
-            weighting,
-        );
+        let run = Run {
+            // Training steps count from 0: this is none of them.
+            prior: (self.generators.prior_noise, u64::MAX),
+            ..self.run_with(
+                self.generators.evaluation_noise,
+                0,
+                batch.first_row,
+                weighting,
+            )
+        };
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let labels = floats(batch.labels);
         let inputs = plan.inputs(batch, &labels);
-        let outputs: Vec<_> = [plan.recon, plan.kl]
-            .into_iter()
-            .chain(plan.bound)
-            .collect();
-        let rows = outputs
-            .iter()
-            .map(|output| plan.forward.rows[output.0] * count);
-        let rows: Vec<usize> = rows.collect();
+        let terms = &plan.terms;
+        let outputs: Vec<MatrixId> = terms.iter().map(|term| term.matrix).collect();
         let average = self.average();
-        let executor = self.executor.as_mut();
-        let outputs = run_on(
-            executor,
+        let values = run_on(
+            self.executor.as_mut(),
             average,
             &plan.forward,
             run,
@@ -390,19 +374,15 @@ impl Engine for FusedEngine {
             &inputs,
             &outputs,
         )?;
-        let means: Vec<f64> = outputs
-            .iter()
-            .zip(rows)
-            .map(|(values, rows)| {
-                let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
-                sum / rows as f64
-            })
-            .collect();
-        let losses = Losses::of_elbo(means[0], means[1], weighting.beta);
-        Ok(Losses {
-            loss: means.get(2).copied().unwrap_or(losses.loss),
-            ..losses
-        })
+        let means = terms.iter().zip(values).map(|(term, values)| {
+            let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+            sum / plan.forward.rows[term.matrix.0].of(count) as f64
+        });
+        let means: Vec<f64> = means.collect();
+        let parts = terms.iter().zip(&means);
+        let parts = parts.filter(|(term, _)| term.coefficient != Coefficient::Zero);
+        let loss = parts.map(|(term, mean)| f64::from(term.coefficient.of(weighting)) * mean);
+        Ok(plan.losses(loss.sum(), &means))
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {

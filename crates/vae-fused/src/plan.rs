@@ -1,9 +1,8 @@
-//! The step programs of a model: what the engine runs to encode, decode, evaluate and train.
+//! The programs of a model: what the engine runs to encode, to decode, and for the likelihood, which is also a part of the loss.
 
-use vae_kernels::executor::TrainingProgram;
-use vae_kernels::program::{KlGradient, LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_spec::network::{Network, Op};
-use vae_spec::{Batch, KlEstimate, ModelConfig, Objective, ObjectiveKind, Spread, TrainingImages};
+use vae_spec::{ModelConfig, Spread};
 
 use crate::layout::Layout;
 use crate::tape::{Records, Tape, Value};
@@ -27,30 +26,11 @@ pub(super) struct Plan {
     pub(super) output: MatrixId,
 }
 
-/// Program from images to the loss, and on to every gradient.
-#[derive(Debug)]
-pub(super) struct LossPlan {
-    pub(super) program: Program,
-    /// The passes before the backward ones: all that evaluation needs.
-    pub(super) forward: Program,
-    /// Channels first.
-    pub(super) images: MatrixId,
-    /// Input of the encoder; `images` unless they are corrupted.
-    pub(super) seen: MatrixId,
-    pub(super) labels: Option<MatrixId>,
-    pub(super) recon: MatrixId,
-    pub(super) kl: MatrixId,
-    /// What is minimised instead of `recon + beta kl`, if anything.
-    pub(super) bound: Option<MatrixId>,
-    /// The matrices that the forward passes fill, by the names of their layers.
-    pub(super) names: Vec<(String, MatrixId)>,
-}
-
 /// The negative log-likelihoods of a batch, and where gradients begin.
-struct Reconstruction {
-    recon: MatrixId,
-    d_output: MatrixId,
-    spread: Option<LearnedSpread>,
+pub(super) struct Reconstruction {
+    pub(super) recon: MatrixId,
+    pub(super) d_output: MatrixId,
+    pub(super) spread: Option<LearnedSpread>,
 }
 
 impl Plan {
@@ -65,7 +45,7 @@ impl Plan {
 }
 
 impl<'a> Model<'a> {
-    fn tape(&self, has_backward: bool) -> Tape<'a> {
+    pub(super) fn tape(&self, has_backward: bool) -> Tape<'a> {
         Tape::new(self.layout, self.config, has_backward)
     }
 
@@ -76,13 +56,13 @@ impl<'a> Model<'a> {
     }
 
     /// Images in the order of the engine.
-    fn arranged(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
+    pub(super) fn arranged(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
         self.channels()
             .map_or(images, |rows| transposed(tape, images, rows))
     }
 
     /// From images in the order of the engine to the posterior.
-    fn encoder(&self, tape: &mut Tape<'_>, mut seen: MatrixId) -> (MatrixId, Records) {
+    pub(super) fn encoder(&self, tape: &mut Tape<'_>, mut seen: MatrixId) -> (MatrixId, Records) {
         if self.config.likelihood.is_count() {
             // Counts may be of any size; their logarithms are of a size that networks work with.
             let output = tape.matrix(self.config.pixels());
@@ -133,7 +113,7 @@ impl<'a> Model<'a> {
     }
 
     /// From latents to the likelihood of `images`, which are in the order of the engine.
-    fn reconstruction(
+    pub(super) fn reconstruction(
         &self,
         tape: &mut Tape<'_>,
         z: Value,
@@ -184,114 +164,6 @@ impl<'a> Model<'a> {
         };
         (reconstruction, records)
     }
-
-    /// With `corrupts`, the encoder sees other images than those to be reconstructed.
-    pub(super) fn loss(&self, objective: &Objective, corrupts: bool) -> LossPlan {
-        let (pixels, latent) = (self.config.pixels(), self.config.latent);
-        let mut tape = self.tape(true);
-        let images = tape.matrix(pixels);
-        let seen = if corrupts {
-            tape.matrix(pixels)
-        } else {
-            images
-        };
-        tape.name("images", seen);
-        let arranged = self.arranged(&mut tape, images);
-        let arranged_seen = match corrupts {
-            true => self.arranged(&mut tape, seen),
-            false => arranged,
-        };
-        let (posterior, encoder) = self.encoder(&mut tape, arranged_seen);
-
-        tape.draws = objective.samples;
-        let posterior = tape.repeated(posterior);
-        let [z, kl] = [latent, 1].map(|columns| tape.matrix(columns));
-        let is_weighted = matches!(objective.kind, ObjectiveKind::Iwae | ObjectiveKind::Dreg);
-        let estimate = match is_weighted {
-            true => KlEstimate::Sampled,
-            false => objective.kl,
-        };
-        tape.push(Pass::SampleKlForward {
-            posterior,
-            z,
-            kl,
-            estimate,
-        });
-        tape.name("kl", kl);
-        tape.name("z", z);
-        let targets = tape.repeated(arranged);
-        let z_value = tape.value(z);
-        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, targets);
-        let Reconstruction {
-            recon,
-            d_output,
-            spread,
-        } = reconstruction;
-        tape.name("recon", recon);
-        let weighted = is_weighted.then(|| {
-            let weights = tape.matrix(1);
-            let bound = tape.program.matrix(1);
-            tape.push(Pass::Importance {
-                recon,
-                kl,
-                weights,
-                bound,
-            });
-            (weights, bound)
-        });
-        let forward = tape.program.clone();
-
-        if let Some((weights, _)) = weighted {
-            let scaled = [Some(d_output), spread.map(|spread| spread.d_spread)];
-            for values in scaled.into_iter().flatten() {
-                tape.push(Pass::ScaleRows { values, weights });
-            }
-        }
-        if let Some(spread) = spread {
-            tape.push(Pass::Sums {
-                values: spread.d_spread,
-                columns: spread.length,
-                offset: spread.offset,
-            });
-        }
-        let through = match (weighted, objective.kind, estimate) {
-            (Some((weights, _)), ObjectiveKind::Dreg, _) => {
-                KlGradient::DoublyReparameterized(weights)
-            }
-            (Some((weights, _)), ..) => KlGradient::Weighted(weights),
-            (None, _, KlEstimate::Sampled) => KlGradient::Sampled,
-            (None, _, KlEstimate::Analytic) => KlGradient::Analytic,
-        };
-        if let Some(d_z) = tape.backward(&decoder, d_output, true) {
-            let mut d_posterior = tape.matrix(2 * latent);
-            tape.push(Pass::SampleKlBackward {
-                posterior,
-                z,
-                d_z,
-                d_posterior,
-                through,
-            });
-            if std::mem::replace(&mut tape.draws, 1) > 1 {
-                let input = std::mem::replace(&mut d_posterior, tape.matrix(2 * latent));
-                tape.push(Pass::SumRows {
-                    input,
-                    output: d_posterior,
-                });
-            }
-            tape.backward(&encoder, d_posterior, false);
-        }
-        LossPlan {
-            forward,
-            images,
-            seen,
-            recon,
-            kl,
-            bound: weighted.map(|(_, bound)| bound),
-            labels: tape.labels,
-            names: tape.names,
-            program: tape.program,
-        }
-    }
 }
 
 /// A matrix whose rows, `rows` rows each, are transposed.
@@ -303,53 +175,4 @@ fn transposed(tape: &mut Tape<'_>, input: MatrixId, rows: usize) -> MatrixId {
         rows,
     });
     output
-}
-
-impl LossPlan {
-    /// The plan for uncorrupted or for corrupted images, as `batch` is.
-    pub(super) const fn of<'a>([plain, denoising]: [&'a Self; 2], batch: &Batch<'_>) -> &'a Self {
-        match batch.corrupted {
-            Some(_) => denoising,
-            None => plain,
-        }
-    }
-
-    /// The matrices that `batch` fills, with their values; `labels` are those of [`labels`].
-    pub(super) fn inputs<'a>(
-        &self,
-        batch: &Batch<'a>,
-        labels: &'a [f32],
-    ) -> Vec<(MatrixId, &'a [f32])> {
-        let corrupted = batch.corrupted.map(|corrupted| (self.seen, corrupted));
-        [(self.images, batch.images)]
-            .into_iter()
-            .chain(corrupted)
-            .chain(self.labels.map(|matrix| (matrix, labels)))
-            .collect()
-    }
-
-    /// The program of a training step, which gathers its images from the dataset.
-    pub(super) fn training(&self, from: &TrainingImages) -> TrainingProgram {
-        let mut program = self.program.clone();
-        let images = self.images;
-        let gather = Pass::Gather {
-            images,
-            element: from.element,
-            binarize: from.binarize,
-        };
-        let labels = self.labels.map(|labels| Pass::GatherLabels { labels });
-        let corrupt = from.corruption.map(|corruption| Pass::Corrupt {
-            images,
-            corrupted: self.seen,
-            corruption,
-        });
-        let first = [gather].into_iter().chain(labels).chain(corrupt);
-        program.passes.splice(0..0, first);
-        TrainingProgram {
-            program,
-            recon: self.recon,
-            kl: self.kl,
-            bound: self.bound,
-        }
-    }
 }

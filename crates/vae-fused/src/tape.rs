@@ -3,8 +3,10 @@
 
 mod backward;
 
+pub(super) use backward::Wanted;
+
 use vae_kernels::program::{
-    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Slope,
+    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Rows, Slope,
 };
 use vae_spec::network::{Convolution, Dense, Op};
 use vae_spec::{Activation, Likelihood, ModelConfig};
@@ -52,8 +54,8 @@ pub(super) struct Tape<'a> {
     pub(super) program: Program,
     /// The number of the class of each row of the batch, if any pass reads it.
     pub(super) labels: Option<MatrixId>,
-    /// Rows of the matrices that are made now, for each row of the batch.
-    pub(super) draws: usize,
+    /// Rows of the matrices that are made now.
+    pub(super) rows: Rows,
     /// Results of layers by name, in the order of computation.
     pub(super) names: Vec<(String, MatrixId)>,
 }
@@ -67,18 +69,18 @@ impl<'a> Tape<'a> {
             has_backward,
             program: Program::default(),
             labels: None,
-            draws: 1,
+            rows: Rows::BATCH,
             names: Vec::new(),
         }
     }
 
     pub(super) fn matrix(&mut self, columns: usize) -> MatrixId {
-        self.program.drawn(self.draws, columns)
+        self.program.matrix_of(self.rows, columns)
     }
 
     /// Each row of a matrix of the batch's rows as often as there are draws now.
     pub(super) fn repeated(&mut self, input: MatrixId) -> MatrixId {
-        if self.draws == 1 {
+        if self.rows.each == 1 {
             return input;
         }
         let output = self.matrix(self.program.columns[input.0]);

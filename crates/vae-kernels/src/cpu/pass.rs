@@ -10,20 +10,22 @@ use super::{
     sample_kl,
 };
 use crate::executor::{Piece, Run};
-use crate::program::{MatrixId, NLL_COLUMNS, Pass};
+use crate::program::{MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_rng::Noise;
+use vae_spec::KlEstimate;
 
 impl Cpu {
-    /// Runs one pass on a piece of a batch, `draws` rows for each of its rows; `rows` are for [`Pass::Gather`].
+    /// Runs one pass of `program` on a piece of a batch; `rows` are for [`Pass::Gather`].
     pub(super) fn pass(
         &mut self,
         pass: &Pass,
         run: &Run,
-        draws: usize,
+        program: &Program,
         piece: Piece,
         rows: &[u32],
     ) {
-        let batch = piece.rows * draws;
+        let of_pass = program.rows_of(pass);
+        let (batch, draws) = (of_pass.of(piece.rows), of_pass.each);
         let scale = 1.0 / (piece.batch * draws) as f32;
         let first_row = piece.first as u32;
         let Self {
@@ -227,12 +229,18 @@ impl Cpu {
                 z,
                 kl,
                 estimate,
+                learned_prior,
             } => writing(matrices, [z, kl], |matrices, [z, kl]| {
                 let noise = Noise {
                     first_row: (run.noise.first_row + first_row) * draws as u32,
                     ..run.noise
                 };
-                sample_kl::forward(&matrices[posterior.0], noise, estimate, z, kl);
+                let term = match (estimate, learned_prior) {
+                    (KlEstimate::Analytic, _) => sample_kl::Term::Analytic,
+                    (KlEstimate::Sampled, false) => sample_kl::Term::Sampled,
+                    (KlEstimate::Sampled, true) => sample_kl::Term::LogPosterior,
+                };
+                sample_kl::forward(&matrices[posterior.0], noise, term, z, kl);
             }),
             Pass::SampleKlBackward {
                 posterior,
@@ -242,24 +250,28 @@ impl Cpu {
                 through,
             } => writing(matrices, [d_posterior], |matrices, [out]| {
                 let inputs = [posterior, z, d_z].map(|id| &matrices[id.0][..]);
-                let weights = through.weights().map(|weights| &matrices[weights.0][..]);
+                let factors = through.weight.factors;
                 let loss = sample_kl::Loss {
-                    d_kl: run.weighting.beta / (piece.batch * draws) as f32,
+                    d_kl: through.weight.coefficient.of(run.weighting)
+                        / (piece.batch * draws) as f32,
                     beta: run.weighting.beta,
                     draws: draws as f32,
                     through,
-                    weights,
+                    factors: factors.map(|factors| &matrices[factors.0][..]),
                 };
-                sample_kl::backward(inputs, inputs[1].len() / batch, &loss, out);
+                sample_kl::backward(inputs, program.columns[z.0], &loss, out);
             }),
             Pass::RepeatRows { input, output } => {
                 writing(matrices, [output], |matrices, [output]| {
                     rearrange::repeat_rows(&matrices[input.0], output, batch, draws);
                 });
             }
-            Pass::SumRows { input, output } => writing(matrices, [output], |matrices, [output]| {
-                rearrange::sum_rows(&matrices[input.0], output, batch);
-            }),
+            Pass::SumRows { input, output } => {
+                let (columns, draws) = (program.columns[output.0], program.rows[input.0].each);
+                writing(matrices, [output], |matrices, [output]| {
+                    rearrange::sum_rows(&matrices[input.0], output, columns, draws);
+                });
+            }
             Pass::Importance {
                 recon,
                 kl,
@@ -323,12 +335,13 @@ impl Cpu {
                     matrices[spread.d_spread.0] = d_spread;
                 }
             }
+            Pass::Prior(ref pass) => self.prior_pass(pass, run, program, piece),
         }
     }
 }
 
 /// Takes the matrices `out` out, lets `work` write them, and puts them back.
-fn writing<const N: usize>(
+pub(super) fn writing<const N: usize>(
     matrices: &mut [Vec<f32>],
     out: [MatrixId; N],
     work: impl FnOnce(&mut [Vec<f32>], [&mut Vec<f32>; N]),

@@ -2,7 +2,7 @@
 
 use vae_spec::{Activation, Corruption, Element, KlEstimate, Likelihood};
 
-use super::{Convolution, Layer, MatrixId};
+use super::{Convolution, KlGradient, Layer, MatrixId, PriorPass};
 
 /// The derivative of an activation, which a backward pass multiplies with a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,33 +56,6 @@ pub struct Finish {
     pub slope: Option<MatrixId>,
     /// Multiplied with the result: the slope of the activation that made the values whose gradient this is.
     pub times: Option<Slope>,
-}
-
-/// How the gradient of the posterior follows from that of `z`, where the loss holds `w` times each row's `kl`, and `w` is `beta` over
-/// the number of rows, or for [`Self::Weighted`] and [`Self::DoublyReparameterized`] that times the row's weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KlGradient {
-    /// Through `kl` in closed form.
-    Analytic,
-    /// Through `kl` at the draw: `g = d_z + w z`, `d_mu = g`, `d_log_var = (g (z - mu) - w) / 2`; the path of `log q` through `z`
-    /// cancels its own derivative.
-    Sampled,
-    /// The same with a weight for each row.
-    Weighted(MatrixId),
-    /// `g = f (d_z + w (z - (z - mu) / var))`, `d_mu = g`, `d_log_var = g (z - mu) / 2`, `f = beta v + 1 - beta`, where the row's
-    /// weight is `v` times the number of draws (Tucker et al. 2019).
-    DoublyReparameterized(MatrixId),
-}
-
-impl KlGradient {
-    /// The rows' weights, if they have such.
-    #[must_use]
-    pub const fn weights(self) -> Option<MatrixId> {
-        match self {
-            Self::Analytic | Self::Sampled => None,
-            Self::Weighted(weights) | Self::DoublyReparameterized(weights) => Some(weights),
-        }
-    }
 }
 
 /// One step of the computation. Matrices of images and maps are `[batch, height * width * channels]`, channels last.
@@ -330,6 +303,8 @@ pub enum Pass {
         kl: MatrixId,
         /// Whether `kl` is the closed form, or `log q(z | x) - log p(z)` at the draw.
         estimate: KlEstimate,
+        /// Whether the prior is not the standard normal, so that `kl` is only `log q(z | x)`.
+        learned_prior: bool,
     },
     /// The loss's gradient with respect to the posterior.
     SampleKlBackward {
@@ -375,6 +350,8 @@ pub enum Pass {
         /// `[batch, width]`, divided by the batch size.
         d_output: MatrixId,
     },
+    /// A step of the prior or of what compares latents.
+    Prior(PriorPass),
 }
 
 /// Sizes of an upsampling by repetition.
@@ -445,6 +422,7 @@ impl Pass {
             Self::SampleKlBackward { .. } => "sample_kl_backward",
             Self::DenseNll { .. } => "dense_nll",
             Self::Nll { .. } => "nll",
+            Self::Prior(pass) => pass.stem(),
         }
     }
 
@@ -463,8 +441,8 @@ impl Pass {
             Self::DenseBackwardInput { d_input, .. }
             | Self::RepeatBackward { d_input, .. }
             | Self::GroupNormBackward { d_input, .. } => d_input,
-            Self::SampleKlForward { z, .. } => z,
-            Self::SampleKlBackward { d_posterior, .. } => d_posterior,
+            Self::SampleKlForward { z, .. } | Self::SampleKlBackward { z, .. } => z,
+            Self::Prior(ref pass) => pass.runs_over(),
             Self::DenseNll { d_output, .. } | Self::Nll { d_output, .. } => d_output,
             Self::Transpose { output, .. }
             | Self::LogOfCounts { output, .. }

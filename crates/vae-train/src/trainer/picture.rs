@@ -42,7 +42,7 @@ impl Training<'_> {
         let route = self
             .task
             .device
-            .route(choice, &model, &setup.objective, &setup.optimizer)?;
+            .route(choice, &model, &setup.optimizer)?;
         let engine = self.task.device.engine(&setup, &route, EVALUATION_BATCH)?;
         let nobody = |_: vae_data::Progress<'_>| {};
         let mut inference = Inference::new(
