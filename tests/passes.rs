@@ -69,7 +69,10 @@ impl Case {
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
         let once = |columns: &[usize]| -> Vec<(Rows, usize)> {
-            columns.iter().map(|&columns| (Rows::BATCH, columns)).collect()
+            columns
+                .iter()
+                .map(|&columns| (Rows::BATCH, columns))
+                .collect()
         };
         Self {
             parameters: Generator::new(1, Stream::Init).normals(99, 0, 1, length),

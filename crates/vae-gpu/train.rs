@@ -69,11 +69,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 
     let device = Device::open(recipe.backend)?;
     report::device(&device);
-    let route = device.route(
-        recipe.engine,
-        &recipe.model(),
-        &recipe.optimizer_config(),
-    )?;
+    let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
     report::note(&format!("engine: {route}"));
     report::dataset(&dataset, &recipe, asked);
     let (training, path) = match interrupted {

@@ -1,6 +1,8 @@
 //! Passes between the rows of a batch and those of their draws.
 
-use vae_kernels::program::{Coefficient, KlGradient, KlPath, MatrixId, Pass, Program, Rows, Weight};
+use vae_kernels::program::{
+    Coefficient, KlGradient, KlPath, MatrixId, Pass, Program, Rows, Weight,
+};
 use vae_spec::KlEstimate;
 
 use super::{ANNEAL, BETA, Case, run};
@@ -199,8 +201,18 @@ pub(super) fn cases() -> Vec<Case> {
                 (KlPath::Sampled, Coefficient::Anneal, None, false),
                 (KlPath::Sampled, Coefficient::Beta, Some(1), false),
                 (KlPath::Sampled, Coefficient::Beta, Some(1), true),
-                (KlPath::DoublyReparameterized, Coefficient::Beta, Some(1), false),
-                (KlPath::DoublyReparameterized, Coefficient::Beta, Some(1), true),
+                (
+                    KlPath::DoublyReparameterized,
+                    Coefficient::Beta,
+                    Some(1),
+                    false,
+                ),
+                (
+                    KlPath::DoublyReparameterized,
+                    Coefficient::Beta,
+                    Some(1),
+                    true,
+                ),
             ] {
                 let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlBackward {
                     posterior: i[0],

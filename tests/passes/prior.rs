@@ -124,12 +124,14 @@ pub(super) fn plain(
                 let of_group = values.iter().skip(at % groups).step_by(groups);
                 let mean = of_group.sum::<f64>() / rows as f64;
                 let (factor, value) = match (gate, wrong) {
-                    (Gate::AtLeast(nats), false) | (Gate::MeanAtLeast(nats), true) => {
-                        (f64::from(u8::from(each > nats.into())), each.max(nats.into()))
-                    }
-                    (Gate::MeanAtLeast(nats), false) | (Gate::AtLeast(nats), true) => {
-                        (f64::from(u8::from(mean > nats.into())), mean.max(nats.into()))
-                    }
+                    (Gate::AtLeast(nats), false) | (Gate::MeanAtLeast(nats), true) => (
+                        f64::from(u8::from(each > nats.into())),
+                        each.max(nats.into()),
+                    ),
+                    (Gate::MeanAtLeast(nats), false) | (Gate::AtLeast(nats), true) => (
+                        f64::from(u8::from(mean > nats.into())),
+                        mean.max(nats.into()),
+                    ),
                     (Gate::Capacity, _) => {
                         let beyond = mean - f64::from(CAPACITY);
                         let size = if wrong { beyond } else { beyond.abs() };
@@ -176,12 +178,27 @@ pub(super) fn plain(
         } => {
             let latent = columns(z);
             let components = Components::new(normals, batch, latent, arenas);
-            for_pairs(program, batch, [z, sums], weight, &components, arenas, |arenas, pair| {
-                let Pair { row, at, j, distance, share, .. } = pair;
-                let sign = if wrong { 1.0 } else { -1.0 };
-                arenas.matrices[d_z.0][row * latent + j] +=
-                    sign * share * distance / components.log_var[at].exp();
-            });
+            for_pairs(
+                program,
+                batch,
+                [z, sums],
+                weight,
+                &components,
+                arenas,
+                |arenas, pair| {
+                    let Pair {
+                        row,
+                        at,
+                        j,
+                        distance,
+                        share,
+                        ..
+                    } = pair;
+                    let sign = if wrong { 1.0 } else { -1.0 };
+                    arenas.matrices[d_z.0][row * latent + j] +=
+                        sign * share * distance / components.log_var[at].exp();
+                },
+            );
         }
         PriorPass::PairsBackwardNormals {
             z,
@@ -193,29 +210,51 @@ pub(super) fn plain(
             let latent = columns(z);
             let components = Components::new(normals, batch, latent, arenas);
             let one = if wrong { 0.0 } else { 1.0 };
-            for_pairs(program, batch, [z, sums], weight, &components, arenas, |arenas, pair| {
-                let Pair { at, j, distance, share, joint, factor, .. } = pair;
-                let v = components.log_var[at].exp();
-                let d_mu = share * distance / v;
-                let d_log_var = 0.5 * share * (distance * distance / v - one);
-                if let Normals::Parameters { offset, count, logits, .. } = normals {
-                    arenas.gradients[offset + at] += d_mu;
-                    arenas.gradients[offset + count * latent + at] += d_log_var;
-                    if j == 0 {
-                        let normal = at / latent;
-                        let weight = components.log_weights[normal].exp();
-                        arenas.gradients[logits + normal] += joint - factor * weight;
+            for_pairs(
+                program,
+                batch,
+                [z, sums],
+                weight,
+                &components,
+                arenas,
+                |arenas, pair| {
+                    let Pair {
+                        at,
+                        j,
+                        distance,
+                        share,
+                        joint,
+                        factor,
+                        ..
+                    } = pair;
+                    let v = components.log_var[at].exp();
+                    let d_mu = share * distance / v;
+                    let d_log_var = 0.5 * share * (distance * distance / v - one);
+                    if let Normals::Parameters {
+                        offset,
+                        count,
+                        logits,
+                        ..
+                    } = normals
+                    {
+                        arenas.gradients[offset + at] += d_mu;
+                        arenas.gradients[offset + count * latent + at] += d_log_var;
+                        if j == 0 {
+                            let normal = at / latent;
+                            let weight = components.log_weights[normal].exp();
+                            arenas.gradients[logits + normal] += joint - factor * weight;
+                        }
+                    } else if let Some(d_normals) = d_normals {
+                        let first = match normals {
+                            Normals::Behind(_) => batch,
+                            _ => 0,
+                        };
+                        let place = (first + at / latent) * 2 * latent + j;
+                        arenas.matrices[d_normals.0][place] += d_mu;
+                        arenas.matrices[d_normals.0][place + latent] += d_log_var;
                     }
-                } else if let Some(d_normals) = d_normals {
-                    let first = match normals {
-                        Normals::Behind(_) => batch,
-                        _ => 0,
-                    };
-                    let place = (first + at / latent) * 2 * latent + j;
-                    arenas.matrices[d_normals.0][place] += d_mu;
-                    arenas.matrices[d_normals.0][place + latent] += d_log_var;
-                }
-            });
+                },
+            );
         }
         PriorPass::Correlation {
             posterior,
@@ -259,7 +298,12 @@ pub(super) fn plain(
             let (within, between) = shares(rows);
             let between = if wrong { 0.5 * between } else { between };
             let of = |a: &[f64], b: &[f64], i: usize, k: usize| {
-                kernel_of(kernel, latent, &a[i * latent..][..latent], &b[k * latent..][..latent])
+                kernel_of(
+                    kernel,
+                    latent,
+                    &a[i * latent..][..latent],
+                    &b[k * latent..][..latent],
+                )
             };
             for i in 0..rows {
                 let (z, y) = (&arenas.matrices[z.0], &arenas.matrices[y.0]);
@@ -457,9 +501,8 @@ pub(super) fn cases() -> Vec<Case> {
                     cases.push(Case::drawn(batch, &[(rows, groups)], &writes, gate));
                 }
             }
-            let draws = |_: &[MatrixId], o: &[MatrixId]| {
-                Pass::Prior(PriorPass::PriorDraws { y: o[0] })
-            };
+            let draws =
+                |_: &[MatrixId], o: &[MatrixId]| Pass::Prior(PriorPass::PriorDraws { y: o[0] });
             cases.push(Case::drawn(batch, &[], &[(rows, latent)], draws));
             for kernel in [MmdKernel::Imq, MmdKernel::Rbf] {
                 let forward = |i: &[MatrixId], o: &[MatrixId]| {

@@ -7,9 +7,7 @@ use std::fmt;
 use vae_fused::FusedEngine;
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
 use vae_recipe::{BackendChoice, EngineChoice};
-use vae_spec::{
-    Engine, EngineSetup, ModelConfig, Network, ObjectiveKind, OptimizerConfig, Prior,
-};
+use vae_spec::{Engine, EngineSetup, ModelConfig, Network, ObjectiveKind, OptimizerConfig, Prior};
 
 pub use error::DeviceError;
 
@@ -266,11 +264,7 @@ mod tests {
                 ..Device::open(BackendChoice::Ndarray).expect("a CPU")
             };
             let setup = recipe.setup(&model, &weights);
-            let route = device.route(
-                EngineChoice::Auto,
-                &model,
-                &setup.optimizer,
-            );
+            let route = device.route(EngineChoice::Auto, &model, &setup.optimizer);
             let engine = device.engine(&setup, &route.expect("burn"), batch);
             engine.err().map(|error| error.to_string())
         };

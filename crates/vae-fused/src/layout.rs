@@ -83,7 +83,9 @@ impl Layout {
             .iter()
             .any(|op| matches!(op, Op::Convolution(_)));
         // A number for each pixel, once or for each pseudo-input.
-        let pseudo_inputs = network.prior.filter(|&prior| layout.parameters[prior].shape.len() == 2);
+        let pseudo_inputs = network
+            .prior
+            .filter(|&prior| layout.parameters[prior].shape.len() == 2);
         let of_pixels = network.log_spread.into_iter().chain(pseudo_inputs);
         let pixels: usize = image.iter().product();
         for parameter in of_pixels.filter(|_| is_convolutional) {

@@ -7,9 +7,9 @@ mod pairs;
 
 use vae_rng::{Noise, normals_of_block};
 
+use super::Cpu;
 use super::pass::writing;
 use super::rearrange::each_row;
-use super::Cpu;
 use crate::executor::{Piece, Run};
 use crate::program::{Normals, PriorPass, Program, Weight};
 use pairs::{Components, Pairs};

@@ -10,7 +10,11 @@ use crate::program::Repeat;
 const TASK: usize = 1 << 14;
 
 /// Calls `work` with the index and the numbers of each row of `output`.
-pub(super) fn each_row(output: &mut [f32], columns: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn each_row(
+    output: &mut [f32],
+    columns: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let rows = output.par_chunks_exact_mut(columns);
     let rows = rows.with_min_len(TASK.div_ceil(columns));
     rows.enumerate().for_each(|(row, output)| work(row, output));

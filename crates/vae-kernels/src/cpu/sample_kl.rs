@@ -26,13 +26,7 @@ pub(super) enum Term {
 }
 
 /// `z` and `kl` of each row of `posterior`, mu | log_var.
-pub(super) fn forward(
-    posterior: &[f32],
-    noise: Noise,
-    term: Term,
-    z: &mut [f32],
-    kl: &mut [f32],
-) {
+pub(super) fn forward(posterior: &[f32], noise: Noise, term: Term, z: &mut [f32], kl: &mut [f32]) {
     let latent = z.len() / kl.len();
     let rows = TASK.div_ceil(latent);
     let tasks = posterior
@@ -87,9 +81,10 @@ pub(super) fn backward(
         .factors
         .map_or(1, |factors| factors.len() * latent / z.len());
     let rows = TASK.div_ceil(latent);
-    let inputs = posterior
-        .par_chunks(rows * 2 * latent)
-        .zip(z.par_chunks(rows * latent).zip(d_z.par_chunks(rows * latent)));
+    let inputs = posterior.par_chunks(rows * 2 * latent).zip(
+        z.par_chunks(rows * latent)
+            .zip(d_z.par_chunks(rows * latent)),
+    );
     let tasks = inputs.zip(d_posterior.par_chunks_mut(rows * 2 * latent));
     tasks
         .enumerate()
@@ -99,7 +94,9 @@ pub(super) fn backward(
                 .zip(z.chunks_exact(latent).zip(d_z.chunks_exact(latent)));
             let of_task = inputs.zip(d_posterior.chunks_exact_mut(2 * latent));
             for (row, ((posterior, (z, d_z)), d_posterior)) in (task * rows..).zip(of_task) {
-                let factors = loss.factors.map(|factors| &factors[row * groups..][..groups]);
+                let factors = loss
+                    .factors
+                    .map(|factors| &factors[row * groups..][..groups]);
                 backward_row(posterior, [z, d_z], factors, loss, d_posterior);
             }
         });

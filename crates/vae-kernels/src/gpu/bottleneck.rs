@@ -128,9 +128,7 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
 /// Whether matrices have a row for each row of the batch.
 fn has_one_kind_of_rows(matrices: &[MatrixId], lowering: Lowering<'_>) -> bool {
     let rows = &lowering.program.rows;
-    matrices
-        .iter()
-        .all(|matrix| rows[matrix.0] == Rows::BATCH)
+    matrices.iter().all(|matrix| rows[matrix.0] == Rows::BATCH)
 }
 
 fn is_better(heads: Layer, decoder: Layer, batch: usize) -> bool {

@@ -247,7 +247,9 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: &[Term]) -> 
     choice.values = tile.values(parts.count);
     if !losses.is_empty() {
         let first = bindings.len() + 1;
-        let terms = losses.iter().map(|term| (Access::Read, Place::Matrix(term.matrix)));
+        let terms = losses
+            .iter()
+            .map(|term| (Access::Read, Place::Matrix(term.matrix)));
         bindings.push((Access::Write, Place::Losses));
         bindings.extend(terms);
         let declared = (0..losses.len()).map(|term| {

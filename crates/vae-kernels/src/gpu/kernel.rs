@@ -181,7 +181,10 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 .with("lanes", lanes.to_string())
                 .flag("analytic", estimate == KlEstimate::Analytic)
                 .flag("sampled", estimate == KlEstimate::Sampled && !learned_prior)
-                .flag("log_posterior", estimate == KlEstimate::Sampled && learned_prior)
+                .flag(
+                    "log_posterior",
+                    estimate == KlEstimate::Sampled && learned_prior,
+                )
                 .kernel(
                     stem,
                     [batch, latent, draws, 0],

@@ -35,11 +35,7 @@ fn kernel(kernel: MmdKernel, width: f32, squared: f32) -> [f32; 2] {
 /// Weights of the sums over pairs within a sample and between both.
 fn shares(rows: usize) -> [f32; 2] {
     let rows = rows as f64;
-    [
-        1.0 / (rows * (rows - 1.0).max(1.0)),
-        2.0 / (rows * rows),
-    ]
-    .map(|share| share as f32)
+    [1.0 / (rows * (rows - 1.0).max(1.0)), 2.0 / (rows * rows)].map(|share| share as f32)
 }
 
 /// Squared distances of a row from all rows of a transposed sample.

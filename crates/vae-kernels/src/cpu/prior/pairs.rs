@@ -278,7 +278,11 @@ impl Blocks<'_> {
                 let at = j * BLOCK + normal % BLOCK;
                 let is_inside = self.components.is_inside[j * length + normal];
                 let d_log_var = gradients[latent * BLOCK + at];
-                write(normal, j, [gradients[at], if is_inside { d_log_var } else { 0.0 }]);
+                write(
+                    normal,
+                    j,
+                    [gradients[at], if is_inside { d_log_var } else { 0.0 }],
+                );
             }
         }
     }

@@ -9,9 +9,7 @@ use wgpu::{Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::prepare::Prepared;
 use super::{GpuExecutor, STEPS};
-use crate::executor::{
-    ExecutorError, StepLosses, TERMS, Term, TrainingProgram, TrainingStep,
-};
+use crate::executor::{ExecutorError, StepLosses, TERMS, Term, TrainingProgram, TrainingStep};
 use crate::gpu::kernel::LOSS_PARTS;
 use crate::gpu::link::{Reading, failed};
 use crate::gpu::prepared::{Dispatch, STEP_STRIDE};

@@ -80,9 +80,12 @@ pub(super) fn kernel(pass: &PriorPass, lowering: Lowering<'_>) -> Kernel {
             let mut bindings = pairs.bindings(read(sums));
             bindings.push(write(d_z));
             let choice = pairs.choice(&source::PAIRS_BACKWARD_ROWS, &mut bindings);
-            pairs
-                .weighted(choice, weight, draws, &mut bindings)
-                .kernel(stem, pairs.sizes, bindings, one_each(rows))
+            pairs.weighted(choice, weight, draws, &mut bindings).kernel(
+                stem,
+                pairs.sizes,
+                bindings,
+                one_each(rows),
+            )
         }
         PriorPass::PairsBackwardNormals {
             z,
@@ -137,8 +140,12 @@ pub(super) fn kernel(pass: &PriorPass, lowering: Lowering<'_>) -> Kernel {
         } => {
             let bindings = vec![read(z), read(y), write(parts)];
             let sizes = [rows, columns(z), 0, 0];
-            of_kernel(Choice::plain(&source::DISCREPANCY_FORWARD), kernel)
-                .kernel(stem, sizes, bindings, one_each(rows))
+            of_kernel(Choice::plain(&source::DISCREPANCY_FORWARD), kernel).kernel(
+                stem,
+                sizes,
+                bindings,
+                one_each(rows),
+            )
         }
         PriorPass::DiscrepancyBackward {
             z,
@@ -162,8 +169,12 @@ pub(super) fn kernel(pass: &PriorPass, lowering: Lowering<'_>) -> Kernel {
         } => {
             let bindings = vec![(Read, Place::Parameters), read(images), write(seen)];
             let sizes = [length(seen), length(images), offset, 0];
-            clamped(Choice::plain(&source::PSEUDO_INPUTS), range)
-                .kernel(stem, sizes, bindings, linear(length(seen)))
+            clamped(Choice::plain(&source::PSEUDO_INPUTS), range).kernel(
+                stem,
+                sizes,
+                bindings,
+                linear(length(seen)),
+            )
         }
         PriorPass::PseudoInputsBackward {
             d_seen,
@@ -251,7 +262,11 @@ impl Pairs {
     }
 
     /// The text with the library filled in, and its last binding.
-    fn choice(&self, source: &'static source::Source, bindings: &mut Vec<(Access, Place)>) -> Choice {
+    fn choice(
+        &self,
+        source: &'static source::Source,
+        bindings: &mut Vec<(Access, Place)>,
+    ) -> Choice {
         let (stride, to_log_var, log_weight) = match self.normals {
             Normals::Posteriors(_) => ("2u * sizes.latent", "sizes.latent", "0.0"),
             Normals::Behind(_) => (
@@ -265,7 +280,11 @@ impl Pairs {
                 "log_weights[normal]",
             ),
         };
-        let columns = if self.has_singles { "1u + sizes.latent" } else { "1u" };
+        let columns = if self.has_singles {
+            "1u + sizes.latent"
+        } else {
+            "1u"
+        };
         let choice = Choice::plain(source)
             .with("stride", stride.into())
             .with("to_log_var", to_log_var.into())

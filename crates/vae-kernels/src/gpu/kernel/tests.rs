@@ -57,12 +57,14 @@ fn of_priors() -> Vec<Pass> {
             output: y,
         },
     ];
-    passes.extend([true, false].map(|are_counts| PriorPass::PseudoInputsBackward {
-        d_seen: x,
-        offset: 0,
-        range: [0.0, 1.0],
-        are_counts,
-    }));
+    passes.extend(
+        [true, false].map(|are_counts| PriorPass::PseudoInputsBackward {
+            d_seen: x,
+            offset: 0,
+            range: [0.0, 1.0],
+            are_counts,
+        }),
+    );
     for gate in [Gate::AtLeast(0.1), Gate::MeanAtLeast(1e-9), Gate::Capacity] {
         passes.push(PriorPass::Gate {
             gate,
