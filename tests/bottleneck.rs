@@ -118,7 +118,7 @@ impl Case {
             .map(|(buffer, values)| (*buffer, &values[..]))
             .collect();
         executor
-            .run(&self.program, run, self.batch, &inputs, &self.outputs)
+            .run(&self.program, &[run], self.batch, &inputs, &self.outputs)
             .expect("a working device")
     }
 }

@@ -131,7 +131,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             images,
             likelihood: Likelihood::Bernoulli,
             recon,
-            d_output,
+            d_output: Some(d_output),
         },
         Pass::DenseBackwardParameters {
             layer: output,

@@ -15,6 +15,7 @@ mod export;
 mod folders;
 mod formats;
 mod gradients;
+mod importance;
 mod labels;
 mod mnist;
 mod networks;

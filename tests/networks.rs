@@ -435,6 +435,30 @@ fn gradients_of_every_parameter_are_those_of_the_reference() {
 }
 
 #[test]
+fn importance_sampled_likelihoods_are_those_of_the_reference() {
+    const COUNTS: [usize; 3] = [1, 10, 23];
+    for variant in variants() {
+        let (name, model, objective) = &variant;
+        let (images, labels) = (floats(model), labels(model));
+        let batch = Batch {
+            labels: &labels,
+            ..Batch::of(&images)
+        };
+        let estimates = |route: Route| -> Vec<f32> {
+            let found = engine(route, model, *objective).importance_nll(&batch, &COUNTS);
+            let found = found.expect("a working device").into_iter().flatten();
+            found.map(|nll| nll as f32).collect()
+        };
+        let expected = estimates(Route::Ndarray);
+        assert_eq!(expected.len(), COUNTS.len() * IMAGES);
+        for route in Route::others() {
+            let worst = worst(&estimates(route), &expected, FEW);
+            assert!(worst <= 1.0, "{name} on {route:?}: {worst} tolerances");
+        }
+    }
+}
+
+#[test]
 fn another_network_prior_likelihood_or_objective_is_told_apart() {
     let variants = variants();
     let curves: Vec<_> = variants

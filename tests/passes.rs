@@ -163,7 +163,7 @@ impl Case {
             .map(|(buffer, values)| (*buffer, &values[..]))
             .collect();
         let mut outputs = executor
-            .run(&self.program, run(), self.batch, &inputs, &self.outputs)
+            .run(&self.program, &[run()], self.batch, &inputs, &self.outputs)
             .expect("a working device");
         outputs.push(executor.arena(Arena::Gradients).expect("a working device"));
         outputs
@@ -241,7 +241,7 @@ fn plain(
             };
             prior::plain(pass, batch, program, &mut arenas, wrong);
         }
-        Pass::Nll { .. } => likelihoods::plain(pass, batch, parameters, matrices, wrong),
+        Pass::Nll { .. } => likelihoods::plain(pass, batch, program, parameters, matrices, wrong),
         Pass::DenseForward {
             layer,
             input,
@@ -265,6 +265,7 @@ fn plain(
         | Pass::SumRows { .. }
         | Pass::ScaleRows { .. }
         | Pass::Importance { .. }
+        | Pass::ImportanceSum { .. }
         | Pass::SampleKlForward { .. }
         | Pass::SampleKlBackward { .. } => draws::plain(pass, batch, program, matrices, wrong),
         Pass::DenseNll {
@@ -276,16 +277,22 @@ fn plain(
             d_output,
         } => {
             let parts = layer.width().div_ceil(NLL_COLUMNS);
-            for row in 0..batch {
+            let rows = program.rows[recon.0].of(batch);
+            let draws = rows / program.rows[images.0].of(batch);
+            for row in 0..rows {
                 for o in 0..layer.width() {
                     let y = affine(layer, &matrices[input.0], row, o, 1.0);
-                    let x = matrices[images.0][row * layer.width() + o];
+                    let image = row / draws;
+                    let x = matrices[images.0][image * layer.width() + o];
                     let h = 1e-5;
                     let nll = |y| likelihoods::nll(likelihood, y, x, 0.0);
                     let (nll, d) = (nll(y), (nll(y + h) - nll(y - h)) / (2.0 * h));
-                    let mean = if wrong { 1.0 } else { batch as f64 };
-                    matrices[recon.0][row * parts + o / NLL_COLUMNS] += nll;
-                    matrices[d_output.0][row * layer.width() + o] = d / mean;
+                    let mean = if wrong { 1.0 } else { rows as f64 };
+                    let sign = if wrong { -1.0 } else { 1.0 };
+                    matrices[recon.0][row * parts + o / NLL_COLUMNS] += sign * nll;
+                    if let Some(d_output) = d_output {
+                        matrices[d_output.0][row * layer.width() + o] = d / mean;
+                    }
                 }
             }
         }
@@ -444,16 +451,22 @@ fn cases() -> Vec<Case> {
             Likelihood::Bernoulli,
             Likelihood::Gaussian(Spread::Fixed(0.3)),
         ] {
-            let nll = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseNll {
-                layer,
-                input: i[0],
-                images: i[1],
-                likelihood,
-                recon: o[0],
-                d_output: o[1],
-            };
-            let writes = [width.div_ceil(NLL_COLUMNS), width];
-            cases.push(Case::new(batch, layer, &[inputs, width], &writes, nll));
+            for (has_gradient, draws) in [(true, 1), (true, 2), (false, 3)] {
+                let nll = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseNll {
+                    layer,
+                    input: i[0],
+                    images: i[1],
+                    likelihood,
+                    recon: o[0],
+                    d_output: has_gradient.then(|| o[1]),
+                };
+                let rows = Rows::draws(draws);
+                let reads = [(rows, inputs), (Rows::BATCH, width)];
+                let writes = [width.div_ceil(NLL_COLUMNS), width].map(|columns| (rows, columns));
+                let writes = &writes[..1 + usize::from(has_gradient)];
+                let case = Case::drawn(batch, &reads, writes, nll);
+                cases.push(case.with_parameters(layer.block(layer.blocks - 1).end));
+            }
         }
     }
     cases.extend(draws::cases());
@@ -486,7 +499,9 @@ fn terms(case: &Case) -> usize {
         Pass::DenseBackwardParameters { .. } => case.batch,
         Pass::DenseBackwardInput { layer, .. } => layer.width(),
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
-        Pass::Importance { recon, .. } => case.program.columns[recon.0],
+        Pass::Importance { recon, .. } | Pass::ImportanceSum { recon, .. } => {
+            case.program.columns[recon.0]
+        }
         Pass::Nll { .. } => NLL_COLUMNS,
         Pass::Prior(ref pass) => prior::terms(pass, case),
         ref pass => images::terms(pass, case.batch, &case.program.columns),

@@ -69,6 +69,19 @@ pub(super) fn plain(
                 matrices[bound.0][row] = -mean.ln();
             }
         }
+        Pass::ImportanceSum { recon, kl, sums } => {
+            let parts = program.columns[recon.0];
+            let sign = if wrong { -1.0 } else { 1.0 };
+            for draw in 0..matrices[kl.0].len() {
+                let recon = &matrices[recon.0][draw * parts..][..parts];
+                let log = -recon.iter().sum::<f64>() - sign * matrices[kl.0][draw];
+                let at = 2 * (draw / DRAWS);
+                let (largest, sum) = (matrices[sums.0][at], matrices[sums.0][at + 1]);
+                let both = largest.max(log);
+                matrices[sums.0][at] = both;
+                matrices[sums.0][at + 1] = sum * (largest - both).exp() + (log - both).exp();
+            }
+        }
         Pass::SampleKlForward {
             posterior,
             z,
@@ -179,6 +192,13 @@ pub(super) fn cases() -> Vec<Case> {
         let case = Case::drawn(batch, &[(several, columns), (several, 1)], &[], scale);
         cases.push(case.changing(0));
         cases.push(importance(batch, columns));
+        let sum = |i: &[MatrixId], _: &[MatrixId]| Pass::ImportanceSum {
+            recon: i[0],
+            kl: i[1],
+            sums: i[2],
+        };
+        let reads = [(several, columns), (several, 1), (Rows::BATCH, 2)];
+        cases.push(Case::drawn(batch, &reads, &[], sum).changing(2));
         for rows in [Rows::BATCH, several] {
             for (estimate, learned_prior) in [
                 (KlEstimate::Analytic, false),

@@ -1,5 +1,6 @@
 //! The fused engine: a model's whole training step as a short program of fused passes, on the CPU or on a GPU.
 
+mod importance;
 mod layout;
 mod loss;
 mod plan;
@@ -100,7 +101,7 @@ impl FusedEngine {
             loss,
             denoising: model.loss(&setup.objective, true),
             nll: model.nll(),
-            encode: model.encode(),
+            encode: model.encode(false),
             decode: model.decode(),
             layout,
             executor,
@@ -201,7 +202,7 @@ impl FusedEngine {
         let labels = floats(batch.labels);
         let inputs = plan.inputs(batch, &labels);
         self.executor
-            .run(&plan.program, run, count, &inputs, outputs)
+            .run(&plan.program, &[run], count, &inputs, outputs)
             .map_err(failed)
     }
 
@@ -217,7 +218,7 @@ fn run_on(
     executor: &mut dyn Executor,
     average: Option<usize>,
     program: &Program,
-    run: Run,
+    runs: &[Run],
     batch: usize,
     inputs: &[(MatrixId, &[f32])],
     outputs: &[MatrixId],
@@ -227,7 +228,7 @@ fn run_on(
         None => Ok(()),
     };
     exchange(executor).map_err(failed)?;
-    let outputs = executor.run(program, run, batch, inputs, outputs);
+    let outputs = executor.run(program, runs, batch, inputs, outputs);
     exchange(executor).map_err(failed)?;
     outputs.map_err(failed)
 }
@@ -237,7 +238,7 @@ fn run_plan(
     executor: &mut dyn Executor,
     average: Option<usize>,
     plan: &Plan,
-    run: Run,
+    runs: &[Run],
     values: &[&[f32]],
     labels: &[u32],
 ) -> Result<Vec<f32>, EngineError> {
@@ -247,7 +248,7 @@ fn run_plan(
     let inputs = plan.inputs.iter().copied().zip(values.iter().copied());
     let inputs: Vec<_> = inputs.chain(labels).collect();
     let (program, outputs) = (&plan.program, [plan.output]);
-    let outputs = run_on(executor, average, program, run, count, &inputs, &outputs)?;
+    let outputs = run_on(executor, average, program, runs, count, &inputs, &outputs)?;
     Ok(outputs.into_iter().next().unwrap_or_default())
 }
 
@@ -369,7 +370,7 @@ impl Engine for FusedEngine {
             self.executor.as_mut(),
             average,
             &plan.forward,
-            run,
+            &[run],
             count,
             &inputs,
             &outputs,
@@ -388,17 +389,25 @@ impl Engine for FusedEngine {
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let (executor, inputs) = (self.executor.as_mut(), [z, batch.images]);
-        let parts = run_plan(executor, average, &self.nll, run, &inputs, batch.labels)?;
+        let parts = run_plan(executor, average, &self.nll, &[run], &inputs, batch.labels)?;
         let rows = parts.chunks_exact(self.nll.program.columns[self.nll.output.0]);
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
+    }
+
+    fn importance_nll(
+        &mut self,
+        batch: &Batch<'_>,
+        counts: &[usize],
+    ) -> Result<Vec<Vec<f64>>, EngineError> {
+        importance::nll(self, batch, counts)
     }
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let executor = self.executor.as_mut();
         let (images, labels) = ([batch.images], batch.labels);
-        let posterior = run_plan(executor, average, &self.encode, run, &images, labels)?;
+        let posterior = run_plan(executor, average, &self.encode, &[run], &images, labels)?;
         let latent = self.config.latent;
         let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -414,7 +423,7 @@ impl Engine for FusedEngine {
             self.executor.as_mut(),
             average,
             &self.decode,
-            run,
+            &[run],
             &[z],
             labels,
         )

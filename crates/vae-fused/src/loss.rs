@@ -38,13 +38,18 @@ struct Divergence {
 
 /// Latents beside what they are compared with.
 #[derive(Clone, Copy)]
-struct Compared {
+pub(super) struct Compared {
     normals: Normals,
     sums: MatrixId,
 }
 
 impl Compared {
-    fn forward(tape: &mut Tape<'_>, z: MatrixId, normals: Normals, kl: Option<MatrixId>) -> Self {
+    pub(super) fn forward(
+        tape: &mut Tape<'_>,
+        z: MatrixId,
+        normals: Normals,
+        kl: Option<MatrixId>,
+    ) -> Self {
         let latent = tape.program.columns[z.0];
         let sums = tape.matrix(if kl.is_some() { 1 } else { 1 + latent });
         tape.push(Pass::Prior(PriorPass::PairsForward {
@@ -136,8 +141,7 @@ impl Model<'_> {
         tape.name("kl", kl);
         tape.name("z", z);
         let z_value = tape.value(z);
-        let targets = tape.repeated(arranged);
-        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, targets);
+        let (reconstruction, decoder) = self.reconstruction(&mut tape, z_value, arranged);
         let Reconstruction {
             recon,
             d_output,
@@ -163,10 +167,10 @@ impl Model<'_> {
         };
         let Divergence { terms, mut through } = values.divergence(&mut tape, objective, estimate);
         through.learned_prior = prior.is_some();
-        let forward = tape.program.clone();
+        let forward = without_gradients(&tape.program);
 
         if let (true, Some(weights)) = (is_weighted, through.weight.factors) {
-            let scaled = [Some(d_output), spread.map(|spread| spread.d_spread)];
+            let scaled = [d_output, spread.map(|spread| spread.d_spread)];
             for values in scaled.into_iter().flatten() {
                 tape.push(Pass::ScaleRows { values, weights });
             }
@@ -178,7 +182,8 @@ impl Model<'_> {
                 offset: spread.offset,
             });
         }
-        if let Some(d_z) = tape.backward(&decoder, d_output, Wanted::All) {
+        let d_z = d_output.and_then(|d_output| tape.backward(&decoder, d_output, Wanted::All));
+        if let Some(d_z) = d_z {
             let correlation = Weight::all(Coefficient::BetaLessAnneal);
             if let Some(prior) = prior {
                 prior.backward_rows(&mut tape, z, through.weight, d_z);
@@ -226,7 +231,7 @@ impl Model<'_> {
                 pseudo_inputs => Wanted::Last(pseudo_inputs),
             };
             if let Some(d_seen) = tape.backward(&encoder, d_posterior, wanted) {
-                self.to_pseudo_inputs(&mut tape, d_seen);
+                self.gradient_of_pseudo_inputs(&mut tape, d_seen);
             }
         }
         LossPlan {
@@ -242,7 +247,7 @@ impl Model<'_> {
     }
 
     /// Rows of the encoder's matrices: the pseudo-inputs of a VampPrior lie behind the batch.
-    const fn encoded_rows(&self) -> Rows {
+    pub(super) const fn encoded_rows(&self) -> Rows {
         let more = match self.config.prior {
             Prior::Vamp { inputs } => inputs,
             Prior::Normal | Prior::Mixture { .. } => 0,
@@ -257,7 +262,7 @@ impl Model<'_> {
     }
 
     /// The components of a learned prior.
-    fn prior(&self, tape: &mut Tape<'_>, posterior: MatrixId) -> Option<Normals> {
+    pub(super) fn prior(&self, tape: &mut Tape<'_>, posterior: MatrixId) -> Option<Normals> {
         match self.config.prior {
             Prior::Normal => None,
             Prior::Vamp { .. } => Some(Normals::Behind(posterior)),
@@ -278,7 +283,7 @@ impl Model<'_> {
         }
     }
 
-    fn with_pseudo_inputs(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
+    pub(super) fn with_pseudo_inputs(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
         let seen = tape.matrix(self.config.pixels());
         tape.push(Pass::Prior(PriorPass::PseudoInputs {
             images,
@@ -289,7 +294,7 @@ impl Model<'_> {
         seen
     }
 
-    fn to_pseudo_inputs(&self, tape: &mut Tape<'_>, d_seen: MatrixId) {
+    fn gradient_of_pseudo_inputs(&self, tape: &mut Tape<'_>, d_seen: MatrixId) {
         tape.push(Pass::Prior(PriorPass::PseudoInputsBackward {
             d_seen,
             offset: self.of_prior(0),
@@ -433,6 +438,17 @@ impl Values {
             }
         }
     }
+}
+
+/// The same passes for evaluation.
+fn without_gradients(program: &Program) -> Program {
+    let mut program = program.clone();
+    for pass in &mut program.passes {
+        if let Pass::DenseNll { d_output, .. } | Pass::Nll { d_output, .. } = pass {
+            *d_output = None;
+        }
+    }
+    program
 }
 
 /// The factors and the cost of a gate.

@@ -1,10 +1,11 @@
 //! The programs of a model: what the engine runs to encode, to decode, and for the likelihood, which is also a part of the loss.
 
-use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program};
+use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program, Rows};
 use vae_spec::network::{Network, Op};
-use vae_spec::{ModelConfig, Spread};
+use vae_spec::{KlEstimate, ModelConfig, Spread};
 
 use crate::layout::Layout;
+use crate::loss::Compared;
 use crate::tape::{Records, Tape, Value};
 
 /// A model to plan programs for.
@@ -29,7 +30,8 @@ pub(super) struct Plan {
 /// The negative log-likelihoods of a batch, and where gradients begin.
 pub(super) struct Reconstruction {
     pub(super) recon: MatrixId,
-    pub(super) d_output: MatrixId,
+    /// If gradients will be wanted.
+    pub(super) d_output: Option<MatrixId>,
     pub(super) spread: Option<LearnedSpread>,
 }
 
@@ -78,13 +80,47 @@ impl<'a> Model<'a> {
         (posterior.matrix, records)
     }
 
-    /// Images to the posterior, mu | log_var.
-    pub(super) fn encode(&self) -> Plan {
+    /// Images to the posterior, mu | log_var; with the pseudo-inputs of a VampPrior behind them, if there are such.
+    pub(super) fn encode(&self, with_pseudo_inputs: bool) -> Plan {
         let mut tape = self.tape(false);
         let input = tape.matrix(self.config.pixels());
-        let images = self.arranged(&mut tape, input);
+        let mut images = self.arranged(&mut tape, input);
+        if with_pseudo_inputs {
+            tape.rows = self.encoded_rows();
+            images = self.with_pseudo_inputs(&mut tape, images);
+        }
         let (output, _) = self.encoder(&mut tape, images);
         Plan::new(tape, vec![input], output)
+    }
+
+    /// Posteriors and images to the importance weights of `draws` draws of each posterior, which are added to those of the runs
+    /// before: the output is also an input.
+    pub(super) fn importance(&self, draws: usize) -> Plan {
+        let mut tape = self.tape(false);
+        let images = tape.matrix(self.config.pixels());
+        let sums = tape.matrix(2);
+        let latent = self.config.latent;
+        let rows = self.encoded_rows();
+        let posterior = tape.program.matrix_of(rows, 2 * latent);
+        let arranged = self.arranged(&mut tape, images);
+        tape.rows = Rows::draws(draws);
+        let drawn_from = tape.repeated(posterior);
+        let [z, kl] = [latent, 1].map(|columns| tape.matrix(columns));
+        let normals = self.prior(&mut tape, posterior);
+        tape.push(Pass::SampleKlForward {
+            posterior: drawn_from,
+            z,
+            kl,
+            estimate: KlEstimate::Sampled,
+            learned_prior: normals.is_some(),
+        });
+        if let Some(normals) = normals {
+            Compared::forward(&mut tape, z, normals, Some(kl));
+        }
+        let z = tape.value(z);
+        let (Reconstruction { recon, .. }, _) = self.reconstruction(&mut tape, z, arranged);
+        tape.push(Pass::ImportanceSum { recon, kl, sums });
+        Plan::new(tape, vec![images, sums, posterior], sums)
     }
 
     /// Latents to the decoder's output.
@@ -124,7 +160,7 @@ impl<'a> Model<'a> {
             (self.network.decoder.split_last(), self.network.log_spread)
         {
             let (features, mut records) = tape.forward(before, z);
-            let [recon, d_output] =
+            let (recon, d_output) =
                 tape.dense_nll(last, features, images, likelihood, &mut records);
             let reconstruction = Reconstruction {
                 recon,
@@ -136,7 +172,8 @@ impl<'a> Model<'a> {
         let (output, records) = tape.forward(&self.network.decoder, z);
         let pixels = self.config.pixels();
         let parts = pixels.div_ceil(NLL_COLUMNS);
-        let [recon, d_output] = [parts, pixels].map(|columns| tape.matrix(columns));
+        let recon = tape.matrix(parts);
+        let d_output = tape.has_backward.then(|| tape.matrix(pixels));
         let spread = self.network.log_spread.map(|parameter| {
             let length = self.layout.length(parameter);
             let columns = match likelihood.spread() {

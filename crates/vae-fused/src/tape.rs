@@ -50,7 +50,7 @@ pub(super) struct Tape<'a> {
     /// Number of classes, if the model sees labels.
     classes: usize,
     /// Whether backward passes will follow.
-    has_backward: bool,
+    pub(super) has_backward: bool,
     pub(super) program: Program,
     /// The number of the class of each row of the batch, if any pass reads it.
     pub(super) labels: Option<MatrixId>,
@@ -235,7 +235,8 @@ impl<'a> Tape<'a> {
         self.activated(output, activation, slope)
     }
 
-    /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and the gradient of the output.
+    /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and, if it will be wanted, the gradient of the
+    /// output.
     pub(super) fn dense_nll(
         &mut self,
         dense: &Dense,
@@ -243,11 +244,11 @@ impl<'a> Tape<'a> {
         images: MatrixId,
         likelihood: Likelihood,
         records: &mut Records,
-    ) -> [MatrixId; 2] {
+    ) -> (MatrixId, Option<MatrixId>) {
         let layer = self.layout.layer(dense, 1);
         records.0.push(Record::Dense(layer, x));
         let recon = self.matrix(layer.width().div_ceil(NLL_COLUMNS));
-        let d_output = self.matrix(layer.width());
+        let d_output = self.has_backward.then(|| self.matrix(layer.width()));
         self.push(Pass::DenseNll {
             layer,
             input: x.matrix,
@@ -256,7 +257,7 @@ impl<'a> Tape<'a> {
             recon,
             d_output,
         });
-        [recon, d_output]
+        (recon, d_output)
     }
 
     fn convolution(

@@ -177,7 +177,7 @@ impl Executor for Cpu {
     fn run(
         &mut self,
         program: &Program,
-        run: Run,
+        runs: &[Run],
         batch: usize,
         inputs: &[(MatrixId, &[f32])],
         outputs: &[MatrixId],
@@ -190,8 +190,10 @@ impl Executor for Cpu {
         }
         let pool = self.pool.clone();
         awake(pool.as_deref(), || {
-            for pass in &program.passes {
-                self.pass(pass, &run, program, Piece::whole(batch), &[]);
+            for run in runs {
+                for pass in &program.passes {
+                    self.pass(pass, run, program, Piece::whole(batch), &[]);
+                }
             }
         });
         let mut matrices = std::mem::replace(&mut self.matrices, kept);

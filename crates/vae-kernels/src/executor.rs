@@ -171,11 +171,12 @@ pub trait Executor: fmt::Debug {
     /// The losses of finished steps that were not returned before, in order; waits for all steps if `wait`.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;
 
-    /// Runs `program` on `batch` rows with matrices of its own, some of them filled from `inputs`, and returns `outputs`.
+    /// Runs `program` on `batch` rows with matrices of its own, some of them filled from `inputs`, once for each of `runs`, and
+    /// returns `outputs`. A run finds the matrices as the one before has left them.
     fn run(
         &mut self,
         program: &Program,
-        run: Run,
+        runs: &[Run],
         batch: usize,
         inputs: &[(MatrixId, &[f32])],
         outputs: &[MatrixId],

@@ -203,18 +203,20 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             // A tile covers whole elements of recon.
             let tile = tile(batch, layer.width(), layer.inputs, Stores::Nll);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
-            let bindings = vec![
+            let mut bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(input)),
                 (Read, Matrix(images)),
                 (Write, Matrix(recon)),
-                (Write, Matrix(d_output)),
             ];
+            bindings.extend(d_output.map(|d_output| (Write, Matrix(d_output))));
+            let of_image = batch / program.rows[images.0].of(lowering.batch);
             let grid = tile.grid(batch, layer.width());
             Choice::product(&source::DENSE_NLL, layer, tile, is_wide)
                 .flags(&["finish"])
+                .gradient(is_wide, d_output.is_some())
                 .likelihood(likelihood)
-                .kernel(stem, [batch, draws, 0, 0], bindings, grid)
+                .kernel(stem, [batch, draws, of_image, 0], bindings, grid)
         }
         Pass::DenseBackwardInput {
             layer,
@@ -288,7 +290,8 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
         Pass::RepeatRows { .. }
         | Pass::SumRows { .. }
         | Pass::ScaleRows { .. }
-        | Pass::Importance { .. } => draws::kernel(pass, lowering),
+        | Pass::Importance { .. }
+        | Pass::ImportanceSum { .. } => draws::kernel(pass, lowering),
         Pass::Convolve { .. } | Pass::ConvolveTransposed { .. } => {
             convolution::kernel(pass, lowering_of_rows)
         }
@@ -305,8 +308,17 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             recon,
             d_output,
         } => {
-            let bindings = [output, images, recon, d_output];
-            likelihood::nll(bindings, likelihood, spread, draws, lowering_of_rows)
+            let of_image = batch / program.rows[images.0].of(lowering.batch);
+            let draws = [draws, of_image];
+            let matrices = [output, images, recon];
+            likelihood::nll(
+                matrices,
+                d_output,
+                likelihood,
+                spread,
+                draws,
+                lowering_of_rows,
+            )
         }
         Pass::Prior(ref pass) => prior::kernel(pass, lowering),
     })

@@ -213,6 +213,10 @@ pub(super) const LAST_ROWS: Source = Source {
     libraries: &[LINEAR],
     kernel: shader!("step/last_rows.wgsl"),
 };
+pub(super) const IMPORTANCE_SUM: Source = Source {
+    libraries: &[],
+    kernel: shader!("step/importance_sum.wgsl"),
+};
 pub(super) const ACCUMULATE: Source = Source {
     libraries: &[LINEAR],
     kernel: shader!("step/accumulate.wgsl"),

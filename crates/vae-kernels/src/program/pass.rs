@@ -136,6 +136,15 @@ pub enum Pass {
         /// `[batch, 1]`
         bound: MatrixId,
     },
+    /// Adds the importance weights of each row's draws, `log w = -recon - kl`, to those of the runs before.
+    ImportanceSum {
+        /// `[batch * draws, parts]`, whose sum is the negative log-likelihood.
+        recon: MatrixId,
+        /// `[batch * draws, 1]`: `log q(z | x) - log p(z)`.
+        kl: MatrixId,
+        /// `[batch, 2]`: the largest `log w`, and the sum of all `w` in its units.
+        sums: MatrixId,
+    },
     /// `values *= weights`, row by row.
     ScaleRows {
         /// `[batch * draws, columns]`
@@ -325,21 +334,21 @@ pub enum Pass {
         layer: Layer,
         /// `[batch, inputs]`
         input: MatrixId,
-        /// `[batch, width]`
+        /// `[batch, width]`, or a row for each row of the batch that all its draws are compared with.
         images: MatrixId,
         /// Likelihood whose parameter the output is.
         likelihood: Likelihood,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`super::NLL_COLUMNS`] columns.
         recon: MatrixId,
-        /// `[batch, width]`, divided by the batch size.
-        d_output: MatrixId,
+        /// `[batch, width]`, divided by the batch size, if it is wanted.
+        d_output: Option<MatrixId>,
     },
     /// The negative log-likelihood of `images` under a decoder's output, and the loss's gradients with respect to that output
     /// and to the learned spread.
     Nll {
         /// `[batch, width]`
         output: MatrixId,
-        /// `[batch, width]`
+        /// `[batch, width]`, or a row for each row of the batch that all its draws are compared with.
         images: MatrixId,
         /// Likelihood whose parameter the output is.
         likelihood: Likelihood,
@@ -347,8 +356,8 @@ pub enum Pass {
         spread: Option<LearnedSpread>,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`super::NLL_COLUMNS`] columns.
         recon: MatrixId,
-        /// `[batch, width]`, divided by the batch size.
-        d_output: MatrixId,
+        /// `[batch, width]`, divided by the batch size, if gradients are wanted.
+        d_output: Option<MatrixId>,
     },
     /// A step of the prior or of what compares latents.
     Prior(PriorPass),
@@ -385,7 +394,7 @@ pub struct LearnedSpread {
     pub offset: usize,
     /// Their number: 1, or the number of columns.
     pub length: usize,
-    /// Gradients still to be summed over the rows, divided by the batch size: `[batch, ceil(width / NLL_COLUMNS)]` for one
+    /// Gradients still to be summed over the rows, if gradients are wanted, divided by the batch size: `[batch, ceil(width / NLL_COLUMNS)]` for one
     /// parameter, as `recon`; `[batch, width]` for one in each column.
     pub d_spread: MatrixId,
 }
@@ -404,6 +413,7 @@ impl Pass {
             Self::RepeatRows { .. } => "repeat_rows",
             Self::SumRows { .. } => "sum_rows",
             Self::Importance { .. } => "importance",
+            Self::ImportanceSum { .. } => "importance_sum",
             Self::ScaleRows { .. } => "scale_rows",
             Self::DenseForward { .. } => "dense_forward",
             Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
@@ -434,6 +444,7 @@ impl Pass {
             Self::GatherLabels { labels } => labels,
             Self::Corrupt { corrupted, .. } => corrupted,
             Self::Importance { bound, .. } => bound,
+            Self::ImportanceSum { sums, .. } => sums,
             Self::ScaleRows { values, .. } | Self::Sums { values, .. } => values,
             Self::DenseBackwardParameters { d_output, .. } => d_output,
             Self::ConvolveBackwardWeight { map, .. } | Self::Convolve { map, .. } => map,
@@ -443,7 +454,7 @@ impl Pass {
             | Self::GroupNormBackward { d_input, .. } => d_input,
             Self::SampleKlForward { z, .. } | Self::SampleKlBackward { z, .. } => z,
             Self::Prior(ref pass) => pass.runs_over(),
-            Self::DenseNll { d_output, .. } | Self::Nll { d_output, .. } => d_output,
+            Self::DenseNll { recon, .. } | Self::Nll { recon, .. } => recon,
             Self::Transpose { output, .. }
             | Self::LogOfCounts { output, .. }
             | Self::Label { output, .. }

@@ -50,6 +50,17 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
                 [x, batch.div_ceil(x)],
             );
         }
+        Pass::ImportanceSum { recon, kl, sums } => {
+            let x = batch.min(MAX_WORKGROUPS);
+            let sizes = [batch, draws(kl), columns(recon), 0];
+            let bindings = vec![read(recon), read(kl), write(sums)];
+            return Choice::plain(&source::IMPORTANCE_SUM).kernel(
+                pass.stem(),
+                sizes,
+                bindings,
+                [x, batch.div_ceil(x)],
+            );
+        }
         ref other => unreachable!("{other:?} has another kernel"),
     };
     let sizes = [length, columns, draws, 0];

@@ -169,6 +169,11 @@ fn of_images() -> Vec<Pass> {
             weights: z,
             bound: u,
         },
+        Pass::ImportanceSum {
+            recon: x,
+            kl: y,
+            sums: z,
+        },
     ];
     let repeat = Repeat {
         small: [1, 2],
@@ -226,7 +231,14 @@ fn of_images() -> Vec<Pass> {
         }
     }
     for likelihood in LIKELIHOODS {
-        for length in [None, Some(1), Some(6)] {
+        for (length, d_output) in [
+            (None, None),
+            (None, Some(v)),
+            (Some(1), None),
+            (Some(1), Some(v)),
+            (Some(6), None),
+            (Some(6), Some(v)),
+        ] {
             passes.push(Pass::Nll {
                 output: x,
                 images: y,
@@ -237,7 +249,7 @@ fn of_images() -> Vec<Pass> {
                     d_spread: z,
                 }),
                 recon: u,
-                d_output: v,
+                d_output,
             });
         }
     }
@@ -356,15 +368,17 @@ fn kernels() -> Vec<Kernel> {
                 }
             }
             for likelihood in LIKELIHOODS {
-                let nll = Pass::DenseNll {
-                    layer,
-                    input: x,
-                    images: y,
-                    likelihood,
-                    recon: MatrixId(3),
-                    d_output: slope,
-                };
-                add(&columns, nll);
+                for d_output in [None, Some(slope)] {
+                    let nll = Pass::DenseNll {
+                        layer,
+                        input: x,
+                        images: y,
+                        likelihood,
+                        recon: MatrixId(3),
+                        d_output,
+                    };
+                    add(&columns, nll);
+                }
             }
             let parameters = Pass::DenseBackwardParameters {
                 layer,
