@@ -592,7 +592,8 @@ fn pairs() -> Vec<Case> {
                 more: count,
             };
             // Rows of the normals and of their weights.
-            let kinds: [(Rows, usize, &dyn Fn(&[MatrixId]) -> Normals); 3] = [
+            type Of<'a> = &'a dyn Fn(&[MatrixId]) -> Normals;
+            let kinds: [(Rows, usize, Of<'_>); 3] = [
                 (Rows::BATCH, 1 + latent, &|i| Normals::Posteriors(i[1])),
                 (behind, 1, &|i| Normals::Behind(i[1])),
                 (Rows::fixed(count), 1, &|i| of_mixture(i[2])),
