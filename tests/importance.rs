@@ -200,11 +200,11 @@ fn more_draws_go_on_from_fewer_and_the_same_call_gives_the_same_digits() {
         assert_eq!(all, estimates(route, &config, SEED, &[1, 10, 100, 250]));
         assert_eq!(all[3..], estimates(route, &config, SEED, &[250]));
         assert_ne!(all[3..], estimates(route, &config, SEED + 1, &[250]));
-        // The bound is tighter with more draws, on average.
+        // The bound is tighter with many draws than with one.
         let means = all
             .iter()
             .map(|nll| nll.iter().sum::<f64>() / IMAGES as f64);
         let means: Vec<f64> = means.collect();
-        assert!(means.is_sorted_by(|more, fewer| more > fewer), "{means:?}");
+        assert!(means[0] > means[3] + 0.01, "{means:?}");
     }
 }

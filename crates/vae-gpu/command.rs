@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    data, decode, denoise, encode, export, import, interpolate, latent, manifold, reconstruct,
-    sample, score, train, traverse,
+    data, decode, denoise, encode, eval, export, import, interpolate, latent, manifold,
+    reconstruct, sample, score, train, traverse,
 };
 
 /// Train variational autoencoders (VAEs) on any GPU through wgpu or on the CPU, and use the trained models.
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     ///
     /// Example: vae-gpu score runs/digits-1 --data new.npz --importance-samples 500
     Score(score::ScoreArguments),
+    /// Evaluate the model: likelihood, use of the latents, reconstructions, and what the latents tell of labels and factors.
+    ///
+    /// Example: vae-gpu eval runs/digits-1 --k 1000 --per-sample samples.csv
+    Eval(eval::EvalArguments),
     /// Export the model as ONNX files or as a PyTorch state dict.
     ///
     /// Example: vae-gpu export runs/digits-1 --format onnx

@@ -7,6 +7,7 @@ mod decode;
 mod denoise;
 mod devices;
 mod encode;
+mod eval;
 mod export;
 mod import;
 mod interpolate;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Manifold(arguments) => manifold::run(&arguments),
         Command::Latent(arguments) => latent::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
     };

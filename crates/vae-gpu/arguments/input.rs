@@ -149,6 +149,21 @@ impl LabelledInputArguments {
         self.labelled(self.input.open(run)?, run)
     }
 
+    /// The training samples of the run, as the model sees them; `None` if they are the samples in question.
+    pub(crate) fn others(&self, run: &SavedRun) -> Result<Option<Images>> {
+        let InputArguments { data, part, .. } = &self.input;
+        let is_own = data.as_ref().is_none_or(|data| *data == run.recipe.data);
+        if is_own && *part == Some(Part::Train) {
+            return Ok(None);
+        }
+        let train = InputArguments {
+            data: None,
+            part: Some(Part::Train),
+            ..self.input.clone()
+        };
+        train.open(run).map(Some)
+    }
+
     /// The first `count` of them.
     pub(crate) fn first(&self, run: &SavedRun, count: usize) -> Result<Images> {
         self.labelled(self.input.first(run, count)?, run)

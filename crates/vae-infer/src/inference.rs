@@ -103,6 +103,11 @@ impl<'a> Inference<'a> {
         self.shape
     }
 
+    /// Seed of the run.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Preprocessing of the model's data.
     #[must_use]
     pub const fn preprocessing(&self) -> &'a Preprocessing {

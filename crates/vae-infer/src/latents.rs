@@ -8,7 +8,7 @@ use vae_data::npy::{self, NpyArrayRef, NpyValues};
 use vae_data::{DataError, Images};
 use vae_spec::Posterior;
 
-use crate::Score;
+use crate::{Evaluation, Score};
 
 /// Posteriors of samples, optionally with a draw from each.
 #[derive(Clone, Debug)]
@@ -143,6 +143,34 @@ pub fn write_scores(
             .chain(score.nll);
         let numbers = numbers.map(|x| x.to_string());
         numbers.chain([rank[place].to_string()]).collect()
+    })
+}
+
+/// Writes one line per sample: `id`, `label`, `recon`, `kl`, `elbo`, `nll` by most importance samples, `mse`, and of images `psnr`
+/// and, where it is defined, `ssim`.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_evaluation(
+    out: impl Write,
+    images: &Images,
+    evaluation: &Evaluation,
+) -> io::Result<()> {
+    let likeness = evaluation.reconstruction;
+    let psnr = likeness.psnr.map(|_| "psnr");
+    let ssim = likeness.ssim.map(|_| "ssim");
+    let columns = ["recon", "kl", "elbo", "nll", "mse"].into_iter();
+    let columns = columns.chain(psnr).chain(ssim).map(str::to_owned).collect();
+    write_csv(out, images, 0..evaluation.samples, columns, |place| {
+        let score = &evaluation.scores[place];
+        let similarity = &evaluation.similarities[place];
+        let numbers = [score.recon, score.kl, score.elbo()]
+            .into_iter()
+            .chain(score.nll)
+            .chain([similarity.mse])
+            .chain(psnr.map(|_| similarity.psnr))
+            .chain(ssim.and(similarity.ssim));
+        numbers.map(|x| x.to_string()).collect()
     })
 }
 

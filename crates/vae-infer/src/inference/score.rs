@@ -52,7 +52,6 @@ impl Inference<'_> {
             let posteriors = self.engine.encode(&batch)?;
             let z = self.draws(&posteriors, 0, places[0], places.len());
             let recon = self.engine.nll(&z, &batch)?;
-            let first = scores.len();
             for (row, &recon) in recon.iter().enumerate() {
                 let of_row = |values: &[f32]| values[row * latent..][..latent].to_vec();
                 let (mu, log_var, z) = (
@@ -71,22 +70,46 @@ impl Inference<'_> {
                     nll: None,
                 });
             }
-            let Some(samples) = samples else {
-                self.report("scoring", scores.len(), images.count());
-                continue;
-            };
-            let batch = Batch {
-                first_row: places[0],
-                ..batch
-            };
-            let nll = self.engine.importance_nll(&batch, &[samples])?;
-            let nll = nll.into_iter().flatten();
-            for (score, nll) in scores[first..].iter_mut().zip(nll) {
-                score.nll = Some(nll);
-            }
             self.report("scoring", scores.len(), images.count());
         }
+        if let Some(samples) = samples {
+            let nll = self.importance_nll(images, &[samples])?;
+            let nll = nll.into_iter().flatten();
+            for (score, nll) in scores.iter_mut().zip(nll) {
+                score.nll = Some(nll);
+            }
+        }
         Ok(scores)
+    }
+
+    /// `-log mean_k p(x, z_k) / q(z_k | x)` of each sample by each of `counts` draws from its posterior, which rise (Burda,
+    /// Grosse and Salakhutdinov 2016): `[counts, samples]`, nats.
+    ///
+    /// # Errors
+    /// If the device fails, or a conditional model finds no label.
+    pub fn importance_nll(
+        &mut self,
+        images: &Images,
+        counts: &[usize],
+    ) -> Result<Vec<Vec<f64>>, InferError> {
+        let labels = self.preprocessing.labels(images)?;
+        let mut all = vec![Vec::with_capacity(images.count()); counts.len()];
+        for places in batches(images.count(), EVALUATION_BATCH) {
+            let values = images.gather(&places);
+            let batch = Batch {
+                images: &values,
+                labels: of(&labels, &places),
+                corrupted: None,
+                first_row: places[0],
+            };
+            let nll = self.engine.importance_nll(&batch, counts)?;
+            for (all, nll) in all.iter_mut().zip(nll) {
+                all.extend(nll);
+            }
+            let done = places[0] as usize + places.len();
+            self.report("estimating likelihoods", done, images.count());
+        }
+        Ok(all)
     }
 }
 
