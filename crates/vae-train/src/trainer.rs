@@ -200,7 +200,7 @@ impl<'a> Training<'a> {
                 outcome = Outcome::Interrupted;
                 break;
             };
-            self.folder.log(&report)?;
+            self.folder.log_epoch(&report)?;
             self.epochs.push(report.clone());
             self.epoch += 1;
             self.losses.clear();

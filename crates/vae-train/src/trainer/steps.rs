@@ -109,7 +109,7 @@ impl Training<'_> {
                 lr: step.lr,
                 images_per_second: (seen - first_image) as f64 / start.elapsed().as_secs_f64(),
             };
-            self.folder.log(&progress)?;
+            self.folder.log_step(&progress)?;
             on_event(Event::Progress(progress));
         }
         Ok(Some(given as f64 / start.elapsed().as_secs_f64()))
