@@ -26,6 +26,7 @@ mod resume;
 mod sample_kl;
 mod science;
 mod tables;
+mod terminal;
 mod training;
 mod values;
 mod verbs;

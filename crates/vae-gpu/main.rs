@@ -12,6 +12,7 @@ mod import;
 mod interpolate;
 mod latent;
 mod manifold;
+mod memory;
 mod output;
 mod reconstruct;
 mod report;

@@ -110,10 +110,10 @@ impl Device {
         }
     }
 
-    /// Name of the CPU as a device, for example `cpu (2 threads)`.
+    /// Name of the CPU as a device, for example `cpu (2 threads)`: the threads that compute, which `RAYON_NUM_THREADS` limits.
     #[must_use]
     pub fn cpu_name() -> String {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = rayon::current_num_threads();
         format!(
             "cpu ({threads} thread{})",
             if threads == 1 { "" } else { "s" }
@@ -130,6 +130,19 @@ impl Device {
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Bytes of the GPU's memory that this program holds; `None` on the CPU, and where the driver leaves the bookkeeping to itself.
+    #[must_use]
+    pub fn gpu_memory(&self) -> Option<u64> {
+        match &self.place {
+            Place::Cpu | Place::Ndarray => None,
+            Place::Gpu(gpu) => {
+                let (device, _) = gpu.device_and_queue();
+                let report = device.generate_allocator_report()?;
+                Some(report.total_allocated_bytes)
+            }
+        }
     }
 
     /// Which engine runs `model` here.

@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use vae_data::Scale;
 use vae_recipe::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
 
+use super::progress::ReportArguments;
 use crate::arguments::{ReadArguments, one_of, positive};
 use network::NetworkArguments;
 use objective::ObjectiveArguments;
@@ -169,6 +170,9 @@ pub(crate) struct TrainArguments {
     /// [default: auto].
     #[arg(long, value_parser = one_of::<EngineChoice>(), help_heading = "Device")]
     engine: Option<EngineChoice>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
 }
 
 impl TrainArguments {
