@@ -15,6 +15,7 @@ mod export;
 mod folders;
 mod formats;
 mod gradients;
+mod help;
 mod labels;
 mod mnist;
 mod networks;

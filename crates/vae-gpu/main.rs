@@ -12,6 +12,7 @@ mod import;
 mod interpolate;
 mod latent;
 mod manifold;
+mod manual;
 mod memory;
 mod output;
 mod reconstruct;
@@ -58,6 +59,8 @@ fn main() -> ExitCode {
         Command::Score(arguments) => score::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::pages(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         report::error(&error);
