@@ -24,6 +24,7 @@ mod passes;
 mod random;
 mod refusals;
 mod resume;
+mod runs;
 mod sample_kl;
 mod science;
 mod tables;

@@ -1,10 +1,13 @@
 //! The commands.
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    data, decode, denoise, encode, export, import, interpolate, latent, manifold, manual,
-    reconstruct, sample, score, train, traverse,
+    data, decode, denoise, devices, doctor, encode, export, import, interpolate, latent, manifold,
+    manual, reconstruct, runs, sample, score, show, train, traverse,
 };
 
 /// Two commands, as they are typed, below the options of another.
@@ -38,6 +41,12 @@ pub(crate) enum Command {
     /// List the GPUs and the CPU, the --backend that selects each, and what --backend auto takes.
     #[command(after_help = examples!["vae-gpu devices", "vae-gpu devices | grep backend"])]
     Devices,
+    /// Check that this machine computes what it should, and print what a bug report needs.
+    ///
+    /// Every kernel is compared with its twin on the CPU, whole training steps and both engines with each other. Exit code 0:
+    /// training here can be trusted; 1: it cannot.
+    #[command(after_help = examples!["vae-gpu doctor", "vae-gpu doctor --backend cpu > report.txt"])]
+    Doctor(doctor::DoctorArguments),
     /// Inspect, download, split or convert data.
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -71,6 +80,12 @@ pub(crate) enum Command {
     /// Score how likely each sample is under the model, for example to find anomalies.
     #[command(after_help = examples!["vae-gpu score runs/digits-1 --sort", "vae-gpu score runs/digits-1 --data new.npz --importance-samples 50 --out new.csv"])]
     Score(score::ScoreArguments),
+    /// List runs: data, network, objective, best loss, when, and whether they are finished.
+    #[command(after_help = examples!["vae-gpu runs", "vae-gpu runs runs --sort best --format csv > runs.csv"])]
+    Runs(runs::RunsArguments),
+    /// Show one run: settings, best epoch, what its latents carry, its pictures, and its metrics as a table.
+    #[command(after_help = examples!["vae-gpu show runs/digits-1", "vae-gpu show runs/digits-1 --format csv > metrics.csv"])]
+    Show(show::ShowArguments),
     /// Export the model as ONNX files or as a PyTorch state dict.
     #[command(after_help = examples!["vae-gpu export runs/digits-1 --format onnx", "vae-gpu export runs/digits-1 --format pytorch --out weights"])]
     Export(export::ExportArguments),
@@ -86,6 +101,33 @@ pub(crate) enum Command {
     /// Print the manual page, or write the pages of all commands.
     #[command(after_help = examples!["vae-gpu man > vae-gpu.1", "vae-gpu man --to man1"])]
     Man(manual::ManArguments),
+}
+
+impl Command {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        match self {
+            Self::Train(arguments) => train::run(arguments),
+            Self::Devices => devices::run(),
+            Self::Doctor(arguments) => doctor::run(arguments),
+            Self::Data(command) => data::run(command),
+            Self::Encode(arguments) => encode::run(arguments),
+            Self::Decode(arguments) => decode::run(arguments),
+            Self::Sample(arguments) => sample::run(arguments),
+            Self::Reconstruct(arguments) => reconstruct::run(arguments),
+            Self::Denoise(arguments) => denoise::run(arguments),
+            Self::Interpolate(arguments) => interpolate::run(arguments),
+            Self::Traverse(arguments) => traverse::run(arguments),
+            Self::Manifold(arguments) => manifold::run(arguments),
+            Self::Latent(arguments) => latent::run(arguments),
+            Self::Score(arguments) => score::run(arguments),
+            Self::Runs(arguments) => runs::run(arguments),
+            Self::Show(arguments) => show::run(arguments),
+            Self::Export(arguments) => export::run(arguments),
+            Self::Import(arguments) => import::run(arguments),
+            Self::Completions(arguments) => manual::completions(arguments),
+            Self::Man(arguments) => manual::pages(arguments),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ pub(crate) fn used() -> Option<u64> {
 }
 
 /// Bytes of memory of the machine, and those that are free or can be freed.
-#[cfg(test)]
 pub(crate) fn of_machine() -> Option<(u64, u64)> {
     let field = |name| field("/proc/meminfo", name);
     Some((field("MemTotal:")?, field("MemAvailable:")?))

@@ -16,6 +16,7 @@ use vae_run::{Interrupted, Metrics, RunFolder};
 use vae_train::{Outcome, Training};
 
 pub(crate) use arguments::TrainArguments;
+pub(crate) use progress::summary;
 
 use crate::report;
 use progress::{Progress, Subject};

@@ -1,5 +1,6 @@
 //! Devices and the engines that run models on them: the one crate that knows all engines.
 
+pub mod check;
 mod error;
 
 use std::fmt;
@@ -124,6 +125,15 @@ impl Device {
     #[must_use]
     pub fn auto_name() -> String {
         auto_adapter(&adapters(GraphicsApi::Any)).map_or_else(Self::cpu_name, ToString::to_string)
+    }
+
+    /// The GPU, if it is one.
+    #[must_use]
+    pub const fn gpu(&self) -> Option<&Gpu> {
+        match &self.place {
+            Place::Gpu(gpu) => Some(gpu),
+            Place::Cpu | Place::Ndarray => None,
+        }
     }
 
     /// Why this device was chosen.

@@ -19,7 +19,7 @@ use crate::metrics::Content;
 use crate::state::State;
 use crate::{EpochReport, Manifest, Metrics, Rollback, RunError, StepReport};
 
-const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 
 /// A run folder open for writing, locked against other processes.
 #[derive(Debug)]

@@ -81,7 +81,7 @@ pub(crate) fn latents(epoch: &EpochReport) -> String {
 }
 
 /// Commands that use the run, as they can be typed.
-fn next_commands(recipe: &vae_recipe::Recipe, run: &str) -> Vec<String> {
+pub(crate) fn next_commands(recipe: &vae_recipe::Recipe, run: &str) -> Vec<String> {
     let run = if run.contains([' ', '\'', '"', '$']) {
         format!("'{}'", run.replace('\'', r"'\''"))
     } else {
