@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     data, decode, denoise, devices, doctor, encode, export, import, interpolate, latent, manifold,
-    manual, reconstruct, runs, sample, score, show, train, traverse,
+    manual, page, reconstruct, runs, sample, score, show, train, traverse,
 };
 
 /// Two commands, as they are typed, below the options of another.
@@ -86,6 +86,11 @@ pub(crate) enum Command {
     /// Show one run: settings, best epoch, what its latents carry, its pictures, and its metrics as a table.
     #[command(after_help = examples!["vae-gpu show runs/digits-1", "vae-gpu show runs/digits-1 --format csv > metrics.csv"])]
     Show(show::ShowArguments),
+    /// Write one page of HTML about a run, or about two side by side: settings, curves, latents, pictures, how to repeat it.
+    ///
+    /// Everything is in the one file; nothing is loaded from a network.
+    #[command(after_help = examples!["vae-gpu report runs/digits-1", "vae-gpu report runs/digits-1 runs/digits-2 --out both.html"])]
+    Report(page::ReportArguments),
     /// Export the model as ONNX files or as a PyTorch state dict.
     #[command(after_help = examples!["vae-gpu export runs/digits-1 --format onnx", "vae-gpu export runs/digits-1 --format pytorch --out weights"])]
     Export(export::ExportArguments),
@@ -122,6 +127,7 @@ impl Command {
             Self::Score(arguments) => score::run(arguments),
             Self::Runs(arguments) => runs::run(arguments),
             Self::Show(arguments) => show::run(arguments),
+            Self::Report(arguments) => page::run(arguments),
             Self::Export(arguments) => export::run(arguments),
             Self::Import(arguments) => import::run(arguments),
             Self::Completions(arguments) => manual::completions(arguments),

@@ -16,6 +16,7 @@ mod manifold;
 mod manual;
 mod memory;
 mod output;
+mod page;
 mod reconstruct;
 mod report;
 mod runs;

@@ -203,6 +203,8 @@ settings! {
     checkpoint_steps: Option<u64>,
     /// Minutes between checkpoints within an epoch.
     checkpoint_minutes: f64,
+    /// Whether event files for TensorBoard are written.
+    tensorboard: bool,
     /// Seed of the initial weights, the shuffling and the noise.
     seed: u64,
 }
@@ -351,6 +353,7 @@ impl RecipePatch {
             best_by: Some(Metric::default()),
             on_nan: Some(OnNan::Stop),
             epochs: Some(60),
+            tensorboard: Some(false),
             seed: Some(0),
             ..Self::default()
         };
