@@ -10,6 +10,7 @@ mod cli;
 mod common;
 mod data;
 mod devices;
+mod documents;
 mod executors;
 mod export;
 mod folders;
