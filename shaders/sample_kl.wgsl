@@ -18,6 +18,11 @@ fn sampled_kl_of(log_var: f32, eps: f32, z: f32) -> f32 {
     return 0.5 * (z * z - clamp(log_var, LOG_VAR_MIN, LOG_VAR_MAX) - eps * eps);
 }
 
+// log q(z | x) at the draw.
+fn log_posterior_of(log_var: f32, eps: f32) -> f32 {
+    return -0.5 * (1.8378771 + clamp(log_var, LOG_VAR_MIN, LOG_VAR_MAX) + eps * eps); // ln(2 pi)
+}
+
 // d_log_var; zero where log_var is clamped. eps is not drawn again: dz / dlog_var = (z - mu) / 2.
 fn log_var_gradient(mu: f32, log_var: f32, z: f32, d_z: f32, d_kl: f32) -> f32 {
     let inside = log_var >= LOG_VAR_MIN && log_var <= LOG_VAR_MAX;

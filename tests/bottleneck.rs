@@ -61,6 +61,7 @@ impl Case {
                 z,
                 kl,
                 estimate: KlEstimate::Analytic,
+                learned_prior: false,
             },
             Pass::DenseForward {
                 layer: decoder,
@@ -80,7 +81,7 @@ impl Case {
                 z,
                 d_z,
                 d_posterior,
-                through: KlGradient::Analytic,
+                through: KlGradient::ANALYTIC,
             },
             Pass::DenseBackwardInput {
                 layer: heads,
@@ -117,7 +118,7 @@ impl Case {
             .map(|(buffer, values)| (*buffer, &values[..]))
             .collect();
         executor
-            .run(&self.program, run, self.batch, &inputs, &self.outputs)
+            .run(&self.program, &[run], self.batch, &inputs, &self.outputs)
             .expect("a working device")
     }
 }

@@ -117,7 +117,7 @@ fn the_doctor_says_what_was_checked_and_whether_to_trust_it() {
         .assert()
         .success()
         .stdout(
-            contains("right: gradients of 6 models")
+            contains("right: gradients of 12 models")
                 .and(contains("auto takes: "))
                 .and(contains("verdict: training on the CPU can be trusted")),
         );
@@ -126,8 +126,8 @@ fn the_doctor_says_what_was_checked_and_whether_to_trust_it() {
             .assert()
             .success()
             .stdout(
-                contains("right: 25 kernels")
-                    .and(contains("right: training, 20 steps of 6 models"))
+                contains("right: 38 kernels")
+                    .and(contains("right: training, 20 steps of 12 models"))
                     .and(contains("verdict: training on the CPU and ")),
             );
     }

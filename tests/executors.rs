@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use vae_kernels::cpu::Cpu;
-use vae_kernels::executor::{Arena, Executor, TrainingProgram, TrainingStep};
+use vae_kernels::executor::{Arena, Executor, Term, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{KlGradient, Layer, NLL_COLUMNS, Pass, Program, Rule, Update};
+use vae_kernels::program::{
+    Coefficient, KlGradient, Layer, NLL_COLUMNS, Pass, Program, Rule, Update,
+};
 use vae_rng::{Generator, Stream};
 use vae_spec::{Clip, Corruption, Element, KlEstimate, Likelihood};
 
@@ -121,6 +123,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             z,
             kl,
             estimate: KlEstimate::Analytic,
+            learned_prior: false,
         },
         Pass::DenseNll {
             layer: output,
@@ -128,7 +131,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             images,
             likelihood: Likelihood::Bernoulli,
             recon,
-            d_output,
+            d_output: Some(d_output),
         },
         Pass::DenseBackwardParameters {
             layer: output,
@@ -146,7 +149,7 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             z,
             d_z,
             d_posterior,
-            through: KlGradient::Analytic,
+            through: KlGradient::ANALYTIC,
         },
         Pass::DenseBackwardParameters {
             layer: heads,
@@ -154,11 +157,14 @@ fn training(gathering: Gathering) -> (Arc<TrainingProgram>, usize) {
             d_output: d_posterior,
         },
     ]);
+    let terms = [(recon, Coefficient::One), (kl, Coefficient::Beta)];
+    let terms = terms.map(|(matrix, coefficient)| Term {
+        matrix,
+        coefficient,
+    });
     let program = TrainingProgram {
         program,
-        recon,
-        kl,
-        bound: None,
+        terms: terms.into(),
     };
     (Arc::new(program), output.block(0).end)
 }
@@ -207,7 +213,7 @@ fn trained(
     [
         losses
             .iter()
-            .flat_map(|step| [step.recon, step.kl])
+            .flat_map(|step| [step.terms[0], step.terms[1]])
             .collect(),
         parameters,
         moments,
@@ -381,7 +387,7 @@ fn a_batch_of_more_rows_than_a_submission_holds_is_trained_whole() {
         let losses = executor.losses(true).expect("a working device");
         losses
             .iter()
-            .flat_map(|step| [step.recon, step.kl])
+            .flat_map(|step| [step.terms[0], step.terms[1]])
             .collect::<Vec<f32>>()
     };
     let on_gpu = || on_gpu(gpu, &start(parameters));

@@ -17,6 +17,7 @@ mod folders;
 mod formats;
 mod gradients;
 mod help;
+mod importance;
 mod labels;
 mod mnist;
 mod networks;

@@ -4,17 +4,20 @@
 mod draws;
 mod images;
 mod likelihoods;
+mod prior;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, Run};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Slope};
+use vae_kernels::program::{Layer, MatrixId, NLL_COLUMNS, Pass, Program, Rows, Slope};
 use vae_rng::{Generator, Noise, Stream};
 use vae_spec::{Activation, Likelihood, Spread, Weighting};
 
 use crate::common::{distance, gpu, gpu_with_one_core};
 
 const BETA: f32 = 0.7;
+const ANNEAL: f32 = 0.4;
+const CAPACITY: f32 = 0.3;
 
 pub(crate) fn run() -> Run {
     Run {
@@ -25,9 +28,12 @@ pub(crate) fn run() -> Run {
         },
         binarization: Generator::new(3, Stream::Binarization),
         corruption: Generator::new(3, Stream::Corruption),
+        prior: (Generator::new(3, Stream::PriorNoise), 1 << 33 | 5),
+        data_count: 1_000,
         weighting: Weighting {
             beta: BETA,
-            ..Weighting::PLAIN
+            anneal: ANNEAL,
+            capacity: CAPACITY,
         },
     }
 }
@@ -62,8 +68,11 @@ impl Case {
         writes: &[usize],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
-        let once = |columns: &[usize]| -> Vec<(usize, usize)> {
-            columns.iter().map(|&columns| (1, columns)).collect()
+        let once = |columns: &[usize]| -> Vec<(Rows, usize)> {
+            columns
+                .iter()
+                .map(|&columns| (Rows::BATCH, columns))
+                .collect()
         };
         Self {
             parameters: Generator::new(1, Stream::Init).normals(99, 0, 1, length),
@@ -71,26 +80,26 @@ impl Case {
         }
     }
 
-    /// A pass without parameters; `reads` and `writes` are rows for each row of the batch, and columns.
+    /// A pass without parameters; `reads` and `writes` are rows and columns.
     fn drawn(
         batch: usize,
-        reads: &[(usize, usize)],
-        writes: &[(usize, usize)],
+        reads: &[(Rows, usize)],
+        writes: &[(Rows, usize)],
         pass: impl Fn(&[MatrixId], &[MatrixId]) -> Pass,
     ) -> Self {
         let normals =
             |step, rows, columns| Generator::new(1, Stream::Init).normals(step, 0, rows, columns);
         let mut program = Program::default();
-        let mut buffers = |sizes: &[(usize, usize)]| -> Vec<MatrixId> {
+        let mut buffers = |sizes: &[(Rows, usize)]| -> Vec<MatrixId> {
             let sizes = sizes.iter();
             sizes
-                .map(|&(rows, columns)| program.drawn(rows, columns))
+                .map(|&(rows, columns)| program.matrix_of(rows, columns))
                 .collect()
         };
         let (inputs, outputs) = (buffers(reads), buffers(writes));
         program.passes.push(pass(&inputs, &outputs));
         let values = |(step, buffer): (usize, MatrixId)| {
-            let rows = batch * program.rows[buffer.0];
+            let rows = program.rows[buffer.0].of(batch);
             let values = normals(step as u64, rows, program.columns[buffer.0]);
             (buffer, values)
         };
@@ -107,6 +116,18 @@ impl Case {
     /// The same, of a pass that changes one of its inputs.
     fn changing(mut self, input: usize) -> Self {
         self.outputs.push(self.inputs[input].0);
+        self
+    }
+
+    /// The same with `length` parameters.
+    fn with_parameters(mut self, length: usize) -> Self {
+        self.parameters = Generator::new(1, Stream::Init).normals(99, 0, 1, length);
+        self
+    }
+
+    /// The same with these values of an input.
+    fn with_input(mut self, input: usize, values: Vec<f32>) -> Self {
+        self.inputs[input].1 = values;
         self
     }
 
@@ -142,7 +163,7 @@ impl Case {
             .map(|(buffer, values)| (*buffer, &values[..]))
             .collect();
         let mut outputs = executor
-            .run(&self.program, run(), self.batch, &inputs, &self.outputs)
+            .run(&self.program, &[run()], self.batch, &inputs, &self.outputs)
             .expect("a working device");
         outputs.push(executor.arena(Arena::Gradients).expect("a working device"));
         outputs
@@ -212,7 +233,15 @@ fn plain(
         Pass::Gather { .. } | Pass::GatherLabels { .. } | Pass::Corrupt { .. } => {
             unreachable!("tested by training")
         }
-        Pass::Nll { .. } => likelihoods::plain(pass, batch, parameters, matrices, wrong),
+        Pass::Prior(ref pass) => {
+            let mut arenas = prior::Arenas {
+                parameters,
+                gradients,
+                matrices,
+            };
+            prior::plain(pass, batch, program, &mut arenas, wrong);
+        }
+        Pass::Nll { .. } => likelihoods::plain(pass, batch, program, parameters, matrices, wrong),
         Pass::DenseForward {
             layer,
             input,
@@ -236,6 +265,7 @@ fn plain(
         | Pass::SumRows { .. }
         | Pass::ScaleRows { .. }
         | Pass::Importance { .. }
+        | Pass::ImportanceSum { .. }
         | Pass::SampleKlForward { .. }
         | Pass::SampleKlBackward { .. } => draws::plain(pass, batch, program, matrices, wrong),
         Pass::DenseNll {
@@ -247,16 +277,22 @@ fn plain(
             d_output,
         } => {
             let parts = layer.width().div_ceil(NLL_COLUMNS);
-            for row in 0..batch {
+            let rows = program.rows[recon.0].of(batch);
+            let draws = rows / program.rows[images.0].of(batch);
+            for row in 0..rows {
                 for o in 0..layer.width() {
                     let y = affine(layer, &matrices[input.0], row, o, 1.0);
-                    let x = matrices[images.0][row * layer.width() + o];
+                    let image = row / draws;
+                    let x = matrices[images.0][image * layer.width() + o];
                     let h = 1e-5;
                     let nll = |y| likelihoods::nll(likelihood, y, x, 0.0);
                     let (nll, d) = (nll(y), (nll(y + h) - nll(y - h)) / (2.0 * h));
-                    let mean = if wrong { 1.0 } else { batch as f64 };
-                    matrices[recon.0][row * parts + o / NLL_COLUMNS] += nll;
-                    matrices[d_output.0][row * layer.width() + o] = d / mean;
+                    let mean = if wrong { 1.0 } else { rows as f64 };
+                    let sign = if wrong { -1.0 } else { 1.0 };
+                    matrices[recon.0][row * parts + o / NLL_COLUMNS] += sign * nll;
+                    if let Some(d_output) = d_output {
+                        matrices[d_output.0][row * layer.width() + o] = d / mean;
+                    }
                 }
             }
         }
@@ -415,21 +451,28 @@ fn cases() -> Vec<Case> {
             Likelihood::Bernoulli,
             Likelihood::Gaussian(Spread::Fixed(0.3)),
         ] {
-            let nll = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseNll {
-                layer,
-                input: i[0],
-                images: i[1],
-                likelihood,
-                recon: o[0],
-                d_output: o[1],
-            };
-            let writes = [width.div_ceil(NLL_COLUMNS), width];
-            cases.push(Case::new(batch, layer, &[inputs, width], &writes, nll));
+            for (has_gradient, draws) in [(true, 1), (true, 2), (false, 3)] {
+                let nll = |i: &[MatrixId], o: &[MatrixId]| Pass::DenseNll {
+                    layer,
+                    input: i[0],
+                    images: i[1],
+                    likelihood,
+                    recon: o[0],
+                    d_output: has_gradient.then(|| o[1]),
+                };
+                let rows = Rows::draws(draws);
+                let reads = [(rows, inputs), (Rows::BATCH, width)];
+                let writes = [width.div_ceil(NLL_COLUMNS), width].map(|columns| (rows, columns));
+                let writes = &writes[..1 + usize::from(has_gradient)];
+                let case = Case::drawn(batch, &reads, writes, nll);
+                cases.push(case.with_parameters(layer.block(layer.blocks - 1).end));
+            }
         }
     }
     cases.extend(draws::cases());
     cases.extend(images::cases());
     cases.extend(likelihoods::cases());
+    cases.extend(prior::cases());
     cases
 }
 
@@ -456,8 +499,11 @@ fn terms(case: &Case) -> usize {
         Pass::DenseBackwardParameters { .. } => case.batch,
         Pass::DenseBackwardInput { layer, .. } => layer.width(),
         Pass::SampleKlForward { z, .. } => case.program.columns[z.0],
-        Pass::Importance { recon, .. } => case.program.columns[recon.0],
+        Pass::Importance { recon, .. } | Pass::ImportanceSum { recon, .. } => {
+            case.program.columns[recon.0]
+        }
         Pass::Nll { .. } => NLL_COLUMNS,
+        Pass::Prior(ref pass) => prior::terms(pass, case),
         ref pass => images::terms(pass, case.batch, &case.program.columns),
     }
 }

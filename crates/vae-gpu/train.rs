@@ -86,12 +86,7 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
     }
 
     let device = Device::open(recipe.backend)?;
-    let route = device.route(
-        recipe.engine,
-        &recipe.model(),
-        &recipe.objective(),
-        &recipe.optimizer_config(),
-    )?;
+    let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
     if !is_quiet {
         report::device(&device);
         report::note(&format!("engine: {route}"));

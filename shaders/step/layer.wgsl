@@ -4,7 +4,8 @@
 
 struct Sizes {
     batch: u32,
-    draws: u32, // rows for each row of the batch
+    draws: u32,    // rows for each row of the batch
+    of_image: u32, // rows for each image
 }
 
 const BLOCKS = {{blocks}}u;

@@ -4,16 +4,17 @@
 struct Sizes {
     batch: u32,
     columns: u32,
-    draws: u32, // rows for each row of the batch
+    draws: u32,    // rows for each row of the batch
+    of_image: u32, // rows for each image
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> output: array<f32>;           // [batch, columns]
-@group(0) @binding(2) var<storage, read> images: array<f32>;           // [batch, columns]
+@group(0) @binding(2) var<storage, read> images: array<f32>;           // [batch / of_image, columns]
 @group(0) @binding(3) var<storage, read_write> recon: array<f32>;      // [batch, ceil(columns / NLL_COLUMNS)]
-@group(0) @binding(4) var<storage, read_write> d_output: array<f32>;   // [batch, columns]
-@group(0) @binding(5) var<storage, read> parameters: array<f32>; //? learned
-@group(0) @binding(6) var<storage, read_write> d_spread: array<f32>;   // as recon, or as output //? learned
+@group(0) @binding(4) var<storage, read> parameters: array<f32>; //? learned
+@group(0) @binding({{gradient_binding}}) var<storage, read_write> d_output: array<f32>; // [batch, columns] //? gradient
+@group(0) @binding({{spread_binding}}) var<storage, read_write> d_spread: array<f32>; // as recon, or as output //? learned_gradient
 
 const LANES = {{nll_columns}}u / 4u;
 const SPREAD = vec2<f32>({{spread}}, {{log_spread}}); // a fixed spread and its natural log
@@ -48,11 +49,12 @@ fn main(
             var spread = SPREAD;
             let log_spread = log_spread_of(parameters[OFFSET + column % PARAMETERS]); //? learned
             spread = vec2<f32>(exp(log_spread.x), log_spread.x); //? learned
-            let pixel = {{likelihood}}(output[at], images[at], spread);
-            d_output[at] = pixel.y * scale;
+            let x = images[row / sizes.of_image * sizes.columns + column];
+            let pixel = {{likelihood}}(output[at], x, spread);
+            d_output[at] = pixel.y * scale; //? gradient
             sum.x += pixel.x;
-            let of_spread = pixel.z * log_spread.y * scale; //? learned
-            sum.y += of_spread; //? learned
+            let of_spread = pixel.z * log_spread.y * scale; //? learned_gradient
+            sum.y += of_spread; //? learned_gradient
             d_spread[at] = of_spread; //? per_dimension
         }
     }

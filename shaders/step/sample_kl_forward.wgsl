@@ -36,6 +36,7 @@ fn main(
                 z[row * latent + j] = sample(mu, log_var, eps[j % 4u]);
                 sum += kl_of(mu, log_var); //? analytic
                 sum += sampled_kl_of(log_var, eps[j % 4u], z[row * latent + j]); //? sampled
+                sum += log_posterior_of(log_var, eps[j % 4u]); //? log_posterior
             }
         }
     }

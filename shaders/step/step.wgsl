@@ -14,6 +14,11 @@ struct Step {
     ema: f32,
     batch: f32,               // rows of the whole batch, over which gradients are means
     piece: u32,               // index in it of the first row that is computed
+    anneal: f32,              // factor of the KL schedule
+    capacity: f32,            // nats
+    data_count: f32,          // number of training images
+    prior_key: vec2<u32>,
+    prior_step: vec2<u32>,    // low and high half
     rule: array<vec4<f32>, 2> // the optimizer's constants
 }
 

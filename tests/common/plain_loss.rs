@@ -32,12 +32,7 @@ pub(crate) fn loss(
             .collect();
         let eps = &eps[row * config.latent..][..config.latent];
 
-        let features = hidden(weights, "encoder", config, x.clone());
-        let mu = dense(weights, "mu", &features);
-        let log_var: Vec<f64> = dense(weights, "log_var", &features)
-            .iter()
-            .map(|v| v.clamp(-30.0, 20.0))
-            .collect();
+        let [mu, log_var] = posterior(config, weights, &x);
         let z = (0..config.latent)
             .map(|j| mu[j] + (0.5 * log_var[j]).exp() * f64::from(eps[j]))
             .collect();
@@ -54,23 +49,38 @@ pub(crate) fn loss(
         let term = |j: usize| mu[j] * mu[j] + log_var[j].exp() + sign * log_var[j] - 1.0;
         let kl = half * (0..config.latent).map(term).sum::<f64>();
 
-        let output = dense(weights, "output", &hidden(weights, "decoder", config, z));
-        let nll = |(y, x): (&f64, &f64)| match config.likelihood {
-            Likelihood::Bernoulli => y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
-            Likelihood::Gaussian(Spread::Fixed(sigma)) => {
-                let sigma = f64::from(sigma);
-                0.5 * ((x - y) / sigma).powi(2) + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
-            }
-            // The others are tested against SciPy in vae-model.
-            _ => f64::NAN,
-        };
-        let mut recon: f64 = output.iter().zip(&x).map(nll).sum();
+        let mut recon = nll(config, weights, z, &x);
         if formula == Formula::MeanOverPixels {
             recon /= config.pixels() as f64;
         }
         total += recon + beta * kl;
     }
     total / batch as f64
+}
+
+/// Mean and clamped log-variance of the posterior of one image.
+pub(crate) fn posterior(config: &ModelConfig, weights: &[NamedTensor], x: &[f64]) -> [Vec<f64>; 2] {
+    let features = hidden(weights, "encoder", config, x.to_vec());
+    let log_var = dense(weights, "log_var", &features);
+    [
+        dense(weights, "mu", &features),
+        log_var.iter().map(|v| v.clamp(-30.0, 20.0)).collect(),
+    ]
+}
+
+/// The negative log-likelihood of one image given `z`, nats.
+pub(crate) fn nll(config: &ModelConfig, weights: &[NamedTensor], z: Vec<f64>, x: &[f64]) -> f64 {
+    let output = dense(weights, "output", &hidden(weights, "decoder", config, z));
+    let of_pixel = |(y, x): (&f64, &f64)| match config.likelihood {
+        Likelihood::Bernoulli => y.max(0.0) - y * x + (-y.abs()).exp().ln_1p(),
+        Likelihood::Gaussian(Spread::Fixed(sigma)) => {
+            let sigma = f64::from(sigma);
+            0.5 * ((x - y) / sigma).powi(2) + sigma.ln() + 0.5 * std::f64::consts::TAU.ln()
+        }
+        // The others are tested against SciPy in vae-model.
+        _ => f64::NAN,
+    };
+    output.iter().zip(x).map(of_pixel).sum()
 }
 
 fn hidden(weights: &[NamedTensor], side: &str, config: &ModelConfig, input: Vec<f64>) -> Vec<f64> {

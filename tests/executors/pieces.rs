@@ -29,7 +29,7 @@ fn trained(executor: &mut dyn Executor, piece: usize, turn: usize) -> [Vec<f32>;
     assert_eq!(losses.len(), 40);
     let losses = losses
         .iter()
-        .flat_map(|step| [step.loss, step.recon, step.kl]);
+        .flat_map(|step| [step.loss, step.terms[0], step.terms[1]]);
     let losses = losses.collect();
     [
         losses,

@@ -1,9 +1,11 @@
 //! Passes between the rows of a batch and those of their draws.
 
-use vae_kernels::program::{KlGradient, MatrixId, Pass, Program};
+use vae_kernels::program::{
+    Coefficient, KlGradient, KlPath, MatrixId, Pass, Program, Rows, Weight,
+};
 use vae_spec::KlEstimate;
 
-use super::{BETA, Case, run};
+use super::{ANNEAL, BETA, Case, run};
 
 /// Draws of each row in the cases below.
 const DRAWS: usize = 5;
@@ -67,13 +69,27 @@ pub(super) fn plain(
                 matrices[bound.0][row] = -mean.ln();
             }
         }
+        Pass::ImportanceSum { recon, kl, sums } => {
+            let parts = program.columns[recon.0];
+            let sign = if wrong { -1.0 } else { 1.0 };
+            for draw in 0..matrices[kl.0].len() {
+                let recon = &matrices[recon.0][draw * parts..][..parts];
+                let log = -recon.iter().sum::<f64>() - sign * matrices[kl.0][draw];
+                let at = 2 * (draw / DRAWS);
+                let (largest, sum) = (matrices[sums.0][at], matrices[sums.0][at + 1]);
+                let both = largest.max(log);
+                matrices[sums.0][at] = both;
+                matrices[sums.0][at + 1] = sum * (largest - both).exp() + (log - both).exp();
+            }
+        }
         Pass::SampleKlForward {
             posterior,
             z,
             kl,
             estimate,
+            learned_prior,
         } => {
-            let draws = program.rows[z.0];
+            let draws = program.rows[z.0].each;
             let latent = program.columns[z.0];
             let noise = run().noise;
             let first_row = noise.first_row * draws as u32;
@@ -90,9 +106,12 @@ pub(super) fn plain(
                     matrices[z.0][at] = drawn;
                     let half = if wrong { 1.0 } else { 0.5 };
                     matrices[kl.0][row] += half
-                        * match estimate {
-                            KlEstimate::Analytic => mu * mu + v.exp() - v - 1.0,
-                            KlEstimate::Sampled => drawn * drawn - v - eps * eps,
+                        * match (estimate, learned_prior) {
+                            (KlEstimate::Analytic, _) => mu * mu + v.exp() - v - 1.0,
+                            (KlEstimate::Sampled, false) => drawn * drawn - v - eps * eps,
+                            (KlEstimate::Sampled, true) => {
+                                -std::f64::consts::TAU.ln() - v - eps * eps
+                            }
                         };
                 }
             }
@@ -104,7 +123,7 @@ pub(super) fn plain(
             d_posterior,
             through,
         } => {
-            let draws = program.rows[z.0];
+            let draws = program.rows[z.0].each;
             let latent = program.columns[z.0];
             let sign = if wrong { -1.0 } else { 1.0 };
             for at in 0..batch * draws * latent {
@@ -113,20 +132,31 @@ pub(super) fn plain(
                 let mu = matrices[posterior.0][at_mu];
                 let v = matrices[posterior.0][at_mu + latent];
                 let (z, d_z) = (matrices[z.0][at], matrices[d_z.0][at]);
-                let weight = through
-                    .weights()
-                    .map_or(1.0, |weights| matrices[weights.0][row]);
-                let w = beta / (batch * draws) as f64 * weight;
-                let (g, twice) = match through {
-                    KlGradient::Analytic => (d_z + w * mu, d_z * (z - mu) + w * (v.exp() - sign)),
-                    KlGradient::Sampled | KlGradient::Weighted(_) => {
-                        let g = d_z + w * z;
+                let KlGradient {
+                    path,
+                    weight,
+                    learned_prior,
+                } = through;
+                let factor = weight.factors.map_or(1.0, |factors| {
+                    let groups = program.columns[factors.0];
+                    matrices[factors.0][row * groups + at % latent / (latent / groups)]
+                });
+                let coefficient = match weight.coefficient {
+                    Coefficient::Anneal => f64::from(ANNEAL),
+                    _ => beta,
+                };
+                let w = coefficient / (batch * draws) as f64 * factor;
+                let of_prior = if learned_prior { 0.0 } else { z };
+                let (g, twice) = match path {
+                    KlPath::Analytic => (d_z + w * mu, d_z * (z - mu) + w * (v.exp() - sign)),
+                    KlPath::Sampled => {
+                        let g = d_z + w * of_prior;
                         (g, g * (z - mu) - sign * w)
                     }
-                    KlGradient::DoublyReparameterized(_) => {
-                        let factor = beta * weight / draws as f64 + 1.0 - beta;
+                    KlPath::DoublyReparameterized => {
+                        let f = beta * factor / draws as f64 + 1.0 - beta;
                         let score = sign * (z - mu) / v.exp();
-                        let g = factor * (d_z + w * (z - score));
+                        let g = f * (d_z + w * (of_prior - score));
                         (g, g * (z - mu))
                     }
                 };
@@ -142,70 +172,86 @@ pub(super) fn plain(
 pub(super) fn cases() -> Vec<Case> {
     // More rows than one dimension of workgroups holds.
     let mut cases = vec![importance((1 << 16) + 4, 1)];
+    let several = Rows::draws(DRAWS);
     for (batch, columns) in [(2, 1), (7, 33), (40, 3)] {
         let repeat = |i: &[MatrixId], o: &[MatrixId]| Pass::RepeatRows {
             input: i[0],
             output: o[0],
         };
-        cases.push(Case::drawn(
-            batch,
-            &[(1, columns)],
-            &[(DRAWS, columns)],
-            repeat,
-        ));
         let sum = |i: &[MatrixId], o: &[MatrixId]| Pass::SumRows {
             input: i[0],
             output: o[0],
         };
-        cases.push(Case::drawn(
-            batch,
-            &[(DRAWS, columns)],
-            &[(1, columns)],
-            sum,
-        ));
         let scale = |i: &[MatrixId], _: &[MatrixId]| Pass::ScaleRows {
             values: i[0],
             weights: i[1],
         };
-        let case = Case::drawn(batch, &[(DRAWS, columns), (DRAWS, 1)], &[], scale);
+        let once = [(Rows::BATCH, columns)];
+        cases.push(Case::drawn(batch, &once, &[(several, columns)], repeat));
+        cases.push(Case::drawn(batch, &[(several, columns)], &once, sum));
+        let case = Case::drawn(batch, &[(several, columns), (several, 1)], &[], scale);
         cases.push(case.changing(0));
         cases.push(importance(batch, columns));
-        for draws in [1, DRAWS] {
-            for estimate in [KlEstimate::Analytic, KlEstimate::Sampled] {
+        let sum = |i: &[MatrixId], _: &[MatrixId]| Pass::ImportanceSum {
+            recon: i[0],
+            kl: i[1],
+            sums: i[2],
+        };
+        let reads = [(several, columns), (several, 1), (Rows::BATCH, 2)];
+        cases.push(Case::drawn(batch, &reads, &[], sum).changing(2));
+        for rows in [Rows::BATCH, several] {
+            for (estimate, learned_prior) in [
+                (KlEstimate::Analytic, false),
+                (KlEstimate::Sampled, false),
+                (KlEstimate::Sampled, true),
+            ] {
                 let forward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlForward {
                     posterior: i[0],
                     z: o[0],
                     kl: o[1],
                     estimate,
+                    learned_prior,
                 };
-                let writes = [(draws, columns), (draws, 1)];
-                cases.push(Case::drawn(
-                    batch,
-                    &[(draws, 2 * columns)],
-                    &writes,
-                    forward,
-                ));
+                let writes = [(rows, columns), (rows, 1)];
+                cases.push(Case::drawn(batch, &[(rows, 2 * columns)], &writes, forward));
             }
-            for which in 0..4 {
+            for (path, coefficient, groups, learned_prior) in [
+                (KlPath::Analytic, Coefficient::Beta, None, false),
+                (KlPath::Analytic, Coefficient::Beta, Some(columns), false),
+                (KlPath::Sampled, Coefficient::Anneal, None, false),
+                (KlPath::Sampled, Coefficient::Beta, Some(1), false),
+                (KlPath::Sampled, Coefficient::Beta, Some(1), true),
+                (
+                    KlPath::DoublyReparameterized,
+                    Coefficient::Beta,
+                    Some(1),
+                    false,
+                ),
+                (
+                    KlPath::DoublyReparameterized,
+                    Coefficient::Beta,
+                    Some(1),
+                    true,
+                ),
+            ] {
                 let backward = |i: &[MatrixId], o: &[MatrixId]| Pass::SampleKlBackward {
                     posterior: i[0],
                     z: i[1],
                     d_z: i[2],
                     d_posterior: o[0],
-                    through: match which {
-                        0 => KlGradient::Analytic,
-                        1 => KlGradient::Sampled,
-                        2 => KlGradient::Weighted(i[3]),
-                        _ => KlGradient::DoublyReparameterized(i[3]),
+                    through: KlGradient {
+                        path,
+                        weight: Weight {
+                            coefficient,
+                            factors: groups.map(|_| i[3]),
+                        },
+                        learned_prior,
                     },
                 };
-                let reads = [2 * columns, columns, columns, 1].map(|columns| (draws, columns));
-                cases.push(Case::drawn(
-                    batch,
-                    &reads,
-                    &[(draws, 2 * columns)],
-                    backward,
-                ));
+                let reads = [2 * columns, columns, columns, groups.unwrap_or(1)];
+                let reads = reads.map(|columns| (rows, columns));
+                let writes = [(rows, 2 * columns)];
+                cases.push(Case::drawn(batch, &reads, &writes, backward));
             }
         }
     }
@@ -219,6 +265,7 @@ fn importance(batch: usize, columns: usize) -> Case {
         weights: o[0],
         bound: o[1],
     };
-    let reads = [(DRAWS, columns), (DRAWS, 1)];
-    Case::drawn(batch, &reads, &[(DRAWS, 1), (1, 1)], pass)
+    let several = Rows::draws(DRAWS);
+    let reads = [(several, columns), (several, 1)];
+    Case::drawn(batch, &reads, &[(several, 1), (Rows::BATCH, 1)], pass)
 }

@@ -1,6 +1,6 @@
 //! The likelihoods as passes.
 
-use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass};
+use vae_kernels::program::{LearnedSpread, MatrixId, NLL_COLUMNS, Pass, Program, Rows};
 use vae_spec::{Likelihood, Spread};
 
 use super::Case;
@@ -9,6 +9,7 @@ use super::Case;
 pub(super) fn plain(
     pass: &Pass,
     batch: usize,
+    program: &Program,
     parameters: &[f64],
     matrices: &mut [Vec<f64>],
     wrong: bool,
@@ -24,11 +25,15 @@ pub(super) fn plain(
     else {
         unreachable!("{pass:?}")
     };
-    let width = matrices[images.0].len() / batch;
+    let width = program.columns[images.0];
+    let rows = program.rows[recon.0].of(batch);
+    let draws = rows / program.rows[images.0].of(batch);
     let parts = width.div_ceil(NLL_COLUMNS);
-    for at in 0..batch * width {
+    for at in 0..rows * width {
         let (row, column) = (at / width, at % width);
-        let (y, x) = (matrices[output.0][at], matrices[images.0][at]);
+        let image = row / draws;
+        let x = matrices[images.0][image * width + column];
+        let y = matrices[output.0][at];
         let parameter = spread.map_or(0.0, |spread| {
             parameters[spread.offset + column % spread.length]
         });
@@ -41,8 +46,10 @@ pub(super) fn plain(
         // Slopes of kinks, at the middle of a Laplace and at the largest mean of a count, are not asked for.
         let h = 1e-5;
         let slope = (of(y + h, parameter) - of(y - h, parameter)) / (2.0 * h);
-        let mean = if wrong { 1.0 } else { batch as f64 };
-        matrices[recon.0][row * parts + column / NLL_COLUMNS] += of(y, parameter);
+        let mean = if wrong { 1.0 } else { rows as f64 };
+        let sign = if wrong { -1.0 } else { 1.0 };
+        matrices[recon.0][row * parts + column / NLL_COLUMNS] += sign * of(y, parameter);
+        let Some(d_output) = d_output else { continue };
         matrices[d_output.0][at] = slope / mean;
         if let Some(spread) = spread {
             let slope = (of(y, parameter + h) - of(y, parameter - h)) / (2.0 * h) / mean;
@@ -128,22 +135,27 @@ pub(super) fn cases() -> Vec<Case> {
             };
             let parts = width.div_ceil(NLL_COLUMNS);
             let of_spread = if length == Some(1) { parts } else { width };
-            let pass = |i: &[MatrixId], o: &[MatrixId]| Pass::Nll {
-                output: i[0],
-                images: i[1],
-                likelihood,
-                spread: length.map(|length| LearnedSpread {
-                    offset: 3,
-                    length,
-                    d_spread: o[2],
-                }),
-                recon: o[0],
-                d_output: o[1],
-            };
-            let writes = [parts, width, of_spread];
-            let writes = &writes[..2 + usize::from(length.is_some())];
-            let case = Case::of_arena(batch, 3 + width, &[width; 2], writes, pass);
-            cases.push(case.with_images(likelihood));
+            for (has_gradient, draws) in [(true, 1), (true, 3), (false, 1), (false, 3)] {
+                let pass = |i: &[MatrixId], o: &[MatrixId]| Pass::Nll {
+                    output: i[0],
+                    images: i[1],
+                    likelihood,
+                    spread: length.map(|length| LearnedSpread {
+                        offset: 3,
+                        length,
+                        d_spread: o[o.len() - 1],
+                    }),
+                    recon: o[0],
+                    d_output: has_gradient.then(|| o[1]),
+                };
+                let rows = Rows::draws(draws);
+                let writes = [parts, width, of_spread].map(|columns| (rows, columns));
+                let count = 1 + usize::from(has_gradient);
+                let count = count + usize::from(has_gradient && length.is_some());
+                let reads = [(rows, width), (Rows::BATCH, width)];
+                let case = Case::drawn(batch, &reads, &writes[..count], pass);
+                cases.push(case.with_parameters(3 + width).with_images(likelihood));
+            }
         }
     }
     cases

@@ -1,5 +1,6 @@
 //! [`Engine`] for any burn backend with autodiff.
 
+mod importance;
 mod loss;
 
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
@@ -278,6 +279,14 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let z = matrix(z, self.config.latent, &self.device);
         let output = vae.decode(z, labels.as_ref(), &mut |_, _| {});
         self.read(vae.nll(output, self.images(batch.images)))
+    }
+
+    fn importance_nll(
+        &mut self,
+        batch: &Batch<'_>,
+        counts: &[usize],
+    ) -> Result<Vec<Vec<f64>>, EngineError> {
+        importance::nll(self, batch, counts)
     }
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {

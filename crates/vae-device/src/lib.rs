@@ -8,9 +8,7 @@ use std::fmt;
 use vae_fused::FusedEngine;
 use vae_kernels::gpu::{AdapterReport, Gpu, GraphicsApi, adapters};
 use vae_recipe::{BackendChoice, EngineChoice};
-use vae_spec::{
-    Engine, EngineSetup, ModelConfig, Network, Objective, ObjectiveKind, OptimizerConfig, Prior,
-};
+use vae_spec::{Engine, EngineSetup, ModelConfig, Network, ObjectiveKind, OptimizerConfig, Prior};
 
 pub use error::DeviceError;
 
@@ -163,16 +161,14 @@ impl Device {
         &self,
         choice: EngineChoice,
         model: &ModelConfig,
-        objective: &Objective,
         optimizer: &OptimizerConfig,
     ) -> Result<Route, DeviceError> {
-        let lacks = FusedEngine::lacks(model, objective);
         let obstacle = match &self.place {
-            Place::Cpu => lacks,
+            Place::Cpu => None,
             Place::Ndarray => {
                 Some("ndarray is a backend of burn; that of the fused engine is cpu".into())
             }
-            Place::Gpu(gpu) => lacks.or_else(|| FusedEngine::obstacle(model, optimizer, gpu)),
+            Place::Gpu(gpu) => FusedEngine::obstacle(model, optimizer, gpu),
         };
         match (choice, obstacle) {
             (EngineChoice::Burn, _) => Ok(Route::Burn {
@@ -194,7 +190,7 @@ impl Device {
         route: &Route,
         batch: usize,
     ) -> Result<Box<dyn Engine>, DeviceError> {
-        self.check_sizes(setup, batch)?;
+        self.check_sizes(setup, route, batch)?;
         Ok(match (&self.place, route) {
             (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
             (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu),
@@ -204,7 +200,12 @@ impl Device {
     }
 
     /// Checks that no tensor is larger than a kernel can bind on this device.
-    fn check_sizes(&self, setup: &EngineSetup<'_>, batch: usize) -> Result<(), DeviceError> {
+    fn check_sizes(
+        &self,
+        setup: &EngineSetup<'_>,
+        route: &Route,
+        batch: usize,
+    ) -> Result<(), DeviceError> {
         let EngineSetup {
             model, objective, ..
         } = setup;
@@ -221,17 +222,26 @@ impl Device {
             Prior::Vamp { inputs } => (inputs, inputs),
         };
         let made = [
-            ("activations of a batch", rows.saturating_mul(widest)),
+            (
+                "activations of a batch",
+                rows.max(batch.saturating_add(images))
+                    .saturating_mul(widest),
+            ),
             (
                 "activations of the prior's images",
                 images.saturating_mul(widest),
             ),
+        ];
+        // The fused engine stores nothing for each pair.
+        let of_burn = [
             ("pairs of a batch's latents", pairs),
             (
                 "latents of a batch beside the prior's components",
                 latents.saturating_mul(components),
             ),
         ];
+        let of_burn = matches!(route, Route::Burn { .. }).then_some(of_burn);
+        let made = made.into_iter().chain(of_burn.into_iter().flatten());
         let weights = setup.weights.tensors().iter();
         let (tensor, elements) = weights
             .map(|tensor| (tensor.name.clone(), tensor.values.len()))
@@ -277,12 +287,7 @@ mod tests {
                 ..Device::open(BackendChoice::Ndarray).expect("a CPU")
             };
             let setup = recipe.setup(&model, &weights);
-            let route = device.route(
-                EngineChoice::Auto,
-                &model,
-                &setup.objective,
-                &setup.optimizer,
-            );
+            let route = device.route(EngineChoice::Auto, &model, &setup.optimizer);
             let engine = device.engine(&setup, &route.expect("burn"), batch);
             engine.err().map(|error| error.to_string())
         };

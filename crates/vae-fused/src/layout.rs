@@ -82,10 +82,21 @@ impl Layout {
             .encoder
             .iter()
             .any(|op| matches!(op, Op::Convolution(_)));
-        if let (true, Some(spread)) = (is_convolutional, network.log_spread)
-            && layout.parameters[spread].length() > 1
-        {
-            layout.places[spread].order = channels_last(image);
+        // A number for each pixel, once or for each pseudo-input.
+        let pseudo_inputs = network
+            .prior
+            .filter(|&prior| layout.parameters[prior].shape.len() == 2);
+        let of_pixels = network.log_spread.into_iter().chain(pseudo_inputs);
+        let pixels: usize = image.iter().product();
+        for parameter in of_pixels.filter(|_| is_convolutional) {
+            let shape = &layout.parameters[parameter].shape;
+            if let (Some(&columns), Some(order)) = (shape.last(), channels_last(image))
+                && columns == pixels
+            {
+                let rows = (layout.parameters[parameter].length() / pixels) as u32;
+                let row = |row: u32| order.iter().map(move |index| row * pixels as u32 + index);
+                layout.places[parameter].order = Some((0..rows).flat_map(row).collect());
+            }
         }
         layout
     }

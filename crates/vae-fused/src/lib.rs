@@ -1,6 +1,8 @@
 //! The fused engine: a model's whole training step as a short program of fused passes, on the CPU or on a GPU.
 
+mod importance;
 mod layout;
+mod loss;
 mod plan;
 mod tape;
 mod update;
@@ -10,17 +12,18 @@ use std::sync::Arc;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{MatrixId, Program};
+use vae_kernels::program::{Coefficient, MatrixId, Program};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, ObjectiveKind, OptimizerConfig, Posterior, Prior, Snapshot, Step,
-    TrainingImages, Wait, Weighting, Weights,
+    NamedTensor, OptimizerConfig, Posterior, Snapshot, Step, TrainingImages, Wait, Weighting,
+    Weights,
 };
 
 use layout::Layout;
-use plan::{LossPlan, Model, Plan};
+use loss::LossPlan;
+use plan::{Model, Plan};
 
 /// A model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of threads.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct FusedEngine {
     executor: Box<dyn Executor>,
     optimizer: OptimizerConfig,
     generators: Generators,
+    /// Number of training images.
+    data_count: usize,
     /// Whether there is optimizer state: not before the first step.
     has_moments: bool,
 }
@@ -61,28 +66,6 @@ impl FusedEngine {
         let (parameters, moments) = (layout.arena(setup.weights), moments(setup, &layout));
         let executor = GpuExecutor::new(gpu, &parameters, &moments).map_err(failed)?;
         Ok(Self::new(setup, &network, layout, Box::new(executor)))
-    }
-
-    /// Why the fused engine cannot train `model` towards `objective`, where burn can; `None` if it can.
-    #[must_use]
-    pub fn lacks(model: &ModelConfig, objective: &Objective) -> Option<String> {
-        let lacks = [
-            (model.prior != Prior::Normal, "learned priors"),
-            (
-                !matches!(
-                    objective.kind,
-                    ObjectiveKind::Elbo | ObjectiveKind::Iwae | ObjectiveKind::Dreg
-                ),
-                "this objective",
-            ),
-            (objective.free_bits.is_some(), "free bits"),
-        ];
-        let lacks = lacks
-            .into_iter()
-            .filter(|(lacks, _)| *lacks)
-            .map(|(_, what)| what);
-        let lacks = lacks.collect::<Vec<_>>().join(", ");
-        (!lacks.is_empty()).then(|| format!("the fused engine does not know {lacks}"))
     }
 
     /// Why the fused engine cannot run `model` on `gpu`, where burn, which needs no more than one tensor in a binding, may still
@@ -118,12 +101,13 @@ impl FusedEngine {
             loss,
             denoising: model.loss(&setup.objective, true),
             nll: model.nll(),
-            encode: model.encode(),
+            encode: model.encode(false),
             decode: model.decode(),
             layout,
             executor,
             optimizer: setup.optimizer,
             generators: Generators::new(setup.seed),
+            data_count: 0,
             has_moments: !setup.moments.is_empty(),
         }
     }
@@ -163,8 +147,11 @@ impl FusedEngine {
     fn piece(&self, rows: usize, step: &Step) -> usize {
         /// Bytes of matrices that every device has.
         const SMALL: usize = 1 << 28;
-        let all = self.training.program.bytes(rows) <= SMALL;
-        if all { rows.max(1) } else { step.micro_batch }
+        let is_small = self.training.program.bytes(rows) <= SMALL;
+        match is_small && !self.loss.couples_rows() {
+            true => rows.max(1),
+            false => step.micro_batch,
+        }
     }
 
     const fn training_run(&self, step: u64, weighting: Weighting) -> Run {
@@ -191,6 +178,8 @@ impl FusedEngine {
             },
             binarization: self.generators.binarization,
             corruption: self.generators.corruption,
+            prior: (self.generators.prior_noise, step),
+            data_count: self.data_count,
             weighting,
         }
     }
@@ -219,7 +208,7 @@ impl FusedEngine {
         let labels = floats(batch.labels);
         let inputs = plan.inputs(batch, &labels);
         self.executor
-            .run(&plan.program, run, count, &inputs, outputs)
+            .run(&plan.program, &[run], count, &inputs, outputs)
             .map_err(failed)
     }
 
@@ -235,7 +224,7 @@ fn run_on(
     executor: &mut dyn Executor,
     average: Option<usize>,
     program: &Program,
-    run: Run,
+    runs: &[Run],
     batch: usize,
     inputs: &[(MatrixId, &[f32])],
     outputs: &[MatrixId],
@@ -245,7 +234,7 @@ fn run_on(
         None => Ok(()),
     };
     exchange(executor).map_err(failed)?;
-    let outputs = executor.run(program, run, batch, inputs, outputs);
+    let outputs = executor.run(program, runs, batch, inputs, outputs);
     exchange(executor).map_err(failed)?;
     outputs.map_err(failed)
 }
@@ -255,7 +244,7 @@ fn run_plan(
     executor: &mut dyn Executor,
     average: Option<usize>,
     plan: &Plan,
-    run: Run,
+    runs: &[Run],
     values: &[&[f32]],
     labels: &[u32],
 ) -> Result<Vec<f32>, EngineError> {
@@ -265,7 +254,7 @@ fn run_plan(
     let inputs = plan.inputs.iter().copied().zip(values.iter().copied());
     let inputs: Vec<_> = inputs.chain(labels).collect();
     let (program, outputs) = (&plan.program, [plan.output]);
-    let outputs = run_on(executor, average, program, run, count, &inputs, &outputs)?;
+    let outputs = run_on(executor, average, program, runs, count, &inputs, &outputs)?;
     Ok(outputs.into_iter().next().unwrap_or_default())
 }
 
@@ -308,6 +297,7 @@ impl Engine for FusedEngine {
             None => &self.loss,
         };
         self.training = Arc::new(plan.training(&images));
+        self.data_count = images.count;
         let row_bytes = self.config.pixels() * images.element.size();
         self.executor
             .set_images(images.bytes, images.labels, row_bytes)
@@ -321,11 +311,9 @@ impl Engine for FusedEngine {
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
         let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
-        let losses = losses.into_iter().map(|step| Losses {
-            loss: step.loss.into(),
-            recon: step.recon.into(),
-            kl: step.kl.into(),
-            ..Losses::default()
+        let losses = losses.into_iter().map(|step| {
+            let terms = step.terms.map(f64::from);
+            self.loss.losses(step.loss.into(), &terms)
         });
         Ok(losses.collect())
     }
@@ -352,7 +340,7 @@ impl Engine for FusedEngine {
             .map(|((name, matrix), values)| NamedTensor {
                 name,
                 shape: vec![
-                    count * plan.program.rows[matrix.0],
+                    plan.program.rows[matrix.0].of(count),
                     plan.program.columns[matrix.0],
                 ],
                 values,
@@ -368,63 +356,64 @@ impl Engine for FusedEngine {
 
     fn evaluate(&mut self, batch: &Batch<'_>, weighting: Weighting) -> Result<Losses, EngineError> {
         let count = row_count(batch.images, self.config.pixels());
-        let run = self.run_with(
-            self.generators.evaluation_noise,
-            0,
-            batch.first_row,
-            weighting,
-        );
+        let run = Run {
+            // Training steps count from 0: this is none of them.
+            prior: (self.generators.prior_noise, u64::MAX),
+            ..self.run_with(
+                self.generators.evaluation_noise,
+                0,
+                batch.first_row,
+                weighting,
+            )
+        };
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let labels = floats(batch.labels);
         let inputs = plan.inputs(batch, &labels);
-        let outputs: Vec<_> = [plan.recon, plan.kl]
-            .into_iter()
-            .chain(plan.bound)
-            .collect();
-        let rows = outputs
-            .iter()
-            .map(|output| plan.forward.rows[output.0] * count);
-        let rows: Vec<usize> = rows.collect();
+        let terms = &plan.terms;
+        let outputs: Vec<MatrixId> = terms.iter().map(|term| term.matrix).collect();
         let average = self.average();
-        let executor = self.executor.as_mut();
-        let outputs = run_on(
-            executor,
+        let values = run_on(
+            self.executor.as_mut(),
             average,
             &plan.forward,
-            run,
+            &[run],
             count,
             &inputs,
             &outputs,
         )?;
-        let means: Vec<f64> = outputs
-            .iter()
-            .zip(rows)
-            .map(|(values, rows)| {
-                let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
-                sum / rows as f64
-            })
-            .collect();
-        let losses = Losses::of_elbo(means[0], means[1], weighting.beta);
-        Ok(Losses {
-            loss: means.get(2).copied().unwrap_or(losses.loss),
-            ..losses
-        })
+        let means = terms.iter().zip(values).map(|(term, values)| {
+            let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+            sum / plan.forward.rows[term.matrix.0].of(count) as f64
+        });
+        let means: Vec<f64> = means.collect();
+        let parts = terms.iter().zip(&means);
+        let parts = parts.filter(|(term, _)| term.coefficient != Coefficient::Zero);
+        let loss = parts.map(|(term, mean)| f64::from(term.coefficient.of(weighting)) * mean);
+        Ok(plan.losses(loss.sum(), &means))
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let (executor, inputs) = (self.executor.as_mut(), [z, batch.images]);
-        let parts = run_plan(executor, average, &self.nll, run, &inputs, batch.labels)?;
+        let parts = run_plan(executor, average, &self.nll, &[run], &inputs, batch.labels)?;
         let rows = parts.chunks_exact(self.nll.program.columns[self.nll.output.0]);
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
+    }
+
+    fn importance_nll(
+        &mut self,
+        batch: &Batch<'_>,
+        counts: &[usize],
+    ) -> Result<Vec<Vec<f64>>, EngineError> {
+        importance::nll(self, batch, counts)
     }
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let executor = self.executor.as_mut();
         let (images, labels) = ([batch.images], batch.labels);
-        let posterior = run_plan(executor, average, &self.encode, run, &images, labels)?;
+        let posterior = run_plan(executor, average, &self.encode, &[run], &images, labels)?;
         let latent = self.config.latent;
         let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -440,7 +429,7 @@ impl Engine for FusedEngine {
             self.executor.as_mut(),
             average,
             &self.decode,
-            run,
+            &[run],
             &[z],
             labels,
         )

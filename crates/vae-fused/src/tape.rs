@@ -3,8 +3,10 @@
 
 mod backward;
 
+pub(super) use backward::Wanted;
+
 use vae_kernels::program::{
-    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Slope,
+    Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Rows, Slope,
 };
 use vae_spec::network::{Convolution, Dense, Op};
 use vae_spec::{Activation, Likelihood, ModelConfig};
@@ -48,12 +50,12 @@ pub(super) struct Tape<'a> {
     /// Number of classes, if the model sees labels.
     classes: usize,
     /// Whether backward passes will follow.
-    has_backward: bool,
+    pub(super) has_backward: bool,
     pub(super) program: Program,
     /// The number of the class of each row of the batch, if any pass reads it.
     pub(super) labels: Option<MatrixId>,
-    /// Rows of the matrices that are made now, for each row of the batch.
-    pub(super) draws: usize,
+    /// Rows of the matrices that are made now.
+    pub(super) rows: Rows,
     /// Results of layers by name, in the order of computation.
     pub(super) names: Vec<(String, MatrixId)>,
 }
@@ -67,18 +69,18 @@ impl<'a> Tape<'a> {
             has_backward,
             program: Program::default(),
             labels: None,
-            draws: 1,
+            rows: Rows::BATCH,
             names: Vec::new(),
         }
     }
 
     pub(super) fn matrix(&mut self, columns: usize) -> MatrixId {
-        self.program.drawn(self.draws, columns)
+        self.program.matrix_of(self.rows, columns)
     }
 
     /// Each row of a matrix of the batch's rows as often as there are draws now.
     pub(super) fn repeated(&mut self, input: MatrixId) -> MatrixId {
-        if self.draws == 1 {
+        if self.rows.each == 1 {
             return input;
         }
         let output = self.matrix(self.program.columns[input.0]);
@@ -233,7 +235,8 @@ impl<'a> Tape<'a> {
         self.activated(output, activation, slope)
     }
 
-    /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and the gradient of the output.
+    /// The decoder's last layer and the likelihood of `images` in one pass: `recon` and, if it will be wanted, the gradient of the
+    /// output.
     pub(super) fn dense_nll(
         &mut self,
         dense: &Dense,
@@ -241,11 +244,11 @@ impl<'a> Tape<'a> {
         images: MatrixId,
         likelihood: Likelihood,
         records: &mut Records,
-    ) -> [MatrixId; 2] {
+    ) -> (MatrixId, Option<MatrixId>) {
         let layer = self.layout.layer(dense, 1);
         records.0.push(Record::Dense(layer, x));
         let recon = self.matrix(layer.width().div_ceil(NLL_COLUMNS));
-        let d_output = self.matrix(layer.width());
+        let d_output = self.has_backward.then(|| self.matrix(layer.width()));
         self.push(Pass::DenseNll {
             layer,
             input: x.matrix,
@@ -254,7 +257,7 @@ impl<'a> Tape<'a> {
             recon,
             d_output,
         });
-        [recon, d_output]
+        (recon, d_output)
     }
 
     fn convolution(

@@ -74,12 +74,7 @@ impl<'a> Inference<'a> {
     ) -> Result<Self, DeviceError> {
         let model = run.recipe.model();
         let setup = run.recipe.inference_setup(&model, &run.weights);
-        let route = device.route(
-            EngineChoice::Auto,
-            &model,
-            &setup.objective,
-            &setup.optimizer,
-        )?;
+        let route = device.route(EngineChoice::Auto, &model, &setup.optimizer)?;
         let engine = device.engine(&setup, &route, EVALUATION_BATCH)?;
         let (weights, preprocessing) = (&run.weights, &run.preprocessing);
         Ok(Self::new(

@@ -15,6 +15,7 @@ mod matmul;
 mod optimizer;
 mod pass;
 mod patches;
+mod prior;
 mod rearrange;
 mod sample_kl;
 mod special;
@@ -29,7 +30,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
-use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
+use crate::executor::{
+    Arena, Executor, ExecutorError, Piece, Run, StepLosses, TERMS, TrainingStep,
+};
 use crate::program::{MatrixId, Program};
 
 /// Rows after which queued steps are run together: entering the thread pool takes as long as some passes of a small batch.
@@ -80,17 +83,17 @@ impl Cpu {
     fn step(&mut self, step: &TrainingStep) -> Vec<(&'static str, f64)> {
         let program = &step.program.program;
         let mut times = Vec::with_capacity(program.passes.len() + 1);
-        let mut losses = vec![0.0; step.program.terms().count()];
+        let mut means = [0.0; TERMS];
         for (piece, rows) in step.pieces() {
             resize(&mut self.matrices, program, piece.rows);
             for pass in &program.passes {
                 let start = Instant::now();
-                self.pass(pass, &step.run, program.rows_of(pass), piece, rows);
+                self.pass(pass, &step.run, program, piece, rows);
                 times.push((pass.stem(), start.elapsed().as_secs_f64()));
             }
-            for (mean, matrix) in losses.iter_mut().zip(step.program.terms()) {
-                let rows = (step.rows.len() * program.rows[matrix.0]) as f64;
-                let values = self.matrices[matrix.0].iter();
+            for (mean, term) in means.iter_mut().zip(&step.program.terms) {
+                let rows = program.rows[term.matrix.0].of(step.rows.len()) as f64;
+                let values = self.matrices[term.matrix.0].iter();
                 *mean += values.map(|&x| f64::from(x)).sum::<f64>() / rows;
             }
             if step.pieces().len() > 1 {
@@ -101,9 +104,12 @@ impl Cpu {
             std::mem::swap(&mut self.gradients, &mut self.accumulated);
         }
         let start = Instant::now();
-        let losses: Vec<f32> = losses.into_iter().map(|mean| mean as f32).collect();
-        self.losses
-            .push(StepLosses::new(&losses, step.run.weighting));
+        let means = means.into_iter().map(|mean| mean as f32);
+        self.losses.push(StepLosses::new(
+            &step.program.terms,
+            means,
+            step.run.weighting,
+        ));
         optimizer::update(
             step.update,
             &mut self.parameters,
@@ -171,7 +177,7 @@ impl Executor for Cpu {
     fn run(
         &mut self,
         program: &Program,
-        run: Run,
+        runs: &[Run],
         batch: usize,
         inputs: &[(MatrixId, &[f32])],
         outputs: &[MatrixId],
@@ -184,9 +190,10 @@ impl Executor for Cpu {
         }
         let pool = self.pool.clone();
         awake(pool.as_deref(), || {
-            for pass in &program.passes {
-                let rows = program.rows_of(pass);
-                self.pass(pass, &run, rows, Piece::whole(batch), &[]);
+            for run in runs {
+                for pass in &program.passes {
+                    self.pass(pass, run, program, Piece::whole(batch), &[]);
+                }
             }
         });
         let mut matrices = std::mem::replace(&mut self.matrices, kept);

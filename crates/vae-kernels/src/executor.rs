@@ -7,7 +7,7 @@ use bytes::Bytes;
 use vae_rng::{Generator, Noise};
 use vae_spec::Weighting;
 
-use crate::program::{MatrixId, Program, Update};
+use crate::program::{Coefficient, MatrixId, Program, Update};
 
 /// Everything that a run of a program needs beside its matrices.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,10 @@ pub struct Run {
     pub binarization: Generator,
     /// Generator of the corruption of [`crate::program::Pass::Corrupt`], at the same step.
     pub corruption: Generator,
+    /// Noise of [`crate::program::PriorPass::PriorDraws`], from the first row of `noise`.
+    pub prior: (Generator, u64),
+    /// Number of training images.
+    pub data_count: usize,
     /// Weights of the objective's terms: `beta` in [`crate::program::Pass::SampleKlBackward`] and in the loss.
     pub weighting: Weighting,
 }
@@ -27,19 +31,20 @@ pub struct Run {
 pub struct TrainingProgram {
     /// The program, which begins with [`crate::program::Pass::Gather`].
     pub program: Program,
-    /// `recon` of [`crate::program::Pass::DenseNll`].
-    pub recon: MatrixId,
-    /// `kl` of [`crate::program::Pass::SampleKlForward`].
-    pub kl: MatrixId,
-    /// What is minimised in place of `recon + beta kl`: `bound` of [`crate::program::Pass::Importance`].
-    pub bound: Option<MatrixId>,
+    /// What is reported at every step, at most [`TERMS`]: means over the rows.
+    pub terms: Vec<Term>,
 }
 
-impl TrainingProgram {
-    /// The terms of the loss, in the order of [`StepLosses::new`].
-    pub(crate) fn terms(&self) -> impl Iterator<Item = MatrixId> {
-        [self.recon, self.kl].into_iter().chain(self.bound)
-    }
+/// Largest number of terms.
+pub const TERMS: usize = 4;
+
+/// A term of the loss: the sum of each row, averaged over the rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// `[rows, parts]`
+    pub matrix: MatrixId,
+    /// Its factor in the loss.
+    pub coefficient: Coefficient,
 }
 
 /// One training step: `program` on the images at `rows`, then `update`.
@@ -102,24 +107,28 @@ impl Piece {
 /// The losses of one step: means over its batch, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLosses {
-    /// Minimised loss: `recon + beta kl`, or the bound.
+    /// Minimised loss: the weighted sum of the terms.
     pub loss: f32,
-    /// Negative log-likelihood.
-    pub recon: f32,
-    /// KL divergence of the posterior from the prior.
-    pub kl: f32,
+    /// The terms, 0 behind the last one.
+    pub terms: [f32; TERMS],
 }
 
 impl StepLosses {
-    /// From the means of `recon`, `kl` and, if there is one, the bound.
-    pub(crate) fn new(terms: &[f32], weighting: Weighting) -> Self {
-        let (recon, kl) = (terms[0], terms[1]);
-        let bound = terms.get(2).copied();
-        Self {
-            loss: bound.unwrap_or(recon + weighting.beta * kl),
-            recon,
-            kl,
+    /// From the means of `terms`.
+    #[must_use]
+    pub fn new(terms: &[Term], means: impl Iterator<Item = f32>, weighting: Weighting) -> Self {
+        let mut losses = Self {
+            loss: 0.0,
+            terms: [0.0; TERMS],
+        };
+        for ((term, mean), place) in terms.iter().zip(means).zip(&mut losses.terms) {
+            *place = mean;
+            // A term that is only reported may be infinite.
+            if term.coefficient != Coefficient::Zero {
+                losses.loss += term.coefficient.of(weighting) * mean;
+            }
         }
+        losses
     }
 }
 
@@ -162,11 +171,12 @@ pub trait Executor: fmt::Debug {
     /// The losses of finished steps that were not returned before, in order; waits for all steps if `wait`.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;
 
-    /// Runs `program` on `batch` rows with matrices of its own, some of them filled from `inputs`, and returns `outputs`.
+    /// Runs `program` on `batch` rows with matrices of its own, some of them filled from `inputs`, once for each of `runs`, and
+    /// returns `outputs`. A run finds the matrices as the one before has left them.
     fn run(
         &mut self,
         program: &Program,
-        run: Run,
+        runs: &[Run],
         batch: usize,
         inputs: &[(MatrixId, &[f32])],
         outputs: &[MatrixId],

@@ -5,14 +5,18 @@
 //! are defined here; how they are computed is up to the executor.
 
 mod convolution;
+mod latents;
 mod pass;
+mod prior;
 
 use std::ops::Range;
 
 use vae_spec::Clip;
 
 pub use convolution::{Convolution, Geometry};
-pub use pass::{Finish, GroupNorm, KlGradient, LearnedSpread, Pass, Repeat, Slope};
+pub use latents::{Coefficient, KlGradient, KlPath, Weight};
+pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
+pub use prior::{Gate, Normals, PriorPass};
 
 /// Index of a matrix in [`Program::columns`] and [`Program::rows`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +55,45 @@ impl Layer {
     }
 }
 
+/// Rows of a matrix: some for each row of the batch, and some behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// For each row of the batch, in succession: 1, or the number of draws of its latents.
+    pub each: usize,
+    /// Behind those of the batch, whatever its size: the pseudo-inputs of a prior.
+    pub more: usize,
+}
+
+impl Rows {
+    /// One for each row of the batch.
+    pub const BATCH: Self = Self::draws(1);
+
+    /// As many for each row of the batch.
+    #[must_use]
+    pub const fn draws(each: usize) -> Self {
+        Self { each, more: 0 }
+    }
+
+    /// As many, whatever the batch.
+    #[must_use]
+    pub const fn fixed(more: usize) -> Self {
+        Self { each: 0, more }
+    }
+
+    /// Their number for a batch of `batch` rows.
+    #[must_use]
+    pub const fn of(self, batch: usize) -> usize {
+        batch * self.each + self.more
+    }
+}
+
 /// Passes in the order in which they run, and the sizes of the matrices that they share.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     /// Columns of each matrix.
     pub columns: Vec<usize>,
-    /// Rows of each matrix for each row of the batch: 1, or the number of draws of its latents.
-    pub rows: Vec<usize>,
+    /// Rows of each matrix.
+    pub rows: Vec<Rows>,
     /// The passes, in order.
     pub passes: Vec<Pass>,
 }
@@ -65,11 +101,11 @@ pub struct Program {
 impl Program {
     /// A new matrix `[batch, columns]`.
     pub fn matrix(&mut self, columns: usize) -> MatrixId {
-        self.drawn(1, columns)
+        self.matrix_of(Rows::BATCH, columns)
     }
 
-    /// A new matrix `[batch * rows, columns]`, the rows of each row of the batch in succession.
-    pub fn drawn(&mut self, rows: usize, columns: usize) -> MatrixId {
+    /// A new matrix of so many rows.
+    pub fn matrix_of(&mut self, rows: Rows, columns: usize) -> MatrixId {
         self.rows.push(rows);
         self.columns.push(columns);
         MatrixId(self.columns.len() - 1)
@@ -78,8 +114,9 @@ impl Program {
     /// Bytes of all matrices for `batch` rows.
     #[must_use]
     pub fn bytes(&self, batch: usize) -> usize {
-        let sizes = self.columns.iter().zip(&self.rows);
-        batch * sizes.map(|(columns, rows)| columns * rows).sum::<usize>() * size_of::<f32>()
+        let matrices = (0..self.columns.len()).map(MatrixId);
+        let lengths = matrices.map(|matrix| self.length(matrix, batch));
+        lengths.sum::<usize>() * size_of::<f32>()
     }
 
     /// Multiply-adds of the matrix products on `batch` rows, about.
@@ -87,18 +124,18 @@ impl Program {
     pub fn work(&self, batch: usize) -> usize {
         let passes = self.passes.iter();
         passes
-            .map(|pass| pass.work(batch * self.rows_of(pass)))
+            .map(|pass| pass.work(self.rows_of(pass).of(batch)))
             .sum()
     }
 
     /// Numbers of a matrix for `batch` rows of the batch.
     #[must_use]
     pub fn length(&self, matrix: MatrixId, batch: usize) -> usize {
-        batch * self.rows[matrix.0] * self.columns[matrix.0]
+        self.rows[matrix.0].of(batch) * self.columns[matrix.0]
     }
 
-    /// Rows that a pass runs over for each row of the batch.
-    pub(crate) fn rows_of(&self, pass: &Pass) -> usize {
+    /// Rows that a pass runs over.
+    pub(crate) fn rows_of(&self, pass: &Pass) -> Rows {
         self.rows[pass.runs_over().0]
     }
 }

@@ -9,5 +9,5 @@ mod prior;
 mod vae;
 
 pub use objective::{DoublyReparameterized, Draws, Inputs, Terms, objective};
-pub use prior::Normals;
+pub use prior::{Normals, repeat_rows};
 pub use vae::{Convolve, Observer, Vae, convolve};

@@ -10,9 +10,6 @@ use vae_spec::{FreeBits, FreeBitsPer, KlEstimate, MmdKernel, Objective, Objectiv
 use crate::Vae;
 use crate::prior::{Normals, log_sum_exp, repeat_rows, standard_log_densities};
 
-/// Scales of the inverse multiquadratic kernels that WAE-MMD sums (Tolstikhin et al. 2018, their code).
-const KERNEL_SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-
 /// The batch that a loss is computed on.
 #[derive(Clone, Debug)]
 pub struct Inputs<B: Backend> {
@@ -244,7 +241,7 @@ fn discrepancy<B: Backend>(
         let distance = a.clone().unsqueeze_dim::<3>(1) - b.clone().unsqueeze_dim::<3>(0);
         let squared = distance.square().sum_dim(2).squeeze_dim::<2>(2);
         match kernel {
-            MmdKernel::Imq => KERNEL_SCALES
+            MmdKernel::Imq => MmdKernel::IMQ_SCALES
                 .map(|scale| (squared.clone() + scale * width).recip() * (scale * width))
                 .into_iter()
                 .reduce(Tensor::add)
@@ -253,7 +250,7 @@ fn discrepancy<B: Backend>(
         }
     };
     let largest = match kernel {
-        MmdKernel::Imq => KERNEL_SCALES.len() as f64,
+        MmdKernel::Imq => MmdKernel::IMQ_SCALES.len() as f64,
         MmdKernel::Rbf => 1.0,
     };
     let pairs = rows as f64 * (rows as f64 - 1.0).max(1.0);

@@ -78,7 +78,7 @@ pub(crate) fn log_sum_exp<B: Backend, const D: usize>(x: Tensor<B, D>, dim: usiz
 }
 
 /// Each row of `x` `samples` times in succession.
-pub(crate) fn repeat_rows<B: Backend>(x: Tensor<B, 2>, samples: usize) -> Tensor<B, 2> {
+pub fn repeat_rows<B: Backend>(x: Tensor<B, 2>, samples: usize) -> Tensor<B, 2> {
     if samples == 1 {
         return x;
     }

@@ -332,6 +332,15 @@ pub trait Engine {
     /// Negative log-likelihood of each row of `batch` given its `z`, `[batch, latent]`: `[batch]`, nats.
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError>;
 
+    /// `-log mean_k p(x, z_k) / q(z_k | x)` of each row of `batch` by the first draws of its posterior (Burda et al. 2016), as many
+    /// as each of `counts` says, which rise: `[counts, batch]`, nats. The draws depend on the seed and on the rows' indices in
+    /// their dataset alone.
+    fn importance_nll(
+        &mut self,
+        batch: &Batch<'_>,
+        counts: &[usize],
+    ) -> Result<Vec<Vec<f64>>, EngineError>;
+
     /// The posterior of each row.
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError>;
 

@@ -24,6 +24,7 @@
 mod config;
 mod corruption;
 mod engine;
+mod importance;
 mod likelihood;
 pub mod network;
 mod objective;
@@ -38,6 +39,7 @@ pub use engine::{
     Batch, Element, Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, Step,
     TrainingImages, Wait,
 };
+pub use importance::{Draws, Evidence, IMPORTANCE_ROWS};
 pub use likelihood::{Likelihood, Spread};
 pub use network::Network;
 pub use objective::{

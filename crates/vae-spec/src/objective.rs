@@ -80,6 +80,11 @@ pub enum MmdKernel {
     Rbf,
 }
 
+impl MmdKernel {
+    /// The `s` of [`Self::Imq`] (Tolstikhin et al. 2018, their code).
+    pub const IMQ_SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+}
+
 /// Free bits: the least that parts of the KL divergence count as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FreeBits {

@@ -1,8 +1,8 @@
 //! Small models that together need every pass.
 
 use vae_spec::{
-    Activation, Convolutions, KlEstimate, Likelihood, ModelConfig, Objective, ObjectiveKind,
-    Spread, Upsampling,
+    Activation, Convolutions, FreeBits, FreeBitsPer, KlEstimate, Likelihood, MmdKernel,
+    ModelConfig, Objective, ObjectiveKind, Prior, Spread, Upsampling,
 };
 
 /// A model, what it minimises, and whether its encoder sees corrupted rows.
@@ -20,8 +20,62 @@ fn case(model: ModelConfig) -> Case {
     }
 }
 
-/// Dense models with labels, with several draws, and of counts; convolutions with and without normalisation.
+/// Models of every kind of layer, then of every objective and prior.
 pub(super) fn cases() -> Vec<Case> {
+    let mut cases = layers();
+    cases.extend(latents());
+    cases
+}
+
+/// One dense model with other objectives and priors.
+fn latents() -> Vec<Case> {
+    let dense = || case(ModelConfig::dense(70, &[20], 5));
+    let objective = |objective| Case {
+        objective,
+        ..dense()
+    };
+    let prior = |prior| Case {
+        model: ModelConfig {
+            prior,
+            ..dense().model
+        },
+        objective: Objective {
+            kl: KlEstimate::Sampled,
+            ..Objective::ELBO
+        },
+        corrupts: false,
+    };
+    let kind = |kind, kl| {
+        objective(Objective {
+            kind,
+            kl,
+            ..Objective::ELBO
+        })
+    };
+    let mmd = ObjectiveKind::Mmd {
+        weight: 10.0,
+        kernel: MmdKernel::Imq,
+    };
+    let free_bits = FreeBits {
+        nats: 0.1,
+        per: FreeBitsPer::Dimension,
+        after_batch_mean: true,
+    };
+    vec![
+        prior(Prior::Mixture { components: 3 }),
+        prior(Prior::Vamp { inputs: 4 }),
+        kind(ObjectiveKind::BetaTc, KlEstimate::Sampled),
+        kind(mmd, KlEstimate::Analytic),
+        kind(ObjectiveKind::Capacity, KlEstimate::Analytic),
+        objective(Objective {
+            free_bits: Some(free_bits),
+            ..Objective::ELBO
+        }),
+    ]
+}
+
+/// Dense models with labels, with several draws, and of counts; convolutions with and without normalisation.
+fn layers() -> Vec<Case> {
     let dense = |activation| ModelConfig {
         activation,
         ..ModelConfig::dense(70, &[33, 20], 5)

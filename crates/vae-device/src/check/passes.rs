@@ -156,7 +156,7 @@ fn alone(
     let ids = || (0..matrices.len()).map(MatrixId);
     let inputs: Vec<(MatrixId, &[f32])> = ids().zip(matrices.iter().map(Vec::as_slice)).collect();
     let outputs: Vec<MatrixId> = ids().collect();
-    let mut values = executor.run(&single, run(), ROWS, &inputs, &outputs)?;
+    let mut values = executor.run(&single, &[run()], ROWS, &inputs, &outputs)?;
     if let Some(range) = gradients(&pass) {
         let arena = executor.arena(Arena::Gradients)?;
         values.push(arena[range].to_vec());
@@ -191,6 +191,8 @@ fn run() -> Run {
         },
         binarization: Generator::new(3, Stream::Binarization),
         corruption: Generator::new(3, Stream::Corruption),
+        prior: (Generator::new(3, Stream::PriorNoise), 1 << 33 | 5),
+        data_count: 1_000,
         weighting: Weighting {
             beta: 0.7,
             ..Weighting::PLAIN

@@ -1,8 +1,17 @@
 //! The way back through recorded operations.
 
-use vae_kernels::program::{Finish, MatrixId, Pass};
+use vae_kernels::program::{Finish, MatrixId, Pass, PriorPass, Rows};
 
 use super::{Record, Records, Tape};
+
+/// Rows of an input whose gradients are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Nothing,
+    All,
+    /// As many behind those of the batch.
+    Last(usize),
+}
 
 impl Tape<'_> {
     /// The passes back through `records`, from the gradient before the last operation's activation; returns the gradient of the
@@ -11,17 +20,42 @@ impl Tape<'_> {
         &mut self,
         records: &Records,
         gradient: MatrixId,
-        to_input: bool,
+        to_input: Wanted,
     ) -> Option<MatrixId> {
         let mut gradient = Some(gradient);
         for (index, record) in records.0.iter().enumerate().rev() {
-            gradient = self.back(record, gradient?, to_input || index > 0);
+            let wanted = if index > 0 { Wanted::All } else { to_input };
+            gradient = self.back(record, gradient?, wanted);
         }
         gradient
     }
 
-    /// The same for one operation.
-    fn back(&mut self, record: &Record, d_output: MatrixId, to_input: bool) -> Option<MatrixId> {
+    /// The rows of a gradient that are wanted of the layer's input, too, and a matrix for that, of so many columns.
+    fn of_wanted(
+        &mut self,
+        wanted: Wanted,
+        d_output: MatrixId,
+        columns: usize,
+    ) -> Option<(MatrixId, MatrixId)> {
+        match wanted {
+            Wanted::Nothing => None,
+            Wanted::All => Some((d_output, self.matrix(columns))),
+            Wanted::Last(count) => {
+                let rows = Rows::fixed(count);
+                let width = self.program.columns[d_output.0];
+                let [last, d_input] =
+                    [width, columns].map(|columns| self.program.matrix_of(rows, columns));
+                self.push(Pass::Prior(PriorPass::LastRows {
+                    input: d_output,
+                    output: last,
+                }));
+                Some((last, d_input))
+            }
+        }
+    }
+
+    /// The same for one operation; the first of a network is a layer.
+    fn back(&mut self, record: &Record, d_output: MatrixId, wanted: Wanted) -> Option<MatrixId> {
         match record {
             &Record::Dense(layer, x) => {
                 self.push(Pass::DenseBackwardParameters {
@@ -29,7 +63,7 @@ impl Tape<'_> {
                     input: x.matrix,
                     d_output,
                 });
-                let d_input = to_input.then(|| self.matrix(x.columns))?;
+                let (d_output, d_input) = self.of_wanted(wanted, d_output, x.columns)?;
                 self.push(Pass::DenseBackwardInput {
                     layer,
                     d_output,
@@ -53,7 +87,7 @@ impl Tape<'_> {
                     columns,
                     offset: map.bias,
                 });
-                let d_input = to_input.then(|| self.matrix(x.columns))?;
+                let (d_output, d_input) = self.of_wanted(wanted, d_output, x.columns)?;
                 let finish = Finish {
                     times: x.slope,
                     ..Finish::default()
@@ -96,7 +130,7 @@ impl Tape<'_> {
                 Some(d_input)
             }
             Record::Residual(block, x) => {
-                let one = self.backward(block, d_output, true)?;
+                let one = self.backward(block, d_output, Wanted::All)?;
                 let output = self.matrix(x.columns);
                 self.push(Pass::Add {
                     one,

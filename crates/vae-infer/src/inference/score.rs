@@ -1,11 +1,10 @@
 //! Likelihood of samples under a model.
 
 use vae_data::Images;
-use vae_spec::{Batch, EngineError, Posterior, Prior};
+use vae_spec::{Batch, Prior};
 
 use super::{EVALUATION_BATCH, Inference, batches, of};
 use crate::InferError;
-use crate::mixture::log_sum_exp;
 
 /// Likelihood terms of one sample, nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,56 +75,18 @@ impl Inference<'_> {
                 self.report("scoring", scores.len(), images.count());
                 continue;
             };
-            for (row, &place) in places.iter().enumerate() {
-                let posterior = Posterior {
-                    mu: posteriors.mu[row * latent..][..latent].to_vec(),
-                    log_var: posteriors.log_var[row * latent..][..latent].to_vec(),
-                };
-                let length = self.shape.length();
-                let image = Batch {
-                    images: &values[row * length..][..length],
-                    labels: of(&labels, &[place]),
-                    corrupted: None,
-                    first_row: place,
-                };
-                scores[first + row].nll = Some(self.importance(&posterior, &image, samples)?);
-                self.report("scoring", first + row + 1, images.count());
+            let batch = Batch {
+                first_row: places[0],
+                ..batch
+            };
+            let nll = self.engine.importance_nll(&batch, &[samples])?;
+            let nll = nll.into_iter().flatten();
+            for (score, nll) in scores[first..].iter_mut().zip(nll) {
+                score.nll = Some(nll);
             }
+            self.report("scoring", scores.len(), images.count());
         }
         Ok(scores)
-    }
-
-    /// `-log mean_k p(x, z_k) / q(z_k | x)` of one sample.
-    fn importance(
-        &mut self,
-        posterior: &Posterior,
-        image: &Batch<'_>,
-        samples: usize,
-    ) -> Result<f64, EngineError> {
-        let latent = self.latent();
-        let mut weights = Vec::new();
-        while weights.len() < samples {
-            let count = EVALUATION_BATCH.min(samples - weights.len());
-            let posteriors = Posterior {
-                mu: posterior.mu.repeat(count),
-                log_var: posterior.log_var.repeat(count),
-            };
-            // Each sample has its own step of the generator, with one row per draw; step 0 is that of plain evaluations.
-            let step = u64::from(image.first_row) + 1;
-            let z = self.draws(&posteriors, step, weights.len() as u32, count);
-            let (images, labels) = (image.images.repeat(count), image.labels.repeat(count));
-            let batch = Batch {
-                labels: &labels,
-                ..Batch::of(&images)
-            };
-            let recon = self.engine.nll(&z, &batch)?;
-            let prior = self.prior()?;
-            weights.extend(z.chunks(latent).zip(recon).map(|(z, recon)| {
-                let log_q = log_normal(z, &posterior.mu, &posterior.log_var);
-                prior.log_density(z) - log_q - f64::from(recon)
-            }));
-        }
-        Ok((samples as f64).ln() - log_sum_exp(&weights))
     }
 }
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::elementwise::{self, Factor};
-use super::likelihood::{Pixels, Spreading};
+use super::likelihood::{Pixels, Spreading, Targets};
 use super::matmul::{Matrix, matmul};
 use crate::program::{Layer, NLL_COLUMNS};
 use vae_spec::Activation;
@@ -38,24 +38,40 @@ pub(super) fn forward(
 pub(super) fn nll(
     parameters: &[f32],
     layer: Layer,
-    [input, images]: [&[f32]; 2],
+    input: &[f32],
+    targets: Targets<'_>,
     pixels: &Pixels,
     recon: &mut [f32],
-    d_output: &mut [f32],
+    d_output: Option<&mut [f32]>,
 ) {
+    /// Rows of a task whose output is not kept: it stays in a core's second-level cache.
+    const CACHED: usize = 128;
     let bias = bias(parameters, layer);
     let width = layer.width();
-    let rows = panel(d_output.len() / width, layer.outputs, layer.inputs, false);
-    let inputs = input
+    let count = input.len() / layer.inputs;
+    let rows = match d_output {
+        Some(_) => panel(count, layer.outputs, layer.inputs, false),
+        None => CACHED,
+    };
+    let d_outputs = elementwise::pieces(d_output, rows * width, count.div_ceil(rows));
+    let tasks = input
         .par_chunks(rows * layer.inputs)
-        .zip(images.par_chunks(rows * width));
-    let outputs = d_output
-        .par_chunks_mut(rows * width)
-        .zip(recon.par_chunks_mut(rows * width.div_ceil(NLL_COLUMNS)));
-    inputs.zip(outputs).for_each(|((x, images), (y, recon))| {
-        affine(parameters, layer, x, y);
-        pixels.nll(y, &bias, images, recon, Spreading::Fixed);
-    });
+        .zip(recon.par_chunks_mut(rows * width.div_ceil(NLL_COLUMNS)))
+        .zip(d_outputs);
+    tasks
+        .enumerate()
+        .for_each_init(Vec::new, |scratch, (task, ((x, recon), d_output))| {
+            let length = x.len() / layer.inputs * width;
+            let y = match d_output {
+                Some(d_output) => d_output,
+                None => {
+                    scratch.resize(length.max(scratch.len()), 0.0);
+                    &mut scratch[..length]
+                }
+            };
+            affine(parameters, layer, x, y);
+            pixels.nll(y, &bias, targets.from(task * rows), recon, Spreading::Fixed);
+        });
 }
 
 /// See [`crate::program::Pass::DenseBackwardParameters`].

@@ -1,4 +1,4 @@
-//! Importance weights of each row's draws, the CPU twin of `shaders/step/importance.wgsl`.
+//! Importance weights of each row's draws, the CPU twin of `shaders/step/importance.wgsl` and `shaders/step/importance_sum.wgsl`.
 
 /// See [`crate::program::Pass::Importance`].
 pub(super) fn importance(
@@ -27,5 +27,23 @@ pub(super) fn importance(
         let mean = sum / draws as f32;
         weights.iter_mut().for_each(|weight| *weight /= mean);
         *bound = -(largest + mean.ln());
+    }
+}
+
+/// See [`crate::program::Pass::ImportanceSum`].
+pub(super) fn sum([recon, kl]: [&[f32]; 2], sums: &mut [f32]) {
+    let (sums, _) = sums.as_chunks_mut::<2>();
+    let draws = kl.len() / sums.len();
+    let parts = recon.len() / kl.len();
+    let rows = recon
+        .chunks_exact(parts * draws)
+        .zip(kl.chunks_exact(draws));
+    for ((recon, kl), [largest, sum]) in rows.zip(sums) {
+        for (recon, kl) in recon.chunks_exact(parts).zip(kl) {
+            let log_weight = -recon.iter().sum::<f32>() - kl;
+            let both = largest.max(log_weight);
+            *sum = *sum * (*largest - both).exp() + (log_weight - both).exp();
+            *largest = both;
+        }
     }
 }

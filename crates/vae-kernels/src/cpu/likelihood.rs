@@ -30,6 +30,38 @@ pub(super) struct Pixels {
     scale: f32,
 }
 
+/// The images that rows of outputs are compared with, some rows with each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Targets<'a> {
+    images: &'a [f32],
+    columns: usize,
+    /// Rows of outputs for each image.
+    draws: usize,
+    /// Index of the first row.
+    first: usize,
+}
+
+impl<'a> Targets<'a> {
+    pub(super) const fn new(images: &'a [f32], columns: usize, draws: usize) -> Self {
+        Self {
+            images,
+            columns,
+            draws,
+            first: 0,
+        }
+    }
+
+    /// Those of the rows from `first` on.
+    pub(super) const fn from(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
+    fn row(&self, row: usize) -> &'a [f32] {
+        let image = (self.first + row) / self.draws;
+        &self.images[image * self.columns..][..self.columns]
+    }
+}
+
 /// Where the gradients of a learned spread go.
 pub(super) enum Spreading<'a> {
     /// Nowhere: there is none.
@@ -67,7 +99,7 @@ impl Pixels {
         &self,
         output: &mut [f32],
         bias: &[f32],
-        images: &[f32],
+        targets: Targets<'_>,
         recon: &mut [f32],
         mut spreading: Spreading<'_>,
     ) {
@@ -75,10 +107,10 @@ impl Pixels {
         let parts = columns.div_ceil(NLL_COLUMNS);
         let rows = output
             .chunks_exact_mut(columns)
-            .zip(images.chunks_exact(columns))
             .zip(recon.chunks_exact_mut(parts));
         let arch = Arch::new();
-        for (row, ((y, x), recon)) in rows.enumerate() {
+        for (row, (y, recon)) in rows.enumerate() {
+            let x = targets.row(row);
             let spreading = match &mut spreading {
                 Spreading::Fixed => Spreading::Fixed,
                 Spreading::Learned(sums) => Spreading::Learned(&mut sums[row * parts..][..parts]),

@@ -4,26 +4,28 @@ use rayon::prelude::*;
 
 use super::convolve::Finisher;
 use super::elementwise::Factor;
-use super::likelihood::{Pixels, Spreading};
+use super::likelihood::{Pixels, Spreading, Targets};
 use super::{
     Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, importance, rearrange,
     sample_kl,
 };
 use crate::executor::{Piece, Run};
-use crate::program::{MatrixId, NLL_COLUMNS, Pass};
+use crate::program::{MatrixId, NLL_COLUMNS, Pass, Program};
 use vae_rng::Noise;
+use vae_spec::KlEstimate;
 
 impl Cpu {
-    /// Runs one pass on a piece of a batch, `draws` rows for each of its rows; `rows` are for [`Pass::Gather`].
+    /// Runs one pass of `program` on a piece of a batch; `rows` are for [`Pass::Gather`].
     pub(super) fn pass(
         &mut self,
         pass: &Pass,
         run: &Run,
-        draws: usize,
+        program: &Program,
         piece: Piece,
         rows: &[u32],
     ) {
-        let batch = piece.rows * draws;
+        let of_pass = program.rows_of(pass);
+        let (batch, draws) = (of_pass.of(piece.rows), of_pass.each);
         let scale = 1.0 / (piece.batch * draws) as f32;
         let first_row = piece.first as u32;
         let Self {
@@ -88,7 +90,7 @@ impl Cpu {
                 output,
                 activation,
                 slope,
-            } => with_slope(matrices, output, slope, |matrices, out, slope| {
+            } => with_optional(matrices, output, slope, |matrices, out, slope| {
                 dense::forward(
                     parameters,
                     layer,
@@ -121,7 +123,7 @@ impl Cpu {
                 image,
                 map,
                 finish,
-            } => with_slope(matrices, map, finish.slope, |matrices, out, slope| {
+            } => with_optional(matrices, map, finish.slope, |matrices, out, slope| {
                 let finisher =
                     Finisher::new(finish, parameters, convolution.map_channels, matrices);
                 let weight = &parameters[convolution.weight..][..convolution.weights()];
@@ -133,7 +135,7 @@ impl Cpu {
                 map,
                 image,
                 finish,
-            } => with_slope(matrices, image, finish.slope, |matrices, out, slope| {
+            } => with_optional(matrices, image, finish.slope, |matrices, out, slope| {
                 let finisher =
                     Finisher::new(finish, parameters, convolution.image_channels, matrices);
                 let weight = &parameters[convolution.weight..][..convolution.weights()];
@@ -162,7 +164,7 @@ impl Cpu {
                 output,
                 activation,
                 slope,
-            } => with_slope(matrices, output, slope, |matrices, out, slope| {
+            } => with_optional(matrices, output, slope, |matrices, out, slope| {
                 rearrange::activate(&matrices[input.0], out, activation, slope);
             }),
             Pass::Add {
@@ -197,7 +199,7 @@ impl Cpu {
                 output,
                 activation,
                 slope,
-            } => with_slope(matrices, output, slope, |matrices, output, slope| {
+            } => with_optional(matrices, output, slope, |matrices, output, slope| {
                 let mut taken = std::mem::take(&mut matrices[statistics.0]);
                 let written = group_norm::Written {
                     statistics: &mut taken,
@@ -227,12 +229,18 @@ impl Cpu {
                 z,
                 kl,
                 estimate,
+                learned_prior,
             } => writing(matrices, [z, kl], |matrices, [z, kl]| {
                 let noise = Noise {
                     first_row: (run.noise.first_row + first_row) * draws as u32,
                     ..run.noise
                 };
-                sample_kl::forward(&matrices[posterior.0], noise, estimate, z, kl);
+                let term = match (estimate, learned_prior) {
+                    (KlEstimate::Analytic, _) => sample_kl::Term::Analytic,
+                    (KlEstimate::Sampled, false) => sample_kl::Term::Sampled,
+                    (KlEstimate::Sampled, true) => sample_kl::Term::LogPosterior,
+                };
+                sample_kl::forward(&matrices[posterior.0], noise, term, z, kl);
             }),
             Pass::SampleKlBackward {
                 posterior,
@@ -242,24 +250,28 @@ impl Cpu {
                 through,
             } => writing(matrices, [d_posterior], |matrices, [out]| {
                 let inputs = [posterior, z, d_z].map(|id| &matrices[id.0][..]);
-                let weights = through.weights().map(|weights| &matrices[weights.0][..]);
+                let factors = through.weight.factors;
                 let loss = sample_kl::Loss {
-                    d_kl: run.weighting.beta / (piece.batch * draws) as f32,
+                    d_kl: through.weight.coefficient.of(run.weighting)
+                        / (piece.batch * draws) as f32,
                     beta: run.weighting.beta,
                     draws: draws as f32,
                     through,
-                    weights,
+                    factors: factors.map(|factors| &matrices[factors.0][..]),
                 };
-                sample_kl::backward(inputs, inputs[1].len() / batch, &loss, out);
+                sample_kl::backward(inputs, program.columns[z.0], &loss, out);
             }),
             Pass::RepeatRows { input, output } => {
                 writing(matrices, [output], |matrices, [output]| {
                     rearrange::repeat_rows(&matrices[input.0], output, batch, draws);
                 });
             }
-            Pass::SumRows { input, output } => writing(matrices, [output], |matrices, [output]| {
-                rearrange::sum_rows(&matrices[input.0], output, batch);
-            }),
+            Pass::SumRows { input, output } => {
+                let (columns, draws) = (program.columns[output.0], program.rows[input.0].each);
+                writing(matrices, [output], |matrices, [output]| {
+                    rearrange::sum_rows(&matrices[input.0], output, columns, draws);
+                });
+            }
             Pass::Importance {
                 recon,
                 kl,
@@ -269,6 +281,12 @@ impl Cpu {
                 let terms = [recon, kl].map(|id| &matrices[id.0][..]);
                 importance::importance(terms, run.weighting.beta, weights, bound);
             }),
+            Pass::ImportanceSum { recon, kl, sums } => {
+                writing(matrices, [sums], |matrices, [sums]| {
+                    let terms = [recon, kl].map(|id| &matrices[id.0][..]);
+                    importance::sum(terms, sums);
+                });
+            }
             Pass::ScaleRows { values, weights } => {
                 writing(matrices, [values], |matrices, [values]| {
                     rearrange::scale_rows(values, &matrices[weights.0]);
@@ -281,11 +299,15 @@ impl Cpu {
                 likelihood,
                 recon,
                 d_output,
-            } => writing(matrices, [recon, d_output], |matrices, [recon, out]| {
+            } => {
                 let pixels = Pixels::new(likelihood, &[], layer.width(), scale);
-                let inputs = [input, images].map(|id| &matrices[id.0][..]);
-                dense::nll(parameters, layer, inputs, &pixels, recon, out);
-            }),
+                let draws = batch / program.rows[images.0].of(piece.rows);
+                with_optional(matrices, recon, d_output, |matrices, recon, d_output| {
+                    let targets = Targets::new(&matrices[images.0], layer.width(), draws);
+                    let input = &matrices[input.0];
+                    dense::nll(parameters, layer, input, targets, &pixels, recon, d_output);
+                });
+            }
             Pass::Nll {
                 output,
                 images,
@@ -294,41 +316,50 @@ impl Cpu {
                 recon,
                 d_output,
             } => {
-                let columns = matrices[images.0].len() / batch;
+                let columns = program.columns[images.0];
+                let draws = batch / program.rows[images.0].of(piece.rows);
                 let learned = spread.map(|spread| &parameters[spread.offset..][..spread.length]);
                 let learned = learned.unwrap_or_default();
                 let pixels = Pixels::new(likelihood, learned, columns, scale);
+                let of_spread = spread.filter(|_| d_output.is_some());
                 let mut d_spread =
-                    spread.map(|spread| std::mem::take(&mut matrices[spread.d_spread.0]));
-                writing(matrices, [recon, d_output], |matrices, [recon, out]| {
+                    of_spread.map(|spread| std::mem::take(&mut matrices[spread.d_spread.0]));
+                with_optional(matrices, recon, d_output, |matrices, recon, d_output| {
+                    let targets = Targets::new(&matrices[images.0], columns, draws);
                     let outputs = matrices[output.0].par_chunks_exact(columns);
-                    let images = outputs.zip(matrices[images.0].par_chunks_exact(columns));
                     let parts = columns.div_ceil(NLL_COLUMNS);
                     let of_row = if learned.len() == 1 { parts } else { columns };
                     let d_spreads = elementwise::pieces(d_spread.as_deref_mut(), of_row, batch);
-                    let rows = out.par_chunks_exact_mut(columns).zip(images);
+                    let d_outputs = elementwise::pieces(d_output, columns, batch);
+                    let rows = outputs.zip(d_outputs);
                     let rows = rows.zip(recon.par_chunks_exact_mut(parts)).zip(d_spreads);
                     let bias = vec![0.0; columns];
-                    rows.for_each(|(((y, (output, x)), recon), d_spread)| {
-                        y.copy_from_slice(output);
-                        let spreading = match d_spread {
-                            None => Spreading::Fixed,
-                            Some(values) if learned.len() == 1 => Spreading::Learned(values),
-                            Some(values) => Spreading::PerDimension(values),
-                        };
-                        pixels.nll(y, &bias, x, recon, spreading);
-                    });
+                    let scratch = || vec![0.0; columns];
+                    rows.enumerate().for_each_init(
+                        scratch,
+                        |scratch, (row, (((output, d_output), recon), d_spread))| {
+                            let y = d_output.unwrap_or(scratch);
+                            y.copy_from_slice(output);
+                            let spreading = match d_spread {
+                                None => Spreading::Fixed,
+                                Some(values) if learned.len() == 1 => Spreading::Learned(values),
+                                Some(values) => Spreading::PerDimension(values),
+                            };
+                            pixels.nll(y, &bias, targets.from(row), recon, spreading);
+                        },
+                    );
                 });
-                if let (Some(spread), Some(d_spread)) = (spread, d_spread) {
+                if let (Some(spread), Some(d_spread)) = (of_spread, d_spread) {
                     matrices[spread.d_spread.0] = d_spread;
                 }
             }
+            Pass::Prior(ref pass) => self.prior_pass(pass, run, program, piece),
         }
     }
 }
 
 /// Takes the matrices `out` out, lets `work` write them, and puts them back.
-fn writing<const N: usize>(
+pub(super) fn writing<const N: usize>(
     matrices: &mut [Vec<f32>],
     out: [MatrixId; N],
     work: impl FnOnce(&mut [Vec<f32>], [&mut Vec<f32>; N]),
@@ -340,8 +371,8 @@ fn writing<const N: usize>(
     }
 }
 
-/// The same for a matrix and the slope of the activation that makes it.
-fn with_slope(
+/// The same for a matrix and another that may be wanted: the slope of the activation that makes the first, or a gradient.
+fn with_optional(
     matrices: &mut [Vec<f32>],
     out: MatrixId,
     slope: Option<MatrixId>,

@@ -10,7 +10,11 @@ use crate::program::Repeat;
 const TASK: usize = 1 << 14;
 
 /// Calls `work` with the index and the numbers of each row of `output`.
-fn each_row(output: &mut [f32], columns: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn each_row(
+    output: &mut [f32],
+    columns: usize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let rows = output.par_chunks_exact_mut(columns);
     let rows = rows.with_min_len(TASK.div_ceil(columns));
     rows.enumerate().for_each(|(row, output)| work(row, output));
@@ -50,9 +54,10 @@ pub(super) fn repeat_rows(input: &[f32], output: &mut [f32], rows: usize, draws:
 }
 
 /// See [`crate::program::Pass::SumRows`].
-pub(super) fn sum_rows(input: &[f32], output: &mut [f32], rows: usize) {
-    let (columns, length) = (output.len() / rows, input.len() / rows);
-    each_row(output, columns, |row, output| {
+pub(super) fn sum_rows(input: &[f32], output: &mut [f32], columns: usize, draws: usize) {
+    let length = draws * columns;
+    let sums = &mut output[..input.len() / draws];
+    each_row(sums, columns, |row, output| {
         output.fill(0.0);
         for draw in input[row * length..][..length].chunks_exact(columns) {
             elementwise::add(output, draw);

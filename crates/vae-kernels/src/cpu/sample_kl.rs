@@ -4,21 +4,29 @@ use rayon::prelude::*;
 use vae_rng::{Noise, normals_of_block};
 
 use super::special::exp;
-use vae_spec::{KlEstimate, LOG_VAR_MAX, LOG_VAR_MIN};
+use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 
-use crate::program::KlGradient;
+use crate::program::{KlGradient, KlPath};
 
 /// Latents of a task: drawing their noise takes several times as long as handing the task out.
 const TASK: usize = 256;
 
+/// `ln(2 pi)`
+pub(super) const LN_TAU: f32 = 1.837_877_1;
+
+/// What `kl` becomes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Term {
+    /// The closed form.
+    Analytic,
+    /// `log q(z | x) - log p(z)` at the draw.
+    Sampled,
+    /// `log q(z | x)` at the draw.
+    LogPosterior,
+}
+
 /// `z` and `kl` of each row of `posterior`, mu | log_var.
-pub(super) fn forward(
-    posterior: &[f32],
-    noise: Noise,
-    estimate: KlEstimate,
-    z: &mut [f32],
-    kl: &mut [f32],
-) {
+pub(super) fn forward(posterior: &[f32], noise: Noise, term: Term, z: &mut [f32], kl: &mut [f32]) {
     let latent = z.len() / kl.len();
     let rows = TASK.div_ceil(latent);
     let tasks = posterior
@@ -39,9 +47,10 @@ pub(super) fn forward(
                 for (((mu, log_var), z), eps) in mu.iter().zip(log_var).zip(z).zip(eps) {
                     let v = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
                     *z = mu + exp(0.5 * v) * eps;
-                    *kl += match estimate {
-                        KlEstimate::Analytic => 0.5 * (mu * mu + exp(v) - v - 1.0),
-                        KlEstimate::Sampled => 0.5 * (*z * *z - v - eps * eps),
+                    *kl += match term {
+                        Term::Analytic => 0.5 * (mu * mu + exp(v) - v - 1.0),
+                        Term::Sampled => 0.5 * (*z * *z - v - eps * eps),
+                        Term::LogPosterior => -0.5 * (LN_TAU + v + eps * eps),
                     };
                 }
             }
@@ -51,52 +60,82 @@ pub(super) fn forward(
 
 /// How the loss depends on each row's `kl`.
 pub(super) struct Loss<'a> {
-    /// Its derivative with respect to `kl`, without the row's weight.
+    /// Its derivative with respect to `kl`, without the row's factors.
     pub(super) d_kl: f32,
     pub(super) beta: f32,
-    /// Draws of each row of the batch, whose weights have the mean 1.
+    /// Draws of each row of the batch, whose factors have the mean 1 if they are importance weights.
     pub(super) draws: f32,
     pub(super) through: KlGradient,
-    pub(super) weights: Option<&'a [f32]>,
+    /// `[rows, groups]`
+    pub(super) factors: Option<&'a [f32]>,
 }
 
-/// `d_posterior`, d_mu | d_log_var.
+/// `d_posterior`, d_mu | d_log_var, of as many rows as `z` has.
 pub(super) fn backward(
     [posterior, z, d_z]: [&[f32]; 3],
     latent: usize,
     loss: &Loss<'_>,
     d_posterior: &mut [f32],
 ) {
-    let inputs = posterior
-        .chunks_exact(2 * latent)
-        .zip(z.chunks_exact(latent).zip(d_z.chunks_exact(latent)));
-    let rows = inputs.zip(d_posterior.chunks_exact_mut(2 * latent));
-    for (row, ((posterior, (z, d_z)), d_posterior)) in rows.enumerate() {
-        let (mu, log_var) = posterior.split_at(latent);
-        let (d_mu, d_log_var) = d_posterior.split_at_mut(latent);
-        let weight = loss.weights.map_or(1.0, |weights| weights[row]);
-        let w = loss.d_kl * weight;
-        for j in 0..latent {
-            let from_mu = z[j] - mu[j];
-            let (g, twice) = match loss.through {
-                KlGradient::Analytic => (
-                    d_z[j] + w * mu[j],
-                    d_z[j] * from_mu + w * (exp(log_var[j]) - 1.0),
-                ),
-                KlGradient::Sampled | KlGradient::Weighted(_) => {
-                    let g = d_z[j] + w * z[j];
-                    (g, g * from_mu - w)
-                }
-                KlGradient::DoublyReparameterized(_) => {
-                    let v = log_var[j].clamp(LOG_VAR_MIN, LOG_VAR_MAX);
-                    let factor = loss.beta * weight / loss.draws + (1.0 - loss.beta);
-                    let g = factor * (d_z[j] + w * (z[j] - from_mu * exp(-v)));
-                    (g, g * from_mu)
-                }
-            };
-            d_mu[j] = g;
-            let is_inside = (LOG_VAR_MIN..=LOG_VAR_MAX).contains(&log_var[j]);
-            d_log_var[j] = if is_inside { 0.5 * twice } else { 0.0 };
-        }
+    let groups = loss
+        .factors
+        .map_or(1, |factors| factors.len() * latent / z.len());
+    let rows = TASK.div_ceil(latent);
+    let inputs = posterior.par_chunks(rows * 2 * latent).zip(
+        z.par_chunks(rows * latent)
+            .zip(d_z.par_chunks(rows * latent)),
+    );
+    let tasks = inputs.zip(d_posterior.par_chunks_mut(rows * 2 * latent));
+    tasks
+        .enumerate()
+        .for_each(|(task, ((posterior, (z, d_z)), d_posterior))| {
+            let inputs = posterior
+                .chunks_exact(2 * latent)
+                .zip(z.chunks_exact(latent).zip(d_z.chunks_exact(latent)));
+            let of_task = inputs.zip(d_posterior.chunks_exact_mut(2 * latent));
+            for (row, ((posterior, (z, d_z)), d_posterior)) in (task * rows..).zip(of_task) {
+                let factors = loss
+                    .factors
+                    .map(|factors| &factors[row * groups..][..groups]);
+                backward_row(posterior, [z, d_z], factors, loss, d_posterior);
+            }
+        });
+}
+
+fn backward_row(
+    posterior: &[f32],
+    [z, d_z]: [&[f32]; 2],
+    factors: Option<&[f32]>,
+    loss: &Loss<'_>,
+    d_posterior: &mut [f32],
+) {
+    let latent = z.len();
+    let (mu, log_var) = posterior.split_at(latent);
+    let (d_mu, d_log_var) = d_posterior.split_at_mut(latent);
+    let size = latent / factors.map_or(1, <[f32]>::len);
+    let standard = if loss.through.learned_prior { 0.0 } else { 1.0 };
+    for j in 0..latent {
+        let factor = factors.map_or(1.0, |factors| factors[j / size]);
+        let w = loss.d_kl * factor;
+        let from_mu = z[j] - mu[j];
+        let (g, twice) = match loss.through.path {
+            KlPath::Analytic => (
+                d_z[j] + w * mu[j],
+                d_z[j] * from_mu + w * (exp(log_var[j]) - 1.0),
+            ),
+            KlPath::Sampled => {
+                let g = d_z[j] + standard * w * z[j];
+                (g, g * from_mu - w)
+            }
+            KlPath::DoublyReparameterized => {
+                let v = log_var[j].clamp(LOG_VAR_MIN, LOG_VAR_MAX);
+                let f = loss.beta * factor / loss.draws + (1.0 - loss.beta);
+                let g = f * (d_z[j] + w * (standard * z[j] - from_mu * exp(-v)));
+                (g, g * from_mu)
+            }
+        };
+        d_mu[j] = g;
+        let is_inside = (LOG_VAR_MIN..=LOG_VAR_MAX).contains(&log_var[j]);
+        d_log_var[j] = if is_inside { 0.5 * twice } else { 0.0 };
     }
 }

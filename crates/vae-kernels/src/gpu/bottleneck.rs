@@ -3,7 +3,7 @@
 
 use super::kernel::{Access, Choice, Kernel, Lowering, MAX_WORKGROUPS, Place, function};
 use super::source;
-use crate::program::{KlGradient, Layer, Pass};
+use crate::program::{KlGradient, Layer, MatrixId, Pass, Rows};
 use vae_spec::KlEstimate;
 
 /// Bytes of weights that all rows together may read: 3 us of an H100's L2 cache, less than two launches.
@@ -38,6 +38,7 @@ fn forward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
             z,
             kl,
             estimate: KlEstimate::Analytic,
+            learned_prior: _,
         },
         &Pass::DenseForward {
             layer: decoder,
@@ -50,10 +51,9 @@ fn forward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
     else {
         return None;
     };
-    let has_draws = lowering.program.rows[z.0] > 1;
     if drawn_from != posterior
         || read != z
-        || has_draws
+        || !has_one_kind_of_rows(&[posterior, z], lowering)
         || !is_better(heads, decoder, lowering.batch)
     {
         return None;
@@ -89,7 +89,7 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
             z,
             d_z: read,
             d_posterior,
-            through: KlGradient::Analytic,
+            through: KlGradient::ANALYTIC,
         },
         &Pass::DenseBackwardInput {
             layer: heads,
@@ -101,10 +101,9 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
     else {
         return None;
     };
-    let has_draws = lowering.program.rows[z.0] > 1;
     if read != d_z
         || d_heads != d_posterior
-        || has_draws
+        || !has_one_kind_of_rows(&[posterior, z], lowering)
         || !is_better(heads, decoder, lowering.batch)
     {
         return None;
@@ -124,6 +123,12 @@ fn backward(passes: [&Pass; 3], lowering: Lowering<'_>) -> Option<Kernel> {
         .flag("slope", slope.is_some())
         .flag("plain", slope.is_none());
     finish(choice, "bottleneck_backward", bindings, lowering)
+}
+
+/// Whether matrices have a row for each row of the batch.
+fn has_one_kind_of_rows(matrices: &[MatrixId], lowering: Lowering<'_>) -> bool {
+    let rows = &lowering.program.rows;
+    matrices.iter().all(|matrix| rows[matrix.0] == Rows::BATCH)
 }
 
 fn is_better(heads: Layer, decoder: Layer, batch: usize) -> bool {
@@ -166,7 +171,7 @@ mod tests {
     use crate::gpu::gradients::Parts;
     use crate::gpu::kernel::of_program;
     use crate::gpu::valid;
-    use crate::program::{MatrixId, Program, Slope};
+    use crate::program::{Program, Slope};
     use vae_spec::Activation;
 
     /// Both groups of three passes, around `latent` latents.
@@ -193,6 +198,7 @@ mod tests {
                 z,
                 kl,
                 estimate: KlEstimate::Analytic,
+                learned_prior: false,
             },
             Pass::DenseForward {
                 layer: decoder,
@@ -212,7 +218,7 @@ mod tests {
                 z,
                 d_z: z,
                 d_posterior: posterior,
-                through: KlGradient::Analytic,
+                through: KlGradient::ANALYTIC,
             },
             Pass::DenseBackwardInput {
                 layer: heads,
@@ -223,7 +229,7 @@ mod tests {
         ];
         Program {
             columns: vec![400, 2 * latent, latent, 1, 400, 400],
-            rows: vec![1; 6],
+            rows: vec![Rows::BATCH; 6],
             passes,
         }
     }
@@ -234,7 +240,7 @@ mod tests {
             batch,
             cores: Cores::LARGE,
             bindings: 8,
-            losses: None,
+            losses: &[],
             gradients: Parts::new(1, 1_000),
         })
     }
@@ -265,6 +271,7 @@ mod tests {
             z: MatrixId(2),
             kl: MatrixId(3),
             estimate: KlEstimate::Analytic,
+            learned_prior: false,
         };
         assert_eq!(kernels(&other, 100).len(), 4);
     }

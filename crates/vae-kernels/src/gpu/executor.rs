@@ -156,6 +156,31 @@ impl GpuExecutor {
     }
 }
 
+impl GpuExecutor {
+    /// The dispatches of at most [`STEPS`] runs of a program, one run behind the other.
+    fn encode_runs(&self, prepared: &Prepared, runs: &[Run], batch: usize) -> wgpu::CommandEncoder {
+        let mut constants = vec![0; runs.len() * STEP_STRIDE as usize];
+        for (run, slot) in runs
+            .iter()
+            .zip(constants.chunks_exact_mut(STEP_STRIDE as usize))
+        {
+            let of_run = StepConstants::new(run, Piece::whole(batch), None);
+            let bytes = bytemuck::bytes_of(&of_run);
+            slot[..bytes.len()].copy_from_slice(bytes);
+        }
+        self.link.queue.write_buffer(&self.steps, 0, &constants);
+        let mut encoder = self.link.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for slot in 0..runs.len() {
+            for dispatch in &prepared.dispatches {
+                dispatch.encode(&mut pass, &self.steps_bound, slot);
+            }
+        }
+        drop(pass);
+        encoder
+    }
+}
+
 impl Executor for GpuExecutor {
     fn set_images(
         &mut self,
@@ -227,16 +252,12 @@ impl Executor for GpuExecutor {
     fn run(
         &mut self,
         program: &Program,
-        run: Run,
+        runs: &[Run],
         batch: usize,
         inputs: &[(program::MatrixId, &[f32])],
         outputs: &[program::MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush()?;
-        let constants = StepConstants::new(&run, Piece::whole(batch), None);
-        self.link
-            .queue
-            .write_buffer(&self.steps, 0, bytemuck::bytes_of(&constants));
         let prepared = self.prepare(program, batch, None);
         self.left = prepared.gradients;
         for (program::MatrixId(index), values) in inputs {
@@ -248,12 +269,12 @@ impl Executor for GpuExecutor {
             self.link
                 .upload(&prepared.matrices[*index], bytemuck::cast_slice(values));
         }
-        let mut encoder = self.link.encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for dispatch in &prepared.dispatches {
-            dispatch.encode(&mut pass, &self.steps_bound, 0);
+        let at_once = (WORK / program.work(batch).max(1)).clamp(1, STEPS);
+        for runs in runs.chunks(at_once) {
+            let encoder = self.encode_runs(&prepared, runs, batch);
+            self.link.queue.submit([encoder.finish()]);
         }
-        drop(pass);
+        let encoder = self.link.encoder();
         let lengths: Vec<usize> = outputs
             .iter()
             .map(|output| program.length(*output, batch))

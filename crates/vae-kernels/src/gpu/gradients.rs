@@ -2,10 +2,11 @@
 //! kernel; the last kernel sums the losses, too.
 
 use super::cost::Cores;
-use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place, Terms, convolution};
+use super::kernel::{Access, Choice, Kernel, LOSS_PARTS, Lowering, Place, convolution};
 use super::source;
 use super::tile::{Product, Stores, Tile};
-use crate::program::{Layer, MatrixId, Pass, Program};
+use crate::executor::Term;
+use crate::program::{Layer, MatrixId, Pass, Program, Rows};
 
 /// Nanoseconds that a dispatch costs beside its work: 2 us on an H100, where each waits for the one before.
 const LAUNCH: f64 = 2_000.0;
@@ -45,7 +46,7 @@ impl Parts {
             .iter()
             .filter_map(|pass| match pass {
                 Pass::ConvolveBackwardWeight { convolution, .. } => {
-                    Some((convolution, batch * program.rows_of(pass)))
+                    Some((convolution, program.rows_of(pass).of(batch)))
                 }
                 _ => None,
             })
@@ -55,7 +56,7 @@ impl Parts {
             let convolutions = convolutions.iter();
             let convolutions = convolutions
                 .map(|(layer, rows)| convolution::nanoseconds(layer, *rows, *parts, cores));
-            dispatches(&jobs, batch, *parts, cores, bindings, false).1
+            dispatches(&jobs, batch, *parts, cores, bindings, 2).1
                 + convolutions.sum::<f64>()
                 + 2.0 * bytes / MOVED
         };
@@ -77,8 +78,8 @@ impl Parts {
 /// The gradient computation of one layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
-    /// Rows of its matrices for each row of the batch.
-    rows: usize,
+    /// Rows of its matrices.
+    rows: Rows,
     layer: Layer,
     input: MatrixId,
     d_output: MatrixId,
@@ -128,13 +129,13 @@ pub(super) fn dispatches(
     parts: usize,
     cores: Cores,
     bindings: usize,
-    has_bound: bool,
+    terms: usize,
 ) -> (Vec<(Tile, Vec<Job>)>, f64) {
     let choose = |jobs: &[Job]| {
         let results: Vec<[usize; 2]> = jobs.iter().map(Job::result).collect();
         let product = Product {
             results: &results,
-            k: batch * jobs[0].rows,
+            k: jobs[0].rows.of(batch),
             parts,
             is_along_k: false,
         };
@@ -151,8 +152,8 @@ pub(super) fn dispatches(
         }
     }
     kinds.sort_by_key(|jobs| !jobs[0].is_wide());
-    // An input and an output of each job; the gradients; recon, kl, a bound and the losses.
-    let at_once = (bindings.saturating_sub(4 + usize::from(has_bound)) / 2).max(1);
+    // An input and an output of each job; the gradients; the terms and the losses.
+    let at_once = (bindings.saturating_sub(2 + terms) / 2).max(1);
     let mut all = Vec::new();
     let mut time = 0.0;
     for jobs in kinds.iter().flat_map(|jobs| jobs.chunks(at_once)) {
@@ -180,18 +181,18 @@ pub(super) fn kernels(lowering: Lowering<'_>) -> Vec<Kernel> {
         gradients,
         ..
     } = lowering;
-    let has_bound = lowering.losses.is_some_and(|terms| terms.bound.is_some());
     let jobs = jobs(program);
-    let (dispatches, _) = dispatches(&jobs, batch, gradients.count, cores, bindings, has_bound);
+    let terms = lowering.losses.len().max(2);
+    let (dispatches, _) = dispatches(&jobs, batch, gradients.count, cores, bindings, terms);
     let last = dispatches.len().saturating_sub(1);
     let kernels = dispatches.iter().enumerate().map(|(index, (tile, jobs))| {
-        let losses = lowering.losses.filter(|_| index == last);
+        let losses = if index == last { lowering.losses } else { &[] };
         kernel(*tile, jobs, lowering, losses)
     });
     kernels.collect()
 }
 
-fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<Terms>) -> Kernel {
+fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: &[Term]) -> Kernel {
     let parts = lowering.gradients;
     let is_wide = jobs.iter().all(Job::is_wide);
     let element = if is_wide { "vec4<f32>" } else { "f32" };
@@ -240,28 +241,36 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<Terms
         .chain(bindings)
         .collect();
     let mut choice = Choice::plain(match losses {
-        Some(_) => &source::DENSE_BACKWARD_PARAMETERS_LAST,
-        None => &source::DENSE_BACKWARD_PARAMETERS,
+        [_, ..] => &source::DENSE_BACKWARD_PARAMETERS_LAST,
+        [] => &source::DENSE_BACKWARD_PARAMETERS,
     });
     choice.values = tile.values(parts.count);
-    if let Some(Terms { recon, kl, bound }) = losses {
+    if !losses.is_empty() {
         let first = bindings.len() + 1;
-        bindings.extend([
-            (Access::Read, Place::Matrix(recon)),
-            (Access::Read, Place::Matrix(kl)),
-            (Access::Write, Place::Losses),
-        ]);
-        bindings.extend(bound.map(|bound| (Access::Read, Place::Matrix(bound))));
+        let terms = losses
+            .iter()
+            .map(|term| (Access::Read, Place::Matrix(term.matrix)));
+        bindings.push((Access::Write, Place::Losses));
+        bindings.extend(terms);
+        let declared = (0..losses.len()).map(|term| {
+            let binding = first + 1 + term;
+            format!("@group(0) @binding({binding}) var<storage, read> term{term}: array<f32>;")
+        });
+        let sums = (0..losses.len()).map(|term| {
+            format!(
+                "for (var i = first; i < arrayLength(&term{term}); i += LOSS_PARTS * WORKGROUP) {{
+        sum[{term}] += term{term}[i];
+    }}"
+            )
+        });
         choice = choice
             .flags(&["losses"])
-            .flag("bound", bound.is_some())
             .with("loss_parts", LOSS_PARTS.to_string())
-            .with("recon_binding", first.to_string())
-            .with("kl_binding", (first + 1).to_string())
-            .with("losses_binding", (first + 2).to_string())
-            .with("bound_binding", (first + 3).to_string());
+            .with("losses_binding", first.to_string())
+            .with("terms", declared.collect::<Vec<_>>().join("\n"))
+            .with("sums", sums.collect::<Vec<_>>().join("\n    "));
     }
-    let workgroups = first_tile + losses.map_or(0, |_| LOSS_PARTS);
+    let workgroups = first_tile + if losses.is_empty() { 0 } else { LOSS_PARTS };
     choice
         .width(is_wide)
         .with("element", element.to_owned())
@@ -274,7 +283,7 @@ fn kernel(tile: Tile, jobs: &[Job], lowering: Lowering<'_>, losses: Option<Terms
         .flags(&["finish", "column_sums"])
         .kernel_in_parts(
             "dense_backward_parameters",
-            [lowering.batch * jobs[0].rows, 0, 0, 0],
+            [jobs[0].rows.of(lowering.batch), 0, 0, 0],
             bindings,
             [workgroups, 1, parts.count],
         )
@@ -294,7 +303,7 @@ mod tests {
         };
         let program = Program {
             columns: vec![784, 400],
-            rows: vec![1; 2],
+            rows: vec![Rows::BATCH; 2],
             passes: vec![Pass::DenseBackwardParameters {
                 layer,
                 input: MatrixId(0),

@@ -5,6 +5,7 @@ pub(super) mod convolution;
 mod draws;
 mod images;
 mod likelihood;
+mod prior;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,8 @@ use super::cost::Cores;
 use super::gradients::{self, Parts};
 use super::source;
 use super::tile::{Product, Stores, Tile};
-use crate::program::{KlGradient, MatrixId, Pass, Program, Rule, Update};
+use crate::executor::Term;
+use crate::program::{KlGradient, KlPath, MatrixId, Pass, Program, Rule, Update};
 use crate::sample_kl::lanes_per_row;
 
 pub(super) use choice::{Access, Choice, Kernel, Place};
@@ -30,14 +32,6 @@ pub(super) const SQUARE_SUMS: usize = 64;
 /// Workgroups that sum the losses, and pairs of (recon, kl) that a step leaves for the CPU to add up.
 pub(super) const LOSS_PARTS: usize = 32;
 
-/// Matrices of the terms of a loss.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    pub(super) recon: MatrixId,
-    pub(super) kl: MatrixId,
-    pub(super) bound: Option<MatrixId>,
-}
-
 /// What the kernels of a program depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lowering<'a> {
@@ -46,8 +40,8 @@ pub(super) struct Lowering<'a> {
     pub(super) cores: Cores,
     /// Number of storage buffers that a kernel may bind.
     pub(super) bindings: usize,
-    /// The terms of the loss, if their sums are to be written to the step's slot.
-    pub(super) losses: Option<Terms>,
+    /// The terms of the loss, if their sums are to be written to the step's slot; none otherwise.
+    pub(super) losses: &'a [Term],
     pub(super) gradients: Parts,
 }
 
@@ -77,8 +71,8 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
     use Place::{Images, Matrix, Parameters, Rows};
 
     let Lowering { program, cores, .. } = lowering;
-    let draws = program.rows_of(pass);
-    let batch = lowering.batch * draws;
+    let rows = program.rows_of(pass);
+    let (batch, draws) = (rows.of(lowering.batch), rows.each);
     // Those of other files count the rows themselves.
     let lowering_of_rows = Lowering { batch, ..lowering };
     let columns = |buffer: MatrixId| program.columns[buffer.0];
@@ -174,6 +168,7 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             z,
             kl,
             estimate,
+            learned_prior,
         } => {
             let latent = columns(z);
             let lanes = lanes_per_row(latent as u32) as usize;
@@ -185,7 +180,11 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             Choice::plain(&source::SAMPLE_KL_FORWARD)
                 .with("lanes", lanes.to_string())
                 .flag("analytic", estimate == KlEstimate::Analytic)
-                .flag("sampled", estimate == KlEstimate::Sampled)
+                .flag("sampled", estimate == KlEstimate::Sampled && !learned_prior)
+                .flag(
+                    "log_posterior",
+                    estimate == KlEstimate::Sampled && learned_prior,
+                )
                 .kernel(
                     stem,
                     [batch, latent, draws, 0],
@@ -204,18 +203,20 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             // A tile covers whole elements of recon.
             let tile = tile(batch, layer.width(), layer.inputs, Stores::Nll);
             let is_wide = is_wide(&[layer.outputs, layer.offset]);
-            let bindings = vec![
+            let mut bindings = vec![
                 (Read, Parameters),
                 (Read, Matrix(input)),
                 (Read, Matrix(images)),
                 (Write, Matrix(recon)),
-                (Write, Matrix(d_output)),
             ];
+            bindings.extend(d_output.map(|d_output| (Write, Matrix(d_output))));
+            let of_image = batch / program.rows[images.0].of(lowering.batch);
             let grid = tile.grid(batch, layer.width());
             Choice::product(&source::DENSE_NLL, layer, tile, is_wide)
                 .flags(&["finish"])
+                .gradient(is_wide, d_output.is_some())
                 .likelihood(likelihood)
-                .kernel(stem, [batch, draws, 0, 0], bindings, grid)
+                .kernel(stem, [batch, draws, of_image, 0], bindings, grid)
         }
         Pass::DenseBackwardInput {
             layer,
@@ -253,19 +254,24 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
                 (Read, Matrix(d_z)),
                 (Write, Matrix(d_posterior)),
             ];
-            let weights = through.weights();
-            bindings.extend(weights.map(|weights| (Read, Matrix(weights))));
-            let is_analytic = through == KlGradient::Analytic;
-            let is_dreg = matches!(through, KlGradient::DoublyReparameterized(_));
+            let KlGradient {
+                path,
+                weight,
+                learned_prior,
+            } = through;
+            bindings.extend(weight.factors.map(|factors| (Read, Matrix(factors))));
+            let groups = weight.factors.map_or(1, columns);
             Choice::plain(&source::SAMPLE_KL_BACKWARD)
-                .flag("analytic", is_analytic)
-                .flag("sampled", !is_analytic && !is_dreg)
-                .flag("dreg", is_dreg)
-                .flag("at_draw", !is_analytic)
-                .flag("weighted", weights.is_some())
+                .with("weight", weight.coefficient.text())
+                .with("standard", if learned_prior { "0.0" } else { "1.0" }.into())
+                .flag("analytic", path == KlPath::Analytic)
+                .flag("sampled", path == KlPath::Sampled)
+                .flag("dreg", path == KlPath::DoublyReparameterized)
+                .flag("at_draw", path != KlPath::Analytic)
+                .flag("weighted", weight.factors.is_some())
                 .kernel(
                     stem,
-                    [batch, latent, draws, 0],
+                    [batch, latent, draws, groups],
                     bindings,
                     linear(batch * latent),
                 )
@@ -284,7 +290,8 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
         Pass::RepeatRows { .. }
         | Pass::SumRows { .. }
         | Pass::ScaleRows { .. }
-        | Pass::Importance { .. } => draws::kernel(pass, lowering),
+        | Pass::Importance { .. }
+        | Pass::ImportanceSum { .. } => draws::kernel(pass, lowering),
         Pass::Convolve { .. } | Pass::ConvolveTransposed { .. } => {
             convolution::kernel(pass, lowering_of_rows)
         }
@@ -301,9 +308,19 @@ fn of_pass(pass: &Pass, lowering: Lowering<'_>) -> Option<Kernel> {
             recon,
             d_output,
         } => {
-            let bindings = [output, images, recon, d_output];
-            likelihood::nll(bindings, likelihood, spread, draws, lowering_of_rows)
+            let of_image = batch / program.rows[images.0].of(lowering.batch);
+            let draws = [draws, of_image];
+            let matrices = [output, images, recon];
+            likelihood::nll(
+                matrices,
+                d_output,
+                likelihood,
+                spread,
+                draws,
+                lowering_of_rows,
+            )
         }
+        Pass::Prior(ref pass) => prior::kernel(pass, lowering),
     })
 }
 

@@ -31,6 +31,8 @@ const FOLDED: &str = shader!("step/folded.wgsl");
 const FINISH: &str = shader!("step/finish.wgsl");
 const REPEAT: &str = shader!("step/repeat.wgsl");
 const GROUP_NORM: &str = shader!("step/group_norm.wgsl");
+const PAIRS: &str = shader!("step/pairs.wgsl");
+const DISCREPANCY: &str = shader!("step/discrepancy.wgsl");
 
 pub(super) const GATHER: Source = Source {
     libraries: &[RANDOM, STEP, LINEAR],
@@ -158,6 +160,62 @@ pub(super) const SCALE_ROWS: Source = Source {
 pub(super) const IMPORTANCE: Source = Source {
     libraries: &[STEP],
     kernel: shader!("step/importance.wgsl"),
+};
+pub(super) const KL_PARTS: Source = Source {
+    libraries: &[SAMPLE_KL, LINEAR],
+    kernel: shader!("step/kl_parts.wgsl"),
+};
+pub(super) const GATE: Source = Source {
+    libraries: &[STEP],
+    kernel: shader!("step/gate.wgsl"),
+};
+pub(super) const LOG_SOFTMAX: Source = Source {
+    libraries: &[],
+    kernel: shader!("step/log_softmax.wgsl"),
+};
+pub(super) const PAIRS_FORWARD: Source = Source {
+    libraries: &[SAMPLE_KL, PAIRS],
+    kernel: shader!("step/pairs_forward.wgsl"),
+};
+pub(super) const PAIRS_BACKWARD_ROWS: Source = Source {
+    libraries: &[STEP, SAMPLE_KL, PAIRS],
+    kernel: shader!("step/pairs_backward_rows.wgsl"),
+};
+pub(super) const PAIRS_BACKWARD_NORMALS: Source = Source {
+    libraries: &[STEP, SAMPLE_KL, PAIRS],
+    kernel: shader!("step/pairs_backward_normals.wgsl"),
+};
+pub(super) const CORRELATION: Source = Source {
+    libraries: &[SAMPLE_KL, STEP, LINEAR],
+    kernel: shader!("step/correlation.wgsl"),
+};
+pub(super) const PRIOR_DRAWS: Source = Source {
+    libraries: &[RANDOM, STEP, LINEAR],
+    kernel: shader!("step/prior_draws.wgsl"),
+};
+pub(super) const DISCREPANCY_FORWARD: Source = Source {
+    libraries: &[DISCREPANCY],
+    kernel: shader!("step/discrepancy_forward.wgsl"),
+};
+pub(super) const DISCREPANCY_BACKWARD: Source = Source {
+    libraries: &[STEP, DISCREPANCY],
+    kernel: shader!("step/discrepancy_backward.wgsl"),
+};
+pub(super) const PSEUDO_INPUTS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/pseudo_inputs.wgsl"),
+};
+pub(super) const PSEUDO_INPUTS_BACKWARD: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/pseudo_inputs_backward.wgsl"),
+};
+pub(super) const LAST_ROWS: Source = Source {
+    libraries: &[LINEAR],
+    kernel: shader!("step/last_rows.wgsl"),
+};
+pub(super) const IMPORTANCE_SUM: Source = Source {
+    libraries: &[],
+    kernel: shader!("step/importance_sum.wgsl"),
 };
 pub(super) const ACCUMULATE: Source = Source {
     libraries: &[LINEAR],

@@ -27,7 +27,11 @@ pub(super) struct StepConstants {
     batch: f32,
     /// Index of the first row in it.
     piece: u32,
-    padding: [u32; 3],
+    anneal: f32,
+    capacity: f32,
+    data_count: f32,
+    prior_key: [u32; 2],
+    prior_step: [u32; 2],
     rule: [[f32; 4]; 2],
 }
 
@@ -56,7 +60,7 @@ impl StepConstants {
             noise_key: run.noise.generator.key(),
             binarization_key: run.binarization.key(),
             corruption_key: run.corruption.key(),
-            step: [step as u32, (step >> 32) as u32],
+            step: halves(step),
             first_row: run.noise.first_row + piece.first as u32,
             rows: 0,
             slot: 0,
@@ -69,8 +73,17 @@ impl StepConstants {
             ema: update.and_then(|update| update.ema).unwrap_or(0.0),
             batch: piece.batch as f32,
             piece: piece.first as u32,
-            padding: [0; 3],
+            anneal: run.weighting.anneal,
+            capacity: run.weighting.capacity,
+            data_count: run.data_count as f32,
+            prior_key: run.prior.0.key(),
+            prior_step: halves(run.prior.1),
             rule,
         }
     }
+}
+
+/// Low and high half.
+const fn halves(step: u64) -> [u32; 2] {
+    [step as u32, (step >> 32) as u32]
 }

@@ -2,7 +2,7 @@
 
 use vae_spec::{Activation, Corruption, Element, KlEstimate, Likelihood};
 
-use super::{Convolution, Layer, MatrixId};
+use super::{Convolution, KlGradient, Layer, MatrixId, PriorPass};
 
 /// The derivative of an activation, which a backward pass multiplies with a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,33 +56,6 @@ pub struct Finish {
     pub slope: Option<MatrixId>,
     /// Multiplied with the result: the slope of the activation that made the values whose gradient this is.
     pub times: Option<Slope>,
-}
-
-/// How the gradient of the posterior follows from that of `z`, where the loss holds `w` times each row's `kl`, and `w` is `beta` over
-/// the number of rows, or for [`Self::Weighted`] and [`Self::DoublyReparameterized`] that times the row's weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KlGradient {
-    /// Through `kl` in closed form.
-    Analytic,
-    /// Through `kl` at the draw: `g = d_z + w z`, `d_mu = g`, `d_log_var = (g (z - mu) - w) / 2`; the path of `log q` through `z`
-    /// cancels its own derivative.
-    Sampled,
-    /// The same with a weight for each row.
-    Weighted(MatrixId),
-    /// `g = f (d_z + w (z - (z - mu) / var))`, `d_mu = g`, `d_log_var = g (z - mu) / 2`, `f = beta v + 1 - beta`, where the row's
-    /// weight is `v` times the number of draws (Tucker et al. 2019).
-    DoublyReparameterized(MatrixId),
-}
-
-impl KlGradient {
-    /// The rows' weights, if they have such.
-    #[must_use]
-    pub const fn weights(self) -> Option<MatrixId> {
-        match self {
-            Self::Analytic | Self::Sampled => None,
-            Self::Weighted(weights) | Self::DoublyReparameterized(weights) => Some(weights),
-        }
-    }
 }
 
 /// One step of the computation. Matrices of images and maps are `[batch, height * width * channels]`, channels last.
@@ -162,6 +135,15 @@ pub enum Pass {
         weights: MatrixId,
         /// `[batch, 1]`
         bound: MatrixId,
+    },
+    /// Adds the importance weights of each row's draws, `log w = -recon - kl`, to those of the runs before.
+    ImportanceSum {
+        /// `[batch * draws, parts]`, whose sum is the negative log-likelihood.
+        recon: MatrixId,
+        /// `[batch * draws, 1]`: `log q(z | x) - log p(z)`.
+        kl: MatrixId,
+        /// `[batch, 2]`: the largest `log w`, and the sum of all `w` in its units.
+        sums: MatrixId,
     },
     /// `values *= weights`, row by row.
     ScaleRows {
@@ -330,6 +312,8 @@ pub enum Pass {
         kl: MatrixId,
         /// Whether `kl` is the closed form, or `log q(z | x) - log p(z)` at the draw.
         estimate: KlEstimate,
+        /// Whether the prior is not the standard normal, so that `kl` is only `log q(z | x)`.
+        learned_prior: bool,
     },
     /// The loss's gradient with respect to the posterior.
     SampleKlBackward {
@@ -350,21 +334,21 @@ pub enum Pass {
         layer: Layer,
         /// `[batch, inputs]`
         input: MatrixId,
-        /// `[batch, width]`
+        /// `[batch, width]`, or a row for each row of the batch that all its draws are compared with.
         images: MatrixId,
         /// Likelihood whose parameter the output is.
         likelihood: Likelihood,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`super::NLL_COLUMNS`] columns.
         recon: MatrixId,
-        /// `[batch, width]`, divided by the batch size.
-        d_output: MatrixId,
+        /// `[batch, width]`, divided by the batch size, if it is wanted.
+        d_output: Option<MatrixId>,
     },
     /// The negative log-likelihood of `images` under a decoder's output, and the loss's gradients with respect to that output
     /// and to the learned spread.
     Nll {
         /// `[batch, width]`
         output: MatrixId,
-        /// `[batch, width]`
+        /// `[batch, width]`, or a row for each row of the batch that all its draws are compared with.
         images: MatrixId,
         /// Likelihood whose parameter the output is.
         likelihood: Likelihood,
@@ -372,9 +356,11 @@ pub enum Pass {
         spread: Option<LearnedSpread>,
         /// `[batch, ceil(width / NLL_COLUMNS)]`, nats: each number is the sum over [`super::NLL_COLUMNS`] columns.
         recon: MatrixId,
-        /// `[batch, width]`, divided by the batch size.
-        d_output: MatrixId,
+        /// `[batch, width]`, divided by the batch size, if gradients are wanted.
+        d_output: Option<MatrixId>,
     },
+    /// A step of the prior or of what compares latents.
+    Prior(PriorPass),
 }
 
 /// Sizes of an upsampling by repetition.
@@ -408,7 +394,7 @@ pub struct LearnedSpread {
     pub offset: usize,
     /// Their number: 1, or the number of columns.
     pub length: usize,
-    /// Gradients still to be summed over the rows, divided by the batch size: `[batch, ceil(width / NLL_COLUMNS)]` for one
+    /// Gradients still to be summed over the rows, if gradients are wanted, divided by the batch size: `[batch, ceil(width / NLL_COLUMNS)]` for one
     /// parameter, as `recon`; `[batch, width]` for one in each column.
     pub d_spread: MatrixId,
 }
@@ -427,6 +413,7 @@ impl Pass {
             Self::RepeatRows { .. } => "repeat_rows",
             Self::SumRows { .. } => "sum_rows",
             Self::Importance { .. } => "importance",
+            Self::ImportanceSum { .. } => "importance_sum",
             Self::ScaleRows { .. } => "scale_rows",
             Self::DenseForward { .. } => "dense_forward",
             Self::DenseBackwardParameters { .. } => "dense_backward_parameters",
@@ -445,6 +432,7 @@ impl Pass {
             Self::SampleKlBackward { .. } => "sample_kl_backward",
             Self::DenseNll { .. } => "dense_nll",
             Self::Nll { .. } => "nll",
+            Self::Prior(pass) => pass.stem(),
         }
     }
 
@@ -456,6 +444,7 @@ impl Pass {
             Self::GatherLabels { labels } => labels,
             Self::Corrupt { corrupted, .. } => corrupted,
             Self::Importance { bound, .. } => bound,
+            Self::ImportanceSum { sums, .. } => sums,
             Self::ScaleRows { values, .. } | Self::Sums { values, .. } => values,
             Self::DenseBackwardParameters { d_output, .. } => d_output,
             Self::ConvolveBackwardWeight { map, .. } | Self::Convolve { map, .. } => map,
@@ -463,9 +452,9 @@ impl Pass {
             Self::DenseBackwardInput { d_input, .. }
             | Self::RepeatBackward { d_input, .. }
             | Self::GroupNormBackward { d_input, .. } => d_input,
-            Self::SampleKlForward { z, .. } => z,
-            Self::SampleKlBackward { d_posterior, .. } => d_posterior,
-            Self::DenseNll { d_output, .. } | Self::Nll { d_output, .. } => d_output,
+            Self::SampleKlForward { z, .. } | Self::SampleKlBackward { z, .. } => z,
+            Self::Prior(ref pass) => pass.runs_over(),
+            Self::DenseNll { recon, .. } | Self::Nll { recon, .. } => recon,
             Self::Transpose { output, .. }
             | Self::LogOfCounts { output, .. }
             | Self::Label { output, .. }

@@ -91,11 +91,7 @@ impl GpuExecutor {
             batch,
             cores: self.cores,
             bindings,
-            losses: training.map(|training| kernel::Terms {
-                recon: training.recon,
-                kl: training.kl,
-                bound: training.bound,
-            }),
+            losses: training.map_or(&[], |training| &training.terms),
             gradients,
         });
         let dispatches = self.dispatches(&kernels, &matrices);

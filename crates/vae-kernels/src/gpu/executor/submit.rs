@@ -1,6 +1,7 @@
 //! Submits steps to the GPU and reads their losses back.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 
 use vae_spec::Weighting;
@@ -8,7 +9,7 @@ use wgpu::{Buffer, BufferUsages, PollType, SubmissionIndex};
 
 use super::prepare::Prepared;
 use super::{GpuExecutor, STEPS};
-use crate::executor::{ExecutorError, StepLosses, TrainingStep};
+use crate::executor::{ExecutorError, StepLosses, TERMS, Term, TrainingProgram, TrainingStep};
 use crate::gpu::kernel::LOSS_PARTS;
 use crate::gpu::link::{Reading, failed};
 use crate::gpu::prepared::{Dispatch, STEP_STRIDE};
@@ -23,8 +24,6 @@ pub(super) const WORK: usize = 100_000_000_000;
 
 /// Bytes of the losses of a step.
 pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; TERMS]>();
-/// Numbers in a part of the losses: recon, kl and bound, and one that is not used.
-const TERMS: usize = 4;
 
 /// A piece of a training step whose inputs are on the GPU.
 #[derive(Debug)]
@@ -45,18 +44,18 @@ impl Staged {
 #[derive(Clone, Debug)]
 pub(super) struct Stepped {
     pieces: usize,
-    /// Rows that each term of the loss is a mean over.
-    rows: Vec<usize>,
+    /// The terms of the loss, with the rows that each is a mean over.
+    program: Arc<TrainingProgram>,
+    rows: usize,
     weighting: Weighting,
 }
 
 impl Stepped {
     pub(super) fn of(step: &TrainingStep) -> Self {
-        let rows = step.program.terms();
-        let rows = rows.map(|term| step.rows.len() * step.program.program.rows[term.0]);
         Self {
             pieces: step.pieces().len(),
-            rows: rows.collect(),
+            program: Arc::clone(&step.program),
+            rows: step.rows.len(),
             weighting: step.run.weighting,
         }
     }
@@ -69,12 +68,13 @@ impl Stepped {
     /// The means of a batch's losses from the parts of their sums, `[pieces, LOSS_PARTS, TERMS]`.
     pub(super) fn losses(&self, parts: &[f32]) -> StepLosses {
         let (parts, _) = parts.as_chunks::<TERMS>();
-        let mean = |(which, rows): (usize, &usize)| {
+        let TrainingProgram { program, terms } = &*self.program;
+        let mean = |(which, term): (usize, &Term)| {
             let sum: f64 = parts.iter().map(|part| f64::from(part[which])).sum();
-            (sum / *rows as f64) as f32
+            let rows = program.rows[term.matrix.0].of(self.rows);
+            (sum / rows as f64) as f32
         };
-        let means: Vec<f32> = self.rows.iter().enumerate().map(mean).collect();
-        StepLosses::new(&means, self.weighting)
+        StepLosses::new(terms, terms.iter().enumerate().map(mean), self.weighting)
     }
 }
 

@@ -8,25 +8,29 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
     use Access::{Read, Write};
 
     let Lowering { program, batch, .. } = lowering;
+    let draws = |matrix: MatrixId| program.rows[matrix.0].each;
     let columns = |matrix: MatrixId| program.columns[matrix.0];
     let read = |matrix: MatrixId| (Read, Place::Matrix(matrix));
     let write = |matrix: MatrixId| (Write, Place::Matrix(matrix));
-    let (source, matrix, draws, bindings) = match *pass {
+    let (source, length, columns, draws, bindings) = match *pass {
         Pass::RepeatRows { input, output } => (
             &source::REPEAT_ROWS,
-            output,
-            program.rows[output.0],
+            program.length(output, batch),
+            columns(output),
+            draws(output),
             vec![read(input), write(output)],
         ),
         Pass::SumRows { input, output } => (
             &source::SUM_ROWS,
-            output,
-            program.rows[input.0],
+            batch * columns(output),
+            columns(output),
+            draws(input),
             vec![read(input), write(output)],
         ),
         Pass::ScaleRows { values, weights } => (
             &source::SCALE_ROWS,
-            values,
+            program.length(values, batch),
+            columns(values),
             1,
             vec![write(values), read(weights)],
         ),
@@ -37,7 +41,7 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
             bound,
         } => {
             let x = batch.min(MAX_WORKGROUPS);
-            let sizes = [batch, program.rows[kl.0], columns(recon), 0];
+            let sizes = [batch, draws(kl), columns(recon), 0];
             let bindings = vec![read(recon), read(kl), write(weights), write(bound)];
             return Choice::plain(&source::IMPORTANCE).kernel(
                 pass.stem(),
@@ -46,9 +50,19 @@ pub(super) fn kernel(pass: &Pass, lowering: Lowering<'_>) -> Kernel {
                 [x, batch.div_ceil(x)],
             );
         }
+        Pass::ImportanceSum { recon, kl, sums } => {
+            let x = batch.min(MAX_WORKGROUPS);
+            let sizes = [batch, draws(kl), columns(recon), 0];
+            let bindings = vec![read(recon), read(kl), write(sums)];
+            return Choice::plain(&source::IMPORTANCE_SUM).kernel(
+                pass.stem(),
+                sizes,
+                bindings,
+                [x, batch.div_ceil(x)],
+            );
+        }
         ref other => unreachable!("{other:?} has another kernel"),
     };
-    let length = program.length(matrix, batch);
-    let sizes = [length, columns(matrix), draws, 0];
+    let sizes = [length, columns, draws, 0];
     Choice::plain(source).kernel(pass.stem(), sizes, bindings, linear(length))
 }

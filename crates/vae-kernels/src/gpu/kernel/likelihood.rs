@@ -7,6 +7,13 @@ use crate::gpu::source;
 use crate::program::{LearnedSpread, MatrixId, NLL_COLUMNS};
 
 impl Choice {
+    /// Flags for whether a gradient is wanted.
+    pub(super) fn gradient(self, is_wide: bool, is_wanted: bool) -> Self {
+        self.flag("gradient", is_wanted)
+            .flag("wide_gradient", is_wide && is_wanted)
+            .flag("narrow_gradient", !is_wide && is_wanted)
+    }
+
     /// The function in `shaders/step/likelihood.wgsl`, and a fixed spread.
     pub(super) fn likelihood(self, likelihood: Likelihood) -> Self {
         let function = match likelihood {
@@ -29,12 +36,14 @@ impl Choice {
     }
 }
 
-/// The kernel of [`crate::program::Pass::Nll`] on the matrices of the output, the images, `recon` and the output's gradient.
+/// The kernel of [`crate::program::Pass::Nll`] on the matrices of the output, the images and `recon`; `draws` are the rows for each
+/// row of the batch, and those for each image.
 pub(super) fn nll(
-    [output, images, recon, d_output]: [MatrixId; 4],
+    [output, images, recon]: [MatrixId; 3],
+    d_output: Option<MatrixId>,
     likelihood: Likelihood,
     spread: Option<LearnedSpread>,
-    draws: usize,
+    [draws, of_image]: [usize; 2],
     lowering: Lowering<'_>,
 ) -> Kernel {
     use Access::{Read, Write};
@@ -46,17 +55,26 @@ pub(super) fn nll(
         (Read, Place::Matrix(output)),
         (Read, Place::Matrix(images)),
         (Write, Place::Matrix(recon)),
-        (Write, Place::Matrix(d_output)),
     ];
+    let has_gradient = d_output.is_some();
     let mut choice = Choice::plain(&source::NLL).likelihood(likelihood);
-    if let Some(spread) = spread {
+    if spread.is_some() {
         bindings.push((Read, Place::Parameters));
-        bindings.push((Write, Place::Matrix(spread.d_spread)));
-        choice = choice
-            .flags(&["learned"])
-            .flag("one_spread", spread.length == 1)
-            .flag("per_dimension", spread.length > 1);
+        choice = choice.flags(&["learned"]);
     }
+    if let Some(d_output) = d_output {
+        choice = choice.with("gradient_binding", (bindings.len() + 1).to_string());
+        bindings.push((Write, Place::Matrix(d_output)));
+    }
+    if let Some(spread) = spread.filter(|_| has_gradient) {
+        choice = choice
+            .flags(&["learned_gradient"])
+            .flag("one_spread", spread.length == 1)
+            .flag("per_dimension", spread.length > 1)
+            .with("spread_binding", (bindings.len() + 1).to_string());
+        bindings.push((Write, Place::Matrix(spread.d_spread)));
+    }
+    let choice = choice.flag("gradient", has_gradient);
     let (offset, parameters) = spread.map_or((0, 1), |spread| (spread.offset, spread.length));
     choice
         .with("offset", offset.to_string())
@@ -69,5 +87,10 @@ pub(super) fn nll(
             "max_log_spread",
             format!("f32({:e})", Likelihood::MAX_LOG_SPREAD),
         )
-        .kernel("nll", [batch, columns, draws, 0], bindings, linear(quads))
+        .kernel(
+            "nll",
+            [batch, columns, draws, of_image],
+            bindings,
+            linear(quads),
+        )
 }

@@ -3,14 +3,15 @@
 use super::*;
 use crate::gpu::valid;
 use crate::program::{
-    Convolution, Finish, Geometry, GroupNorm, KlGradient, Layer, LearnedSpread, Repeat, Slope,
+    Coefficient, Convolution, Finish, Gate, Geometry, GroupNorm, KlGradient, Layer, LearnedSpread,
+    Normals, PriorPass, Repeat, Rows, Slope, Weight,
 };
-use vae_spec::{KlEstimate, Likelihood, Spread};
+use vae_spec::{KlEstimate, Likelihood, MmdKernel, Spread};
 
 fn program(columns: &[usize]) -> Program {
     Program {
         columns: columns.to_vec(),
-        rows: vec![1; columns.len()],
+        rows: vec![Rows::BATCH; columns.len()],
         passes: Vec::new(),
     }
 }
@@ -25,8 +26,109 @@ const LIKELIHOODS: [Likelihood; 7] = [
     Likelihood::NegativeBinomial(Spread::Fixed(2.0)),
 ];
 
-/// Kernels of every pass over images in every variant, of a batch so large that grids are folded, too.
-fn of_images() -> Vec<Kernel> {
+/// Every pass over latents and priors in every variant.
+fn of_priors() -> Vec<Pass> {
+    let [x, y, z, u, v] = [0, 1, 2, 3, 4].map(MatrixId);
+    let mut passes = vec![
+        PriorPass::KlParts {
+            posterior: x,
+            parts: y,
+        },
+        PriorPass::LogSoftmax {
+            logits: 0,
+            output: x,
+        },
+        PriorPass::Correlation {
+            posterior: x,
+            z: y,
+            sums: z,
+            information: u,
+            correlation: v,
+        },
+        PriorPass::PriorDraws { y: x },
+        PriorPass::PseudoInputs {
+            images: x,
+            seen: y,
+            offset: 0,
+            range: [f32::MIN, f32::MAX],
+        },
+        PriorPass::LastRows {
+            input: x,
+            output: y,
+        },
+    ];
+    passes.extend(
+        [true, false].map(|are_counts| PriorPass::PseudoInputsBackward {
+            d_seen: x,
+            offset: 0,
+            range: [0.0, 1.0],
+            are_counts,
+        }),
+    );
+    for gate in [Gate::AtLeast(0.1), Gate::MeanAtLeast(1e-9), Gate::Capacity] {
+        passes.push(PriorPass::Gate {
+            gate,
+            kl: x,
+            factors: y,
+            cost: z,
+        });
+    }
+    for kernel in [MmdKernel::Imq, MmdKernel::Rbf] {
+        passes.push(PriorPass::DiscrepancyForward {
+            z: x,
+            y,
+            kernel,
+            parts: u,
+        });
+        passes.push(PriorPass::DiscrepancyBackward {
+            z: x,
+            y,
+            kernel,
+            weight: 100.0,
+            d_z: u,
+        });
+    }
+    let mixture = Normals::Parameters {
+        offset: 6,
+        logits: 0,
+        count: 6,
+        log_weights: v,
+    };
+    for normals in [Normals::Posteriors(y), Normals::Behind(y), mixture] {
+        for there in [false, true] {
+            let other = |matrix| there.then_some(matrix);
+            passes.push(PriorPass::PairsForward {
+                z: x,
+                normals,
+                sums: z,
+                kl: other(u),
+            });
+            let weight = Weight {
+                coefficient: Coefficient::Beta,
+                factors: other(u),
+            };
+            passes.push(PriorPass::PairsBackwardRows {
+                z: x,
+                normals,
+                sums: z,
+                weight,
+                d_z: MatrixId(5),
+            });
+            let is_parameter = matches!(normals, Normals::Parameters { .. });
+            passes.push(PriorPass::PairsBackwardNormals {
+                z: x,
+                normals,
+                sums: z,
+                weight,
+                d_normals: (!is_parameter).then_some(MatrixId(5)),
+            });
+        }
+    }
+    passes.into_iter().map(Pass::Prior).collect()
+}
+
+/// Every pass over images in every variant.
+fn of_images() -> Vec<Pass> {
     let [x, y, z, u, v] = [0, 1, 2, 3, 4].map(MatrixId);
     let mut passes = vec![
         Pass::GatherLabels { labels: x },
@@ -66,6 +168,11 @@ fn of_images() -> Vec<Kernel> {
             kl: y,
             weights: z,
             bound: u,
+        },
+        Pass::ImportanceSum {
+            recon: x,
+            kl: y,
+            sums: z,
         },
     ];
     let repeat = Repeat {
@@ -124,7 +231,14 @@ fn of_images() -> Vec<Kernel> {
         }
     }
     for likelihood in LIKELIHOODS {
-        for length in [None, Some(1), Some(6)] {
+        for (length, d_output) in [
+            (None, None),
+            (None, Some(v)),
+            (Some(1), None),
+            (Some(1), Some(v)),
+            (Some(6), None),
+            (Some(6), Some(v)),
+        ] {
             passes.push(Pass::Nll {
                 output: x,
                 images: y,
@@ -135,7 +249,7 @@ fn of_images() -> Vec<Kernel> {
                     d_spread: z,
                 }),
                 recon: u,
-                d_output: v,
+                d_output,
             });
         }
     }
@@ -181,20 +295,25 @@ fn of_images() -> Vec<Kernel> {
             });
         }
     }
+    passes
+}
+
+/// Kernels of passes over small matrices, of a batch so large that grids are folded, too.
+fn of(passes: &[Pass]) -> Vec<Kernel> {
     let mut kernels = Vec::new();
     for batch in [1, 100_000] {
         for (cores, parts) in [(Cores::LARGE, 1), (Cores::ONE, 3)] {
             let program = Program {
-                columns: vec![6; 5],
-                rows: vec![1; 5],
-                passes: passes.clone(),
+                columns: vec![6; 6],
+                rows: vec![Rows::BATCH; 6],
+                passes: passes.to_vec(),
             };
             kernels.extend(of_program(Lowering {
                 program: &program,
                 batch,
                 cores,
                 bindings: 8,
-                losses: None,
+                losses: &[],
                 gradients: Parts::new(parts, 1_000),
             }));
         }
@@ -207,6 +326,11 @@ fn kernels() -> Vec<Kernel> {
     let [x, y, slope] = [MatrixId(0), MatrixId(1), MatrixId(2)];
     let mut kernels = Vec::new();
     for (batch, inputs, outputs) in [(1, 3, 2), (128, 784, 400), (8192, 784, 400)] {
+        let losses = [x, y, x, y].map(|matrix| Term {
+            matrix,
+            coefficient: Coefficient::One,
+        });
+        let terms = if batch == 128 { 4 } else { 2 };
         let mut add = |columns: &[usize], pass: Pass| {
             let program = program(columns);
             for (cores, bindings, parts) in [(Cores::LARGE, 8, 1), (Cores::ONE, 64, 3)] {
@@ -218,11 +342,7 @@ fn kernels() -> Vec<Kernel> {
                     batch,
                     cores,
                     bindings,
-                    losses: (parts > 1).then_some(Terms {
-                        recon: x,
-                        kl: y,
-                        bound: (batch == 128).then_some(x),
-                    }),
+                    losses: &losses[..if parts > 1 { terms } else { 0 }],
                     gradients: Parts::new(parts, 1_000),
                 }));
             }
@@ -248,15 +368,17 @@ fn kernels() -> Vec<Kernel> {
                 }
             }
             for likelihood in LIKELIHOODS {
-                let nll = Pass::DenseNll {
-                    layer,
-                    input: x,
-                    images: y,
-                    likelihood,
-                    recon: MatrixId(3),
-                    d_output: slope,
-                };
-                add(&columns, nll);
+                for d_output in [None, Some(slope)] {
+                    let nll = Pass::DenseNll {
+                        layer,
+                        input: x,
+                        images: y,
+                        likelihood,
+                        recon: MatrixId(3),
+                        d_output,
+                    };
+                    add(&columns, nll);
+                }
             }
             let parameters = Pass::DenseBackwardParameters {
                 layer,
@@ -310,32 +432,49 @@ fn kernels() -> Vec<Kernel> {
             add(&[inputs, inputs], corrupt);
         }
         let latent = [2 * outputs, outputs, outputs, 2 * outputs];
-        for estimate in [KlEstimate::Analytic, KlEstimate::Sampled] {
+        for (estimate, learned_prior) in [
+            (KlEstimate::Analytic, false),
+            (KlEstimate::Sampled, false),
+            (KlEstimate::Sampled, true),
+        ] {
             let forward = Pass::SampleKlForward {
                 posterior: x,
                 z: y,
                 kl: slope,
                 estimate,
+                learned_prior,
             };
             add(&latent, forward);
         }
-        for through in [
-            KlGradient::Analytic,
-            KlGradient::Sampled,
-            KlGradient::Weighted(x),
-            KlGradient::DoublyReparameterized(x),
-        ] {
-            let backward = Pass::SampleKlBackward {
-                posterior: x,
-                z: y,
-                d_z: slope,
-                d_posterior: MatrixId(3),
-                through,
-            };
-            add(&latent, backward);
+        let paths = [
+            KlPath::Analytic,
+            KlPath::Sampled,
+            KlPath::DoublyReparameterized,
+        ];
+        for path in paths {
+            // Only the path of DReG always has factors.
+            for factors in [None, Some(y)] {
+                let is_dreg = path == KlPath::DoublyReparameterized;
+                let backward = Pass::SampleKlBackward {
+                    posterior: x,
+                    z: y,
+                    d_z: slope,
+                    d_posterior: MatrixId(3),
+                    through: KlGradient {
+                        path,
+                        weight: Weight {
+                            coefficient: Coefficient::BetaLessAnneal,
+                            factors: factors.or(is_dreg.then_some(y)),
+                        },
+                        learned_prior: factors.is_some(),
+                    },
+                };
+                add(&latent, backward);
+            }
         }
     }
-    kernels.extend(of_images());
+    kernels.extend(of(&of_images()));
+    kernels.extend(of(&of_priors()));
     kernels.extend([true, false].map(|is_first| accumulate(is_first, 1_000, Parts::new(2, 1_000))));
     let [lr, rest] = [1e-3, 0.5];
     let adam = |is_amsgrad| Rule::Adam {
