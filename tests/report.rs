@@ -16,7 +16,7 @@ fn a_page_holds_all_that_is_known_of_a_run_and_loads_nothing() {
         "784-8-2",
         "bits per dimension",
         "Point at the curves",
-        "no collapse: 2 of 2 active",
+        "all in use: 2 of 2 active",
         "latent 2</td>",
         fingerprint,
         "samples per second",

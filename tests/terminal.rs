@@ -78,7 +78,7 @@ fn a_pipe_gets_a_line_for_each_epoch_and_no_control_codes() {
     for part in [
         "images/s",
         "\nbest epoch 4 of 4: validation loss ",
-        "\nlatents: no collapse: 2 of 2 active",
+        "\nlatents: all in use: 2 of 2 active",
         "\n  manifold.png         the plane of the two latents, decoded\n",
         "\n  vae-gpu sample run ",
     ] {

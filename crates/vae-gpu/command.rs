@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Devices,
     /// Check that this machine computes what it should, and print what a bug report needs.
     ///
-    /// Every kernel is compared with its twin on the CPU, whole training steps and both engines with each other. Exit code 0:
+    /// Every kernel of training is compared with its twin on the CPU, whole steps and both engines with each other. Exit code 0:
     /// training here can be trusted; 1: it cannot.
     #[command(after_help = examples!["vae-gpu doctor", "vae-gpu doctor --backend cpu > report.txt"])]
     Doctor(doctor::DoctorArguments),

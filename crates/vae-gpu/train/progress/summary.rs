@@ -74,7 +74,7 @@ pub(crate) fn latents(epoch: &EpochReport) -> String {
     match used.warning(None) {
         Some(warning) => warning,
         None => format!(
-            "no collapse: {} of {0} active, mutual information {:.2} nats",
+            "all in use: {} of {0} active, mutual information {:.2} nats",
             epoch.active_units, epoch.mutual_information
         ),
     }
