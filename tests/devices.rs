@@ -6,6 +6,7 @@ use assert_cmd::Command;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
+use crate::common::gpu;
 use crate::common::program::{folder, picture, vae_gpu};
 
 #[test]
@@ -108,4 +109,26 @@ fn without_an_adapter_wgpu_fails_and_auto_takes_the_cpu_and_says_so() {
     without(&mut tiny())
         .success()
         .stderr(contains("device: cpu (").and(contains("no GPU found")));
+}
+
+#[test]
+fn the_doctor_says_what_was_checked_and_whether_to_trust_it() {
+    vae_gpu(&["doctor", "--backend", "cpu"])
+        .assert()
+        .success()
+        .stdout(
+            contains("right: gradients of 12 models")
+                .and(contains("auto takes: "))
+                .and(contains("verdict: training on the CPU can be trusted")),
+        );
+    if gpu().is_some() {
+        vae_gpu(&["doctor", "--backend", "wgpu"])
+            .assert()
+            .success()
+            .stdout(
+                contains("right: 38 kernels")
+                    .and(contains("right: training, 20 steps of 12 models"))
+                    .and(contains("verdict: training on the CPU and ")),
+            );
+    }
 }

@@ -363,3 +363,16 @@ fn a_zip_of_images_is_read_as_its_folder_is() {
         "one folder for each zip, and nothing unfinished"
     );
 }
+
+#[test]
+fn a_local_file_that_was_cut_short_is_not_taken_for_a_download_alone() {
+    let parent = folder();
+    let path = parent.path().join("new.npz");
+    fs::write(&path, b"PK\x03\x04 and no more").expect("writable");
+    let (said, is_good) = info(&path, &[]);
+    assert!(!is_good, "{said}");
+    assert!(
+        said.contains("damaged or cut short? copy or download it again"),
+        "{said}"
+    );
+}

@@ -352,3 +352,20 @@ fn info_says_where_the_first_bad_value_is_and_how_many_there_are() {
     let expected = "sample 4, value 2 (counted from 0): not a finite number, the first of 3";
     assert!(is_read && said.contains(expected), "{said}");
 }
+
+#[test]
+fn the_class_is_the_first_of_the_eight_numbers_of_qmnist() {
+    let parent = folder();
+    let data = parent.path().join("images.npy");
+    images(&data);
+    let path = parent.path().join("qmnist-train-labels-idx2-int");
+    let header = [0, 0, 0x0c, 2, 0, 0, 0, COUNT as u8, 0, 0, 0, 8];
+    // Class, then the source of the digit: its partition, writer and so on.
+    let rows = (0..COUNT as i32).flat_map(|row| [row % 3, 1, 100 + row, row, 7, 8, 9, 0]);
+    let numbers: Vec<u8> = rows.flat_map(i32::to_be_bytes).collect();
+    fs::write(&path, [&header[..], &numbers].concat()).expect("writable");
+    let (said, is_good) = info(&data, &path);
+    assert!(is_good, "{said}");
+    assert!(said.contains("in 3 classes"), "{said}");
+    assert!(said.contains("0: 4, 1: 4, 2: 4"), "{said}");
+}

@@ -305,3 +305,17 @@ fn what_a_run_depends_on_may_not_change_under_it() {
         .code(1)
         .stderr(contains("--resume"));
 }
+
+#[test]
+fn a_resumed_run_reads_all_that_it_wrote() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    let trained = train(&run).status().expect("started");
+    assert!(trained.success());
+    let output = resume(&run).args(["--epochs", "1"]).output();
+    let output = output.expect("started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("resume: at epoch 5 of 5"), "{said}");
+    assert!(!said.contains("cannot be read"), "{said}");
+}

@@ -442,7 +442,7 @@ fn a_run_whose_numbers_stop_being_finite_goes_back_as_often_as_it_may() {
         .assert()
         .success();
     let metrics = fs::read_to_string(hopeless.join("metrics.jsonl")).expect("written");
-    assert_eq!(metrics.matches("\"rollback\"").count(), 3);
+    assert_eq!(metrics.matches("\"kind\":\"rollback\"").count(), 3);
 }
 
 #[test]

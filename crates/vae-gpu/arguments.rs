@@ -50,7 +50,7 @@ pub(crate) struct ReadArguments {
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
     /// Convert coloured image files to greyscale [default: false].
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     grey: Option<bool>,
     /// How image files of another aspect ratio are fitted to --size: crop the centre, pad with black, or stretch
     /// [default: stop with an error].
@@ -60,7 +60,7 @@ pub(crate) struct ReadArguments {
     #[arg(long, value_parser = one_of::<Bits>())]
     bits: Option<Bits>,
     /// Skip image files that cannot be decoded and list them, instead of stopping [default: false].
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     skip_bad: Option<bool>,
     /// Position of the channel axis in a 4-dimensional array [default: the axis of size 1 or 3].
     #[arg(long, value_parser = one_of::<Layout>())]
@@ -85,7 +85,7 @@ pub(crate) struct ReadArguments {
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
     /// Read NPY, IDX and image files from disk as needed, for data larger than memory [default: false].
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     stream: Option<bool>,
     #[command(flatten)]
     pub(crate) fetch: FetchArguments,

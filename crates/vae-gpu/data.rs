@@ -6,28 +6,25 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use vae_data::fetch::{NamedSet, fetch};
-use vae_data::{Dataset, Format, Images, Source, split, text_columns, write};
+use vae_data::{Dataset, Format, Images, Source, did_you_mean, split, text_columns, write};
 
 use crate::arguments::{FetchArguments, OverwriteArguments, ReadArguments, one_of};
+use crate::command::examples;
 use crate::report;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     /// Print the format, shape, number of samples, range of values, labels and SHA-256 of data.
-    ///
-    /// Example: vae-gpu data info table.csv --labels species
+    #[command(after_help = examples!["vae-gpu data info digits", "vae-gpu data info table.csv --labels species"])]
     Info(InfoArguments),
     /// Download datasets and print the folder of each.
-    ///
-    /// Example: vae-gpu data fetch mnist kmnist
+    #[command(after_help = examples!["vae-gpu data fetch mnist kmnist", "vae-gpu data fetch mnist --data-dir downloads"])]
     Fetch(FetchSetArguments),
     /// Split data at random into training and validation samples, stratified by label.
-    ///
-    /// Example: vae-gpu data split photos/ --size 64x64 --fraction 0.2 --out parts
+    #[command(after_help = examples!["vae-gpu data split table.csv --labels species --format csv --out parts", "vae-gpu data split photos/ --size 64x64 --fit crop --fraction 0.2 --out halves"])]
     Split(SplitArguments),
     /// Convert data to another format.
-    ///
-    /// Example: vae-gpu data convert photos/ --size 64x64 --out photos.npy
+    #[command(after_help = examples!["vae-gpu data convert photos/ --size 64x64 --fit crop --out photos.npy", "vae-gpu data convert new.npz --out pictures/"])]
     Convert(ConvertArguments),
 }
 
@@ -151,7 +148,8 @@ fn fetch_sets(arguments: &FetchSetArguments) -> Result<()> {
     for name in &arguments.names {
         let set = NamedSet::find(name).with_context(|| {
             let known = NamedSet::names().collect::<Vec<_>>().join(", ");
-            format!("`{name}` cannot be fetched: expected one of {known}")
+            let meant = did_you_mean(name, NamedSet::names());
+            format!("`{name}` cannot be fetched{meant}: expected one of {known}")
         })?;
         let folder = fetch(set, &arguments.fetch.options(), &report::on_progress())?;
         report::result(&folder.display().to_string());

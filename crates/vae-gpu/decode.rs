@@ -20,21 +20,18 @@ pub(crate) struct DecodeArguments {
     /// Latent vectors: a file that `encode` wrote, of which z is decoded if present, else mu; or a [count, latent] .npy array.
     #[arg(value_name = "LATENTS")]
     latents: PathBuf,
-    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout.
-    #[arg(
-        long,
-        default_value = "decoded.png",
-        value_name = "FILE|FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout
+    /// [default: decoded.png; of a table decoded.csv].
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
+    let out = output::or_default(arguments.out.as_deref(), "decoded", run.recipe.image);
+    arguments.overwrite.check(&out)?;
     let z = read_latents(&arguments.latents, run.recipe.latent)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
@@ -42,6 +39,6 @@ pub(crate) fn run(arguments: &DecodeArguments) -> Result<ExitCode> {
     arguments.label.require_on(&mut inference)?;
     let images = inference.decode(&z)?;
     let columns = square_columns(z.len() / run.recipe.latent);
-    output::images(&inference, images, columns, &arguments.out)?;
+    output::images(&inference, images, columns, &out)?;
     Ok(ExitCode::SUCCESS)
 }

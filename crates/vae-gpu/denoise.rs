@@ -33,21 +33,18 @@ pub(crate) struct DenoiseArguments {
     #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Output")]
     count: Option<usize>,
     /// File to write: a .png with the original, corrupted and denoised samples below each other; or the denoised samples
-    /// alone as .npy or .csv, or in a folder as PNG files; - for stdout.
-    #[arg(
-        long,
-        default_value = "denoised.png",
-        value_name = "FILE|FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// alone as .npy or .csv, or in a folder as PNG files; - for stdout
+    /// [default: denoised.png; of a table denoised.csv].
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
+    let out = output::or_default(arguments.out.as_deref(), "denoised", run.recipe.image);
+    arguments.overwrite.check(&out)?;
     let corrupt = arguments.corrupt.or(run.recipe.corrupt);
     if corrupt.is_none() && !arguments.corrupted {
         bail!(
@@ -55,7 +52,7 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
              for samples that are corrupted already"
         );
     }
-    let is_picture = output::is_picture(&arguments.out, run.recipe.image);
+    let is_picture = output::is_picture(&out, run.recipe.image);
     let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let places: Vec<u32> = (0..images.count() as u32).collect();
@@ -83,9 +80,9 @@ pub(crate) fn run(arguments: &DenoiseArguments) -> Result<ExitCode> {
     if is_picture {
         let kinds = [Some(&values[..]), corrupted.as_deref(), Some(&denoised)];
         let kinds: Vec<&[f32]> = kinds.into_iter().flatten().collect();
-        output::write(&arguments.out, &stacked(&inference, &kinds).png()?)?;
+        output::write(&out, &stacked(&inference, &kinds).png()?)?;
     } else {
-        output::images(&inference, denoised, 1, &arguments.out)?;
+        output::images(&inference, denoised, 1, &out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

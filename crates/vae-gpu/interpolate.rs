@@ -46,14 +46,10 @@ pub(crate) struct InterpolateArguments {
     #[arg(long, default_value = "linear", help_heading = "Interpolation")]
     walk: WalkName,
     /// File to write: a strip of images (.png), an animation there and back (.gif), an array (.npy) or a table (.csv); a folder
-    /// for single PNG files; - for stdout.
-    #[arg(
-        long,
-        default_value = "interpolation.png",
-        value_name = "FILE|FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// for single PNG files; - for stdout
+    /// [default: interpolation.png; of a table interpolation.csv].
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
 }
@@ -65,8 +61,9 @@ enum WalkName {
 }
 
 pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
+    let out = output::or_default(arguments.out.as_deref(), "interpolation", run.recipe.image);
+    arguments.overwrite.check(&out)?;
     let latent = run.recipe.latent;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
@@ -103,17 +100,17 @@ pub(crate) fn run(arguments: &InterpolateArguments) -> Result<ExitCode> {
     let z = walk.points(&vectors[0], &vectors[1], arguments.steps);
     arguments.label.require_on(&mut inference)?;
     let images = inference.decode(&z)?;
-    if output::extension(&arguments.out, "png") == "gif" {
+    if output::extension(&out, "png") == "gif" {
         if run.recipe.image.is_table() {
             bail!(
                 "{}: the model was trained on a table, so there are no images to draw; choose .csv or .npy",
-                arguments.out.display()
+                out.display()
             );
         }
         let strip = grid(&inference, images, arguments.steps);
-        output::write(&arguments.out, &strip.gif()?)?;
+        output::write(&out, &strip.gif()?)?;
     } else {
-        output::images(&inference, images, arguments.steps, &arguments.out)?;
+        output::images(&inference, images, arguments.steps, &out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

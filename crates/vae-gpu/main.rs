@@ -6,6 +6,7 @@ mod data;
 mod decode;
 mod denoise;
 mod devices;
+mod doctor;
 mod encode;
 mod eval;
 mod export;
@@ -13,11 +14,16 @@ mod import;
 mod interpolate;
 mod latent;
 mod manifold;
+mod manual;
+mod memory;
 mod output;
+mod page;
 mod reconstruct;
 mod report;
+mod runs;
 mod sample;
 mod score;
+mod show;
 mod train;
 mod traverse;
 
@@ -25,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::command::{Arguments, Command};
+use crate::command::Arguments;
 
 /// On a machine without a desktop, Mesa's device-select layer prints `error: XDG_RUNTIME_DIR is invalid` each time the
 /// adapters are listed. All it does is to reorder them, and we order them ourselves; this variable turns it off.
@@ -42,25 +48,7 @@ fn quiet_vulkan_layers() {
 
 fn main() -> ExitCode {
     quiet_vulkan_layers();
-    let outcome = match Arguments::parse().command {
-        Command::Train(arguments) => train::run(&arguments),
-        Command::Devices => devices::run(),
-        Command::Data(command) => data::run(&command),
-        Command::Encode(arguments) => encode::run(&arguments),
-        Command::Decode(arguments) => decode::run(&arguments),
-        Command::Sample(arguments) => sample::run(&arguments),
-        Command::Reconstruct(arguments) => reconstruct::run(&arguments),
-        Command::Denoise(arguments) => denoise::run(&arguments),
-        Command::Interpolate(arguments) => interpolate::run(&arguments),
-        Command::Traverse(arguments) => traverse::run(&arguments),
-        Command::Manifold(arguments) => manifold::run(&arguments),
-        Command::Latent(arguments) => latent::run(&arguments),
-        Command::Score(arguments) => score::run(&arguments),
-        Command::Eval(arguments) => eval::run(&arguments),
-        Command::Export(arguments) => export::run(&arguments),
-        Command::Import(arguments) => import::run(&arguments),
-    };
-    outcome.unwrap_or_else(|error| {
+    Arguments::parse().command.run().unwrap_or_else(|error| {
         report::error(&error);
         ExitCode::FAILURE
     })

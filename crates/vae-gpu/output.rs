@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Cursor, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use vae_data::{Shape, npy};
@@ -45,6 +45,12 @@ pub(crate) fn extension(out: &Path, standard: &str) -> String {
     }
     let extension = out.extension().unwrap_or_default();
     extension.to_string_lossy().to_ascii_lowercase()
+}
+
+/// Where results go if nothing is said: `<stem>.png`, or of a table `<stem>.csv`.
+pub(crate) fn or_default(out: Option<&Path>, stem: &str, shape: Shape) -> PathBuf {
+    let extension = if shape.is_table() { "csv" } else { "png" };
+    out.map_or_else(|| Path::new(stem).with_extension(extension), Path::to_owned)
 }
 
 /// Whether `out` is a picture of samples of `shape`.

@@ -20,22 +20,23 @@ pub(crate) struct ReconstructArguments {
     #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Output")]
     count: Option<usize>,
     /// File to write: a .png with each sample above its reconstruction; or the reconstructions alone as .npy or .csv, or in a
-    /// folder as PNG files; - for stdout.
-    #[arg(
-        long,
-        default_value = "reconstructions.png",
-        value_name = "FILE|FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// folder as PNG files; - for stdout
+    /// [default: reconstructions.png; of a table reconstructions.csv].
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
     let run = arguments.model.open()?;
-    let is_picture = output::is_picture(&arguments.out, run.recipe.image);
+    let out = output::or_default(
+        arguments.out.as_deref(),
+        "reconstructions",
+        run.recipe.image,
+    );
+    arguments.overwrite.check(&out)?;
+    let is_picture = output::is_picture(&out, run.recipe.image);
     let count = arguments.count.unwrap_or(output::shown(is_picture));
     let images = arguments.input.first(&run, count)?;
     let device = arguments.model.device()?;
@@ -43,10 +44,10 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
     let mut inference = Inference::open(&run, &device, &on_progress)?;
     if is_picture {
         let picture = reconstructions(&mut inference, &images)?;
-        output::write(&arguments.out, &picture.png()?)?;
+        output::write(&out, &picture.png()?)?;
     } else {
         let reconstructed = inference.reconstruct(&images)?;
-        output::images(&inference, reconstructed, 1, &arguments.out)?;
+        output::images(&inference, reconstructed, 1, &out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,16 +1,13 @@
 //! All that the program prints: results to stdout, everything else to stderr.
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use vae_data::{Dataset, Images, Scale};
 use vae_device::Device;
-use vae_recipe::{KlSchedule, Preprocessing, Recipe};
-use vae_run::{EpochReport, Interrupted, Manifest, StepReport};
-use vae_spec::Losses;
-use vae_train::Outcome;
+use vae_recipe::{Preprocessing, Recipe};
+use vae_run::Interrupted;
 
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
@@ -78,9 +75,6 @@ pub(crate) fn dataset(dataset: &Dataset, recipe: &Recipe, asked: Scale) {
         Preprocessing::describe(recipe, train, asked),
         &dataset.fingerprint[..16]
     ));
-    for text in &dataset.notes {
-        note(text);
-    }
 }
 
 /// ` in 10 classes`
@@ -158,116 +152,4 @@ pub(crate) fn on_progress() -> impl Fn(vae_data::Progress<'_>) + Sync {
             }
         }
     }
-}
-
-/// The progress of a training run: a bar on a terminal, one line per epoch everywhere.
-pub(crate) struct TrainingReport {
-    bar: ProgressBar,
-    recipe: Recipe,
-}
-
-impl TrainingReport {
-    pub(crate) fn new(recipe: &Recipe) -> Result<Self> {
-        let style = ProgressStyle::with_template("{prefix}  {msg}  {wide_bar}")?;
-        Ok(Self {
-            bar: ProgressBar::new(0).with_style(style),
-            recipe: recipe.clone(),
-        })
-    }
-
-    pub(crate) fn progress(&self, progress: &StepReport) {
-        let StepReport {
-            epoch,
-            step,
-            steps,
-            train,
-            images_per_second,
-            ..
-        } = progress;
-        self.bar
-            .set_prefix(format!("epoch {epoch}/{}", self.recipe.epochs));
-        self.bar.set_length(*steps as u64);
-        self.bar.set_position(*step as u64);
-        self.bar.set_message(format!(
-            "loss {:.2}  recon {:.2}  kl {:.2}  {images_per_second:.0} images/s",
-            train.loss, train.recon, train.kl
-        ));
-    }
-
-    pub(crate) fn epoch(&self, report: &EpochReport) {
-        let EpochReport {
-            epoch,
-            train,
-            validation,
-            beta,
-            lr,
-            active_units,
-            kl_per_dimension,
-            mutual_information,
-            images_per_second,
-            is_best,
-            ..
-        } = report;
-        let mut line = format!(
-            "epoch {epoch:>3}  train {:.2}  validation {:.2} ({})  active {active_units}/{}  mi {mutual_information:.2}",
-            train.loss,
-            validation.loss,
-            terms(validation),
-            kl_per_dimension.len(),
-        );
-        // What changes from epoch to epoch is shown; what does not, is not.
-        if self.recipe.kl_schedule != KlSchedule::Constant || self.recipe.beta != 1.0 {
-            line += &format!("  beta {beta:.3}");
-        }
-        if *lr != self.recipe.lr as f32 {
-            line += &format!("  lr {lr:.2e}");
-        }
-        line += &format!("  {images_per_second:.0} images/s");
-        if *is_best {
-            line += "  best";
-        }
-        self.bar.suspend(|| note(&line));
-    }
-
-    pub(crate) fn notice(&self, text: &str) {
-        self.bar.suspend(|| note(text));
-    }
-
-    pub(crate) fn end(&self, manifest: &Manifest, outcome: Outcome, folder: &Path) {
-        self.bar.finish_and_clear();
-        let Manifest {
-            epochs,
-            seconds,
-            best_epoch,
-            ..
-        } = manifest;
-        if outcome == Outcome::Interrupted {
-            note(&format!(
-                "interrupted after {epochs} complete epochs; a checkpoint is saved, continue with train --resume {}",
-                folder.display()
-            ));
-        }
-        if let Some(loss) = manifest.best_validation_loss {
-            note(&format!(
-                "best epoch {best_epoch} of {epochs}: validation loss {loss:.2} nats per sample; {seconds:.1} s of training"
-            ));
-        }
-        result(&folder.display().to_string());
-    }
-}
-
-/// What a loss is made of.
-fn terms(losses: &Losses) -> String {
-    let mut text = format!("recon {:.2}, kl {:.2}", losses.recon, losses.kl);
-    for (name, value) in [
-        ("mi", losses.index_code_mi),
-        ("tc", losses.total_correlation),
-        ("dim-kl", losses.dimension_wise_kl),
-        ("mmd", losses.mmd),
-    ] {
-        if let Some(value) = value {
-            text += &format!(", {name} {value:.3}");
-        }
-    }
-    text
 }

@@ -41,20 +41,15 @@ pub(crate) struct SampleArguments {
     draw_pixels: bool,
     #[command(flatten)]
     input: InputArguments,
-    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout.
-    #[arg(
-        long,
-        default_value = "samples.png",
-        value_name = "FILE|FOLDER",
-        help_heading = "Output"
-    )]
-    out: PathBuf,
+    /// File to write: an image grid (.png), an array (.npy) or a table (.csv); a folder for single PNG files; - for stdout
+    /// [default: samples.png; of a table samples.csv].
+    #[arg(long, value_name = "FILE|FOLDER", help_heading = "Output")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
 }
 
 pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
     let SampleArguments {
         count,
         seed,
@@ -74,6 +69,8 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
         );
     }
     let run = arguments.model.open()?;
+    let out = output::or_default(arguments.out.as_deref(), "samples", run.recipe.image);
+    arguments.overwrite.check(&out)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;
@@ -99,6 +96,6 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
         classes @ 2..=20 if !has_label => classes.min(count),
         _ => square_columns(count),
     };
-    output::images(&inference, images, columns, &arguments.out)?;
+    output::images(&inference, images, columns, &out)?;
     Ok(ExitCode::SUCCESS)
 }

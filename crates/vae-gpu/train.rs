@@ -1,6 +1,7 @@
 //! `vae-gpu train`.
 
 mod arguments;
+mod progress;
 
 use std::fmt::Write;
 use std::process::{ExitCode, exit};
@@ -11,17 +12,27 @@ use anyhow::{Context, Result};
 use vae_data::{Dataset, Scale};
 use vae_device::Device;
 use vae_recipe::{Recipe, RecipePatch};
-use vae_run::{Interrupted, RunFolder};
-use vae_train::{Event, Outcome, Training};
+use vae_run::{Interrupted, Metrics, RunFolder};
+use vae_train::{Outcome, Training};
 
 pub(crate) use arguments::TrainArguments;
+pub(crate) use progress::summary;
 
-use crate::report::{self, TrainingReport};
+use crate::report;
+use progress::{Progress, Subject};
 
 /// What a shell reports for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
+    let outcome = train(arguments);
+    if let (Err(error), true) = (&outcome, arguments.report.is_json()) {
+        progress::failure(error);
+    }
+    outcome
+}
+
+fn train(arguments: &TrainArguments) -> Result<ExitCode> {
     let interrupted = arguments
         .resume
         .as_deref()
@@ -49,7 +60,14 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     let patch = patch.over_defaults();
     let options = patch.read_options(arguments.read.fetch.options());
     let name = patch.data.clone().unwrap_or_default();
-    let dataset = Dataset::open(&name, &options, &patch.validation(), &report::on_progress())?;
+    let is_quiet = arguments.report.is_quiet();
+    let bar = report::on_progress();
+    let on_progress = |progress: vae_data::Progress<'_>| {
+        if !is_quiet {
+            bar(progress);
+        }
+    };
+    let dataset = Dataset::open(&name, &options, &patch.validation(), &on_progress)?;
     let asked = patch.scale.unwrap_or(Scale::Auto);
     let patch = match interrupted {
         Some(_) if asked == Scale::Auto => RecipePatch {
@@ -68,37 +86,49 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
     }
 
     let device = Device::open(recipe.backend)?;
-    report::device(&device);
     let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
-    report::note(&format!("engine: {route}"));
-    report::dataset(&dataset, &recipe, asked);
-    let (training, path) = match interrupted {
+    if !is_quiet {
+        report::device(&device);
+        report::note(&format!("engine: {route}"));
+        report::dataset(&dataset, &recipe, asked);
+    }
+    for text in &dataset.notes {
+        report::note(text);
+    }
+    let mut epochs = Vec::new();
+    let path = match &interrupted {
         Some((interrupted, _)) => {
-            report::resumed(&interrupted, &recipe);
-            let path = interrupted.path.clone();
-            (
-                Training::resume(interrupted, &recipe, &dataset, &device, route)?,
-                path,
-            )
+            if !is_quiet {
+                report::resumed(interrupted, &recipe);
+            }
+            let (epoch, _) = interrupted.position();
+            epochs = Metrics::read(&interrupted.path)?.epochs;
+            epochs.retain(|report| report.epoch < epoch);
+            interrupted.path.clone()
         }
         None => {
             let path = arguments.out.clone();
-            let path = path.unwrap_or_else(|| RunFolder::next_free(&dataset.name));
-            (
-                Training::new(&recipe, &dataset, &device, route, &path)?,
-                path,
-            )
+            path.unwrap_or_else(|| RunFolder::next_free(&dataset.name))
         }
+    };
+    let subject = Subject {
+        recipe: &recipe,
+        dataset: &dataset,
+        device: &device,
+        route: &route,
+        run: &path,
+    };
+    let training = match interrupted {
+        Some((interrupted, _)) => {
+            Training::resume(interrupted, &recipe, &dataset, &device, route.clone())?
+        }
+        None => Training::new(&recipe, &dataset, &device, route.clone(), &path)?,
     };
 
     let stop = stop_on_ctrl_c()?;
-    let report = TrainingReport::new(&recipe)?;
-    let (manifest, outcome) = training.run(&stop, |event| match event {
-        Event::Progress(progress) => report.progress(&progress),
-        Event::Epoch(epoch) => report.epoch(&epoch),
-        Event::Notice(text) => report.notice(&text),
-    })?;
-    report.end(&manifest, outcome, &path);
+    let mut progress = Progress::start(arguments.report, subject, epochs);
+    let (manifest, outcome) = training.run(&stop, |event| progress.event(event))?;
+    progress.end(&manifest, outcome);
     Ok(match outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Interrupted => ExitCode::from(INTERRUPTED),

@@ -1,6 +1,7 @@
 //! Shared by several test modules: the GPU or a visible skip, the distance between results, and the loss in plain loops.
 
 pub(crate) mod plain_loss;
+pub(crate) mod playground;
 pub(crate) mod program;
 
 use std::sync::OnceLock;

@@ -1,15 +1,21 @@
 //! Errors in data files, worded so that the user can fix them.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::did_you_mean;
+use crate::fetch::NamedSet;
 
 /// Error from reading or writing a data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// `--data` names neither a known set nor a file or folder.
     #[error(
-        "no data at `{0}`: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images or of the \
-         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, .mtx, IDX or image file"
+        "no data at `{}`{hint}: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images or of the \
+         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, .mtx, IDX or image file",
+        .0.display(),
+        hint = meant(.0)
     )]
     NoSuchData(PathBuf),
     /// A data folder lacks one of its four files, gzipped or not.
@@ -108,6 +114,26 @@ pub enum DataError {
     },
 }
 
+/// What `path`, which is not there, may have been meant to be: a name, or a file beside it.
+fn meant(path: &Path) -> String {
+    let typed = path.to_string_lossy();
+    let names = NamedSet::names().chain(["digits"]);
+    let name = did_you_mean(&typed, names);
+    if !name.is_empty() {
+        return name;
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or(Path::new(".")));
+    let entries = entries.into_iter().flatten().flatten();
+    let names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let typed = path.file_name().unwrap_or_default().to_string_lossy();
+    did_you_mean(&typed, names.iter().map(String::as_str))
+}
+
 /// What is wrong with a file that cannot be read: that is either the system's word, or its content's.
 fn unreadable(cause: &io::Error) -> &'static str {
     if cause.kind() == io::ErrorKind::NotFound {
@@ -115,7 +141,7 @@ fn unreadable(cause: &io::Error) -> &'static str {
     } else if cause.raw_os_error().is_some() {
         "cannot be read"
     } else {
-        "cannot be read (a damaged or unfinished download? fetch it again)"
+        "cannot be read (damaged or cut short? copy or download it again)"
     }
 }
 

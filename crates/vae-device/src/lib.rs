@@ -1,5 +1,6 @@
 //! Devices and the engines that run models on them: the one crate that knows all engines.
 
+pub mod check;
 mod error;
 
 use std::fmt;
@@ -108,10 +109,10 @@ impl Device {
         }
     }
 
-    /// Name of the CPU as a device, for example `cpu (2 threads)`.
+    /// Name of the CPU as a device, for example `cpu (2 threads)`: the threads that compute, which `RAYON_NUM_THREADS` limits.
     #[must_use]
     pub fn cpu_name() -> String {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = rayon::current_num_threads();
         format!(
             "cpu ({threads} thread{})",
             if threads == 1 { "" } else { "s" }
@@ -124,10 +125,32 @@ impl Device {
         auto_adapter(&adapters(GraphicsApi::Any)).map_or_else(Self::cpu_name, ToString::to_string)
     }
 
+    /// The GPU, if it is one.
+    #[must_use]
+    pub const fn gpu(&self) -> Option<&Gpu> {
+        match &self.place {
+            Place::Gpu(gpu) => Some(gpu),
+            Place::Cpu | Place::Ndarray => None,
+        }
+    }
+
     /// Why this device was chosen.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Bytes of the GPU's memory that this program holds; `None` on the CPU, and where the driver leaves the bookkeeping to itself.
+    #[must_use]
+    pub fn gpu_memory(&self) -> Option<u64> {
+        match &self.place {
+            Place::Cpu | Place::Ndarray => None,
+            Place::Gpu(gpu) => {
+                let (device, _) = gpu.device_and_queue();
+                let report = device.generate_allocator_report()?;
+                Some(report.total_allocated_bytes)
+            }
+        }
     }
 
     /// Which engine runs `model` here.

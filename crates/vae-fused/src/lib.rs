@@ -112,6 +112,12 @@ impl FusedEngine {
         }
     }
 
+    /// The program of a training step.
+    #[must_use]
+    pub fn training_program(&self) -> &TrainingProgram {
+        &self.training
+    }
+
     /// One training step, timed: seconds of each kernel in order, with its stem; empty on a GPU without timestamps.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 use vae_data::Scale;
 use vae_recipe::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
 
+use super::progress::ReportArguments;
 use crate::arguments::{ReadArguments, one_of, positive};
 use network::NetworkArguments;
 use objective::ObjectiveArguments;
@@ -131,7 +132,7 @@ pub(crate) struct TrainArguments {
     /// Resume the run in this folder from its last checkpoint [default: start a new run]
     ///
     /// --epochs N adds N epochs to it. All other settings stay; only --backend, --engine, --data,
-    /// --data-dir, --offline, --stream, --checkpoint-steps and --checkpoint-minutes can be changed.
+    /// --data-dir, --offline, --stream, --checkpoint-steps, --checkpoint-minutes and --tensorboard can be changed.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -151,6 +152,16 @@ pub(crate) struct TrainArguments {
     /// Also write a checkpoint when the last one is this many minutes old [default: 5].
     #[arg(long, value_name = "MINUTES", help_heading = "Checkpoints")]
     checkpoint_minutes: Option<f64>,
+    /// Also write event files for TensorBoard into the run folder [default: false].
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        help_heading = "Reporting"
+    )]
+    tensorboard: Option<bool>,
 
     /// Device to compute on; auto takes a hardware GPU if there is one, else the CPU [default: auto]
     ///
@@ -169,6 +180,9 @@ pub(crate) struct TrainArguments {
     /// [default: auto].
     #[arg(long, value_parser = one_of::<EngineChoice>(), help_heading = "Device")]
     engine: Option<EngineChoice>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArguments,
 }
 
 impl TrainArguments {
@@ -203,6 +217,7 @@ impl TrainArguments {
             engine: self.engine,
             checkpoint_steps: self.checkpoint_steps.map(Some),
             checkpoint_minutes: self.checkpoint_minutes,
+            tensorboard: self.tensorboard,
             stream: self.read.patch().stream,
             ..RecipePatch::default()
         }

@@ -22,10 +22,12 @@ pub enum RecipeError {
         found: String,
     },
     /// A config file does not parse.
-    #[error("{path}: not a valid config")]
+    #[error("{path}: not a valid config{hint}")]
     Config {
         /// Path of the file.
         path: PathBuf,
+        /// Setting that an unknown one may have been meant to be, in words.
+        hint: String,
         /// Parser error, with its position.
         #[source]
         cause: Box<toml::de::Error>,

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vae_data::folder::{Bits, Fit};
 use vae_data::table::{Decimal, Header, Separator};
-use vae_data::{Layout, Scale, Shape};
+use vae_data::{Layout, Scale, Shape, did_you_mean};
 use vae_spec::{Activation, Initialization, KlEstimate, MmdKernel, Optimizer, Upsampling};
 
 use crate::{
@@ -39,6 +39,9 @@ macro_rules! settings {
         pub struct RecipePatch { $($(#[$doc])* pub $setting: Option<$type>,)* }
 
         impl RecipePatch {
+            /// What a config file calls the settings.
+            const NAMES: &'static [&'static str] = &[$(stringify!($setting)),*];
+
             /// These settings, with those of `below` where they are unset.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
@@ -200,6 +203,8 @@ settings! {
     checkpoint_steps: Option<u64>,
     /// Minutes between checkpoints within an epoch.
     checkpoint_minutes: f64,
+    /// Whether event files for TensorBoard are written.
+    tensorboard: bool,
     /// Seed of the initial weights, the shuffling and the noise.
     seed: u64,
 }
@@ -217,9 +222,24 @@ impl RecipePatch {
             path: path.to_owned(),
             cause,
         })?;
-        toml::from_str(&text).map_err(|cause| RecipeError::Config {
-            path: path.to_owned(),
-            cause: Box::new(cause),
+        Self::parse(&text, path)
+    }
+
+    /// From the content of a TOML file at `path`.
+    ///
+    /// # Errors
+    /// If it does not parse, or contains an unknown setting.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
+        toml::from_str(text).map_err(|cause: toml::de::Error| {
+            // A name that is no setting is the first word in backticks of serde's message.
+            let unknown = cause.message().strip_prefix("unknown field `");
+            let unknown = unknown.and_then(|rest| rest.split('`').next());
+            let names = Self::NAMES.iter().copied();
+            RecipeError::Config {
+                path: path.to_owned(),
+                hint: unknown.map_or_else(String::new, |name| did_you_mean(name, names)),
+                cause: Box::new(cause),
+            }
         })
     }
 
@@ -333,6 +353,7 @@ impl RecipePatch {
             best_by: Some(Metric::default()),
             on_nan: Some(OnNan::Stop),
             epochs: Some(60),
+            tensorboard: Some(false),
             seed: Some(0),
             ..Self::default()
         };

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use vae_data::Scaling;
 use vae_data::folder::Bits;
-use vae_recipe::{Recipe, RecipeError, RecipePatch};
+use vae_recipe::{Recipe, RecipePatch};
 use vae_spec::Weights;
 
 use crate::checkpoint::{self, Metadata};
@@ -62,10 +62,7 @@ pub(crate) fn manifest(folder: &Path) -> Result<Manifest, RunError> {
 /// Reads the recipe in the file `config` of the run `folder`.
 pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, RunError> {
     let text = String::from_utf8_lossy(&read(folder, config)?).into_owned();
-    let patch: RecipePatch = toml::from_str(&text).map_err(|cause| RecipeError::Config {
-        path: config.to_owned(),
-        cause: Box::new(cause),
-    })?;
+    let patch = RecipePatch::parse(&text, config)?;
     // Settings unknown to the run's version get their defaults, or what that version did.
     let before = RecipePatch {
         bits: Some(Some(Bits::Eight)),

@@ -5,10 +5,13 @@
 
 mod checkpoint;
 mod error;
+mod events;
 mod exchange;
 mod files;
 mod manifest;
+mod metrics;
 mod onnx;
+mod overview;
 mod report;
 mod resume;
 mod run_folder;
@@ -17,8 +20,11 @@ mod state;
 mod writer;
 
 pub use error::RunError;
+pub use events::EventFile;
 pub use exchange::{ExportFormat, export, read_pytorch, write_model};
 pub use manifest::{DataSummary, FORMAT_VERSION, Manifest};
+pub use metrics::{METRICS_SCHEMA, Metrics, Rollback};
+pub use overview::{RunOverview, RunStatus};
 pub use report::{EpochReport, StepReport};
 pub use resume::Interrupted;
 pub use run_folder::RunFolder;

@@ -5,7 +5,7 @@ use vae_recipe::Metric;
 use vae_spec::Losses;
 
 /// Progress within an epoch.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Epoch, counted from 1.
     pub epoch: usize,
@@ -19,7 +19,7 @@ pub struct StepReport {
     pub beta: f32,
     /// Current learning rate.
     pub lr: f32,
-    /// Training throughput in this epoch so far.
+    /// Training throughput in this epoch so far, samples per second.
     pub images_per_second: f64,
 }
 
@@ -48,7 +48,7 @@ pub struct EpochReport {
     /// KL divergence of each latent dimension from the standard normal, mean over the validation samples, nats.
     #[serde(default)]
     pub kl_per_dimension: Vec<f64>,
-    /// Training throughput, without validation.
+    /// Training throughput, without validation, samples per second.
     pub images_per_second: f64,
     /// Whether this is the best epoch so far.
     pub is_best: bool,

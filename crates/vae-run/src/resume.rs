@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::{RunError, RunFolder, SavedRun};
 
 /// Settings that may change on resuming: they affect the length of training at most, not the results of its steps.
-const FREE: [&str; 8] = [
+const FREE: [&str; 9] = [
     "backend",
     "engine",
     "epochs",
@@ -20,6 +20,7 @@ const FREE: [&str; 8] = [
     "stream",
     "checkpoint_steps",
     "checkpoint_minutes",
+    "tensorboard",
 ];
 
 /// An interrupted run at its last checkpoint.

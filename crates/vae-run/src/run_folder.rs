@@ -8,7 +8,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use vae_data::Scaling;
 use vae_recipe::Recipe;
 use vae_spec::Weights;
@@ -16,10 +15,11 @@ use vae_spec::Weights;
 use crate::files::{
     self, BEST_WEIGHTS, CONFIG, LAST_WEIGHTS, MANIFEST, METRICS, STATE, json, weights_file,
 };
+use crate::metrics::Content;
 use crate::state::State;
-use crate::{EpochReport, Manifest, RunError};
+use crate::{EpochReport, Manifest, Metrics, Rollback, RunError, StepReport};
 
-const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 
 /// A run folder open for writing, locked against other processes.
 #[derive(Debug)]
@@ -98,14 +98,9 @@ impl RunFolder {
         metrics
             .set_len(metrics_bytes)
             .map_err(RunError::unwritable(&name))?;
-        let (mut epochs, mut unreadable) = (Vec::new(), Vec::new());
-        let lines = (1..).zip(known.split(|&byte| byte == b'\n'));
-        for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-            match serde_json::from_slice(line) {
-                Ok(epoch) => epochs.push(epoch),
-                Err(_) => unreadable.push(number),
-            }
-        }
+        let Metrics {
+            epochs, unreadable, ..
+        } = Metrics::parse(known);
         let folder = Self {
             path: path.to_owned(),
             metrics,
@@ -200,12 +195,32 @@ impl RunFolder {
         self.write_manifest(&state.position.manifest)
     }
 
-    /// Appends one line of metrics.
+    /// Appends the progress within an epoch to the metrics.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn log(&self, metrics: &impl Serialize) -> Result<(), RunError> {
-        let mut line = json(metrics, METRICS)?;
+    pub fn log_step(&self, step: &StepReport) -> Result<(), RunError> {
+        self.log(step)
+    }
+
+    /// Appends an epoch to the metrics.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log_epoch(&self, epoch: &EpochReport) -> Result<(), RunError> {
+        self.log(epoch)
+    }
+
+    /// Appends a rollback to the metrics.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log_rollback(&self, rollback: &Rollback) -> Result<(), RunError> {
+        self.log(rollback)
+    }
+
+    fn log(&self, content: &impl Content) -> Result<(), RunError> {
+        let mut line = json(&content.line(), METRICS)?;
         line.push(b'\n');
         (&self.metrics)
             .write_all(&line)

@@ -11,7 +11,7 @@ use crate::checkpoint::{self, Metadata};
 use crate::manifest::FORMAT_VERSION;
 use crate::{Manifest, RunError};
 
-const HEADER: &str = "state";
+pub(crate) const HEADER: &str = "state";
 const WEIGHTS: &str = "weights.";
 const LOSSES: &str = "losses";
 

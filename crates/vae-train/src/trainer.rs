@@ -16,8 +16,8 @@ use vae_data::Dataset;
 use vae_device::{Device, Route};
 use vae_recipe::{Plateau, Recipe, StoppingState};
 use vae_run::{
-    DataSummary, EpochReport, FORMAT_VERSION, Interrupted, Manifest, Position, RunFolder, State,
-    Writer,
+    DataSummary, EpochReport, EventFile, FORMAT_VERSION, Interrupted, Manifest, Position,
+    RunFolder, State, Writer,
 };
 use vae_spec::{Engine, Losses, Snapshot, Weights};
 
@@ -34,6 +34,8 @@ pub struct Training<'a> {
     engine: Box<dyn Engine>,
     folder: Arc<RunFolder>,
     writer: Writer,
+    /// Event file for TensorBoard, if one is asked for, once training has begun.
+    events: Option<EventFile>,
     manifest: Manifest,
     epochs: Vec<EpochReport>,
     best: Weights,
@@ -151,6 +153,7 @@ impl<'a> Training<'a> {
             engine,
             writer: Writer::start(Arc::clone(&folder)),
             folder,
+            events: None,
             last_checkpoint: (Instant::now(), position.manifest.steps),
             manifest: position.manifest,
             epochs,
@@ -181,6 +184,10 @@ impl<'a> Training<'a> {
         for notice in self.task.notices.drain(..) {
             on_event(Event::Notice(notice));
         }
+        if self.task.recipe.tensorboard {
+            let (folder, recipe) = (self.folder.path(), self.task.recipe);
+            self.events = Some(EventFile::create(folder, recipe, self.manifest.steps)?);
+        }
         while self.epoch <= self.task.recipe.epochs && !self.is_stopped() {
             let epoch = self.run_epoch(interrupted, &mut on_event);
             self.manifest.seconds = seconds_before + start.elapsed().as_secs_f64();
@@ -200,7 +207,7 @@ impl<'a> Training<'a> {
                 outcome = Outcome::Interrupted;
                 break;
             };
-            self.folder.log(&report)?;
+            self.folder.log_epoch(&report)?;
             self.epochs.push(report.clone());
             self.epoch += 1;
             self.losses.clear();
@@ -226,6 +233,9 @@ impl<'a> Training<'a> {
             on_event(Event::Notice(notice));
         }
         self.writer.finish()?;
+        if let (Some(events), Outcome::Finished) = (&mut self.events, outcome) {
+            events.end(self.manifest.steps)?;
+        }
         let manifest = self.manifest.clone();
         self.draw()?;
         Ok((manifest, outcome))

@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::{NpyArray, read, write_f32, write_i64, write_text, write_u8};
-use crate::DataError;
+use crate::{DataError, did_you_mean};
 
 /// An NPZ file: named arrays in a zip, stored or deflated.
 pub struct Npz<R = BufReader<File>> {
@@ -60,7 +60,7 @@ impl<R: Read + Seek> Npz<R> {
                 &self.source_name,
                 field,
                 expected,
-                "none of that name",
+                format!("none of that name{}", did_you_mean(name, self.names())),
             ));
         }
         let file_name = format!("{name}.npy");

@@ -203,7 +203,21 @@ pub(super) fn labels_file(path: &Path) -> Result<Labels, DataError> {
     if start == [0x93] {
         return classes(&name, npy::read(BufReader::new(open_file(path)?), &name)?);
     }
-    classes(&name, idx::read_any(open_file(path)?, &name)?)
+    let array = idx::read_any(open_file(path)?, &name)?;
+    classes(&name, first_of_qmnist(array))
+}
+
+/// The classes of QMNIST's labels, whose rows are eight integers, the class and then where the digit is from (Yadav and Bottou
+/// 2019); other arrays as they are.
+fn first_of_qmnist(array: npy::NpyArray) -> npy::NpyArray {
+    const COLUMNS: usize = 8;
+    match (&array.shape[..], array.values) {
+        ([count, COLUMNS], npy::NpyValues::Integers(values)) => npy::NpyArray {
+            shape: vec![*count],
+            values: npy::NpyValues::Integers(values.into_iter().step_by(COLUMNS).collect()),
+        },
+        (_, values) => npy::NpyArray { values, ..array },
+    }
 }
 
 pub(super) fn classes(name: &str, array: npy::NpyArray) -> Result<Labels, DataError> {

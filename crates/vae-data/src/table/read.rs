@@ -7,7 +7,7 @@ use csv::StringRecord;
 
 use super::dialect::{Dialect, is_missing};
 use super::{Decimal, Header, Table, TableOptions, listed, shortened};
-use crate::DataError;
+use crate::{DataError, did_you_mean};
 
 /// What a column is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,9 @@ pub fn read(
                     let last = columns.len();
                     format!("a column's number, 1 to {last} (the table has no names)")
                 };
-                wrong(what.to_owned(), expected, format!("`{asked}`"))
+                let names = columns.iter().map(String::as_str);
+                let found = format!("`{asked}`{}", did_you_mean(asked, names));
+                wrong(what.to_owned(), expected, found)
             })
         };
         asked.map(find).transpose()

@@ -45,7 +45,7 @@ pub(super) struct NetworkArguments {
     #[arg(long, value_parser = one_of::<Activation>())]
     activation: Option<Activation>,
     /// Condition encoder and decoder on the label, which `sample --label` then chooses [default: false].
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     conditional: Option<bool>,
     /// Initial weights: Glorot uniform as in Keras, He uniform, or PyTorch's default [default: glorot].
     #[arg(long, value_parser = one_of::<Initialization>())]

@@ -1,6 +1,6 @@
 //! Checks of the settings, alone and in combination.
 
-use vae_data::Scale;
+use vae_data::{Scale, did_you_mean};
 use vae_spec::{KlEstimate, Upsampling};
 
 use super::resolve::{ensure, written, wrong};
@@ -239,7 +239,11 @@ impl Recipe {
             wrong(
                 "best_by",
                 format!("one of {}", names.join(", ")),
-                &self.best_by,
+                format!(
+                    "{}{}",
+                    self.best_by,
+                    did_you_mean(self.best_by.name(), names.iter().map(String::as_str))
+                ),
             )
         })
     }

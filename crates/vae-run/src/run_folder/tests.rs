@@ -50,7 +50,7 @@ fn run(path: &Path) -> RunFolder {
     folder
         .write_best(&state().snapshot.weights, None)
         .expect("writable");
-    folder.log(&1234).expect("writable");
+    folder.log_step(&StepReport::default()).expect("writable");
     folder.write_state(&state(), None).expect("writable");
     folder.write_recipe(&recipe()).expect("writable");
     folder
@@ -77,15 +77,18 @@ fn what_was_written_reads_back() {
 fn metrics_are_cut_to_what_the_state_knows() {
     let parent = tempfile::tempdir().expect("a temporary folder");
     let path = parent.path().join("run");
-    run(&path).log(&5678).expect("writable");
-    drop(RunFolder::reopen(&path, 5).expect("a run"));
-    assert_eq!(
-        fs::read_to_string(path.join(METRICS)).expect("there"),
-        "1234\n"
-    );
-    let error = RunFolder::reopen(&path, 6).expect_err("too short");
+    let folder = run(&path);
+    let known = folder.metrics_bytes().expect("there");
+    let before = fs::read(path.join(METRICS)).expect("there");
+    folder.log_epoch(&EpochReport::default()).expect("writable");
+    drop(folder);
+    drop(RunFolder::reopen(&path, known).expect("a run"));
+    assert_eq!(fs::read(path.join(METRICS)).expect("there"), before);
+    let error = RunFolder::reopen(&path, known + 1).expect_err("too short");
     assert!(
-        error.to_string().contains("expected at least 6 bytes"),
+        error
+            .to_string()
+            .contains(&format!("expected at least {} bytes", known + 1)),
         "{error}"
     );
 }
@@ -96,13 +99,14 @@ fn lines_of_metrics_that_cannot_be_read_are_counted() {
     let path = parent.path().join("run");
     let folder = run(&path);
     let report = EpochReport::default();
-    folder.log(&report).expect("writable");
-    folder.log(&"no report").expect("writable");
-    let length = folder.metrics_bytes().expect("there");
+    folder.log_epoch(&report).expect("writable");
     drop(folder);
-    let (_, epochs, unreadable) = RunFolder::reopen(&path, length).expect("a run");
-    // The first line is that of `run`.
-    assert_eq!((epochs, unreadable), (vec![report], vec![1, 3]));
+    let mut metrics = fs::read(path.join(METRICS)).expect("there");
+    metrics.extend(b"no report\n");
+    fs::write(path.join(METRICS), &metrics).expect("writable");
+    let (_, epochs, unreadable) = RunFolder::reopen(&path, metrics.len() as u64).expect("a run");
+    // The first line is a step's, which `run` wrote.
+    assert_eq!((epochs, unreadable), (vec![report], vec![3]));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vae_kernels::cpu;
 use vae_recipe::{Binarize, OnNan};
 use vae_rng::{Generator, Stream};
+use vae_run::Rollback;
 use vae_spec::{Batch, Losses, NamedTensor, Wait};
 
 use super::Training;
@@ -108,13 +109,13 @@ impl Training<'_> {
             self.losses.len(),
             self.rollbacks
         );
-        self.folder.log(&serde_json::json!({
-            "rollback": self.rollbacks,
-            "epoch": self.epoch,
-            "step": self.losses.len(),
-            "lr": lr,
-            "reason": divergence.to_string(),
-        }))?;
+        self.folder.log_rollback(&Rollback {
+            rollback: self.rollbacks,
+            epoch: self.epoch,
+            step: self.losses.len(),
+            lr,
+            reason: divergence.to_string(),
+        })?;
         let snapshot = self.last_good.snapshot.clone();
         self.checkpoint(snapshot)?;
         Ok(notice)

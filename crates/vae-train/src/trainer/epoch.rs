@@ -17,7 +17,7 @@ impl Training<'_> {
         images_per_second: f64,
         snapshot: &Snapshot,
     ) -> Result<EpochReport, TrainError> {
-        let (validation, latent_use) = self.evaluate()?;
+        let (validation, latent_use, mu) = self.evaluate()?;
         if !validation.loss.is_finite() {
             return Err(self.diverged(Some(validation), Some("the validation loss".into())));
         }
@@ -35,6 +35,9 @@ impl Training<'_> {
             is_best: false,
         };
         self.judge(&mut report, snapshot)?;
+        if let Some(events) = &mut self.events {
+            events.epoch(self.manifest.steps, &report, &mu)?;
+        }
         Ok(report)
     }
 
@@ -154,8 +157,9 @@ impl Training<'_> {
             .map(move |first| size.min(count - first))
     }
 
-    /// Mean losses over all validation samples, corrupted as in training, and the use of their latents.
-    fn evaluate(&mut self) -> Result<(Losses, LatentUse), TrainError> {
+    /// Mean losses over all validation samples, corrupted as in training, the use of their latents, and the means of these,
+    /// `[count, latent]`.
+    fn evaluate(&mut self) -> Result<(Losses, LatentUse, Vec<f32>), TrainError> {
         let weighting = self.task.recipe.final_weighting();
         let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
         for places in batches(self.task.validation.count(), self.task.evaluation_batch()) {
@@ -181,7 +185,7 @@ impl Training<'_> {
         }
         let noise = Generator::new(self.task.recipe.seed, Stream::EvaluationNoise);
         let latent_use = LatentUse::of(&mu, &log_var, self.task.recipe.latent, noise);
-        Ok((losses.into_iter().collect(), latent_use))
+        Ok((losses.into_iter().collect(), latent_use, mu))
     }
 }
 

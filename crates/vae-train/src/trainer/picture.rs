@@ -18,7 +18,13 @@ impl Training<'_> {
     pub(super) fn draw(self) -> Result<(), TrainError> {
         // Two engines at a time may exceed the device's memory.
         drop(self.engine);
-        let write = |name: &str, png: Vec<u8>| self.folder.write(name, &png);
+        let (steps, mut events) = (self.manifest.steps, self.events);
+        let mut write = |name: &str, png: Vec<u8>| -> Result<(), TrainError> {
+            if let Some(events) = &mut events {
+                events.picture(steps, name.trim_end_matches(".png"), &png)?;
+            }
+            Ok(self.folder.write(name, &png)?)
+        };
         let run = self.folder.path().file_name().unwrap_or_default();
         let run = &*run.to_string_lossy();
         let losses = self.epochs.iter().map(|report| {

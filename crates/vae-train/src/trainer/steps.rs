@@ -109,7 +109,11 @@ impl Training<'_> {
                 lr: step.lr,
                 images_per_second: (seen - first_image) as f64 / start.elapsed().as_secs_f64(),
             };
-            self.folder.log(&progress)?;
+            self.folder.log_step(&progress)?;
+            if let Some(events) = &mut self.events {
+                let before = (self.epoch as u64 - 1) * batches.len() as u64;
+                events.step(before + progress.step as u64, &progress)?;
+            }
             on_event(Event::Progress(progress));
         }
         Ok(Some(given as f64 / start.elapsed().as_secs_f64()))

@@ -1,0 +1,113 @@
+//! The checks find what is wrong, name it, and find nothing else.
+
+use vae_kernels::cpu::Cpu;
+use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingStep};
+use vae_kernels::program::{MatrixId, Program};
+
+use super::passes::passes_on;
+use super::{CheckError, distance, engines, step_times};
+
+/// The CPU, wrong by a thousandth in the pass of one stem.
+#[derive(Debug)]
+struct Wrong(Cpu, &'static str);
+
+impl Executor for Wrong {
+    fn set_images(
+        &mut self,
+        images: bytes::Bytes,
+        labels: Vec<u32>,
+        row_bytes: usize,
+    ) -> Result<(), ExecutorError> {
+        self.0.set_images(images, labels, row_bytes)
+    }
+
+    fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
+        self.0.train(step)
+    }
+
+    fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError> {
+        self.0.losses(wait)
+    }
+
+    fn run(
+        &mut self,
+        program: &Program,
+        runs: &[Run],
+        batch: usize,
+        inputs: &[(MatrixId, &[f32])],
+        outputs: &[MatrixId],
+    ) -> Result<Vec<Vec<f32>>, ExecutorError> {
+        let mut values = self.0.run(program, runs, batch, inputs, outputs)?;
+        if program.passes.iter().any(|pass| pass.stem() == self.1) {
+            let changed = values.iter_mut().zip(inputs);
+            for (values, _) in changed.filter(|(values, (_, before))| values[..] != **before) {
+                values.iter_mut().for_each(|x| *x *= 1.001);
+            }
+        }
+        Ok(values)
+    }
+
+    fn exchange(&mut self, moment: usize) -> Result<(), ExecutorError> {
+        self.0.exchange(moment)
+    }
+
+    fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError> {
+        self.0.arena(arena)
+    }
+
+    fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
+        self.0.time_step(step)
+    }
+}
+
+/// The stems of the passes that are wrong on [`Wrong`], and of all.
+fn wrong_and_all(stem: &'static str) -> [Vec<&'static str>; 2] {
+    let executor = |parameters: &[f32]| -> Result<Box<dyn Executor>, CheckError> {
+        let moments = vec![vec![0.0; parameters.len()]];
+        Ok(Box::new(Wrong(
+            Cpu::new(parameters.to_vec(), moments),
+            stem,
+        )))
+    };
+    let checks = passes_on(executor).expect("memory");
+    let wrong = checks.iter().filter(|check| !check.is_right());
+    [
+        wrong.map(|check| check.stem).collect(),
+        checks.iter().map(|check| check.stem).collect(),
+    ]
+}
+
+#[test]
+fn every_kind_of_pass_is_checked_and_the_wrong_one_is_named() {
+    let [wrong, all] = wrong_and_all("none");
+    assert_eq!(wrong, Vec::<&str>::new());
+    // All but two that gather rows, which whole steps check, and one of evaluation.
+    assert_eq!(all.len(), 38, "{all:?}");
+    for stem in [
+        "dense_forward",
+        "sample_kl_forward",
+        "group_norm_forward",
+        "nll",
+    ] {
+        assert_eq!(wrong_and_all(stem)[0], [stem]);
+    }
+}
+
+#[test]
+fn both_engines_of_this_machine_agree_and_its_kernels_take_time() {
+    let check = engines(None).expect("memory");
+    assert!(check.is_right(), "{check:?}");
+    assert!(check.models > 4);
+    let times = step_times(None).expect("memory");
+    assert!(times.len() > 5, "{times:?}");
+    assert!(times.iter().all(|kernel| kernel.seconds > 0.0), "{times:?}");
+}
+
+#[test]
+fn half_precision_is_far_off_and_rounding_is_not() {
+    let expected: Vec<f32> = (1..1000_u16).map(|x| f32::from(x).sin()).collect();
+    let off = |share: f32| -> Vec<f32> { expected.iter().map(|x| x * (1.0 + share)).collect() };
+    assert!(distance(&off(1e-6), &expected) < 0.1);
+    assert!(distance(&off(1.0 / 2048.0), &expected) > 5.0);
+    assert!(distance(&[f32::NAN], &[1.0]).is_infinite());
+}
