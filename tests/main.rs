@@ -30,6 +30,7 @@ mod resume;
 mod runs;
 mod sample_kl;
 mod science;
+mod sweep;
 mod tables;
 mod tensorboard;
 mod terminal;

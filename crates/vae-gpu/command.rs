@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     data, decode, denoise, devices, doctor, encode, eval, export, import, interpolate, latent,
-    manifold, manual, page, reconstruct, runs, sample, score, show, train, traverse,
+    manifold, manual, page, reconstruct, runs, sample, score, show, sweep, train, traverse,
 };
 
 /// Two commands, as they are typed, below the options of another.
@@ -38,6 +38,25 @@ pub(crate) enum Command {
     /// A setting is taken from its option, else from --config, else from --preset, else from its default.
     #[command(after_help = examples!["vae-gpu train --preset pytorch --epochs 3", "vae-gpu train --data photos/ --size 64x64 --fit crop --channels 32,64 --latent 32"])]
     Train(Box<train::TrainArguments>),
+    /// Train a model for every combination of some settings, with several seeds each, and compare them in one table.
+    ///
+    /// FILE is TOML:
+    ///
+    ///   seeds = 3                  # 0, 1 and 2; or a list of seeds
+    ///   [base]                     # settings of all runs, named as in --config of train
+    ///   preset = "pytorch"
+    ///   epochs = 20
+    ///   [grid]                     # every combination of these is trained
+    ///   latent = [2, 10]
+    ///   beta = [1, 4]
+    ///
+    /// Each run has a folder of its own. The same command goes on with a sweep that
+    /// was interrupted, and takes points and seeds that were added to FILE.
+    /// Processes, also of several machines, may work on one sweep: each takes the
+    /// next run that is free. The table has mean and standard deviation over the
+    /// seeds of each point. Exit code 1: some runs failed.
+    #[command(verbatim_doc_comment, after_help = examples!["vae-gpu sweep grid.toml", "vae-gpu sweep grid.toml --out runs/more --dry-run"])]
+    Sweep(sweep::SweepArguments),
     /// List the GPUs and the CPU, the --backend that selects each, and what --backend auto takes.
     #[command(after_help = examples!["vae-gpu devices", "vae-gpu devices | grep backend"])]
     Devices,
@@ -115,6 +134,7 @@ impl Command {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         match self {
             Self::Train(arguments) => train::run(arguments),
+            Self::Sweep(arguments) => sweep::run(arguments),
             Self::Devices => devices::run(),
             Self::Doctor(arguments) => doctor::run(arguments),
             Self::Data(command) => data::run(command),

@@ -24,6 +24,7 @@ mod runs;
 mod sample;
 mod score;
 mod show;
+mod sweep;
 mod train;
 mod traverse;
 

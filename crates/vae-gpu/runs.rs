@@ -168,15 +168,16 @@ pub(crate) fn csv(rows: &[impl Serialize]) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-/// Prints rows in columns.
-fn aligned<const N: usize>(rows: &[[String; N]]) {
+/// Prints rows, all of one length, in columns.
+pub(crate) fn aligned(rows: &[impl AsRef<[String]>]) {
+    let columns = rows.first().map_or(0, |row| row.as_ref().len());
     let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
+        let widths = rows.iter().map(|row| row.as_ref()[column].chars().count());
         widths.max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
-        let cells = row.iter().zip(&widths);
+        let cells = row.as_ref().iter().zip(&widths);
         let cells = cells.map(|(cell, width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         report::result(line.trim_end());

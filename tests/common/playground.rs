@@ -132,6 +132,9 @@ fn make() -> TempDir {
     let config = "image = [28, 28]\nhidden = [8]\n";
     fs::write(at("vae.toml"), config).expect("writable");
     counts(&at("counts.csv"));
+    let grid =
+        "seeds = 2\n[base]\nhidden = [8]\nepochs = 1\n[grid]\nlatent = [2, 10]\nbeta = [1, 4]\n";
+    fs::write(at("grid.toml"), grid).expect("writable");
     parent
 }
 

@@ -44,6 +44,14 @@ pub(crate) struct ReportArguments {
 }
 
 impl ReportArguments {
+    /// For the runs of a sweep.
+    pub(crate) const fn of_sweep(quiet: bool) -> Self {
+        Self {
+            log_format: LogFormat::Auto,
+            quiet,
+        }
+    }
+
     pub(crate) const fn is_quiet(self) -> bool {
         self.quiet
     }
@@ -129,11 +137,16 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The end of the run.
-    pub(crate) fn end(mut self, manifest: &Manifest, outcome: Outcome) {
+    /// Takes the live view off the terminal.
+    pub(crate) fn close(&mut self) {
         if let Form::Live(live) = &mut self.form {
             live.clear();
         }
+    }
+
+    /// The end of the run.
+    pub(crate) fn end(mut self, manifest: &Manifest, outcome: Outcome) {
+        self.close();
         let run = self.subject.run.display().to_string();
         match self.form {
             Form::Json => return json::end(&self.subject, manifest, outcome),

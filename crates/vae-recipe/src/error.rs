@@ -32,6 +32,18 @@ pub enum RecipeError {
         #[source]
         cause: Box<toml::de::Error>,
     },
+    /// An entry in the file of a sweep is wrong.
+    #[error("{path}: {place}: expected {expected}, found {found}")]
+    Sweep {
+        /// Path of the file.
+        path: PathBuf,
+        /// The entry, such as `grid.latent`.
+        place: String,
+        /// Allowed values.
+        expected: String,
+        /// Value found.
+        found: String,
+    },
     /// A config file cannot be read.
     #[error("{path}: cannot be read")]
     File {

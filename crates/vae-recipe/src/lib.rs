@@ -1,8 +1,8 @@
 //! Recipes: the settings of a training run.
 //!
 //! A [`RecipePatch`] holds some of the settings, from flags, a file or a preset; [`Recipe::resolve`] completes it for a
-//! dataset. Schedules map a step to a number; [`Preprocessing`] is what the recipe does to data before the model sees them.
-//! Nothing here trains or depends on a device.
+//! dataset, a [`Sweep`] is a grid of them. Schedules map a step to a number; [`Preprocessing`] is what the recipe does to data
+//! before the model sees them. Nothing here trains or depends on a device.
 
 mod choice;
 mod corrupt;
@@ -11,6 +11,7 @@ mod metric;
 mod preprocessing;
 mod recipe;
 mod schedule;
+mod sweep;
 
 pub use choice::{BackendChoice, EngineChoice};
 pub use corrupt::Corrupt;
@@ -22,3 +23,4 @@ pub use recipe::{
     PriorText, Recipe, RecipePatch, Sigma, SigmaName,
 };
 pub use schedule::{KlSchedule, LrSchedule, Plateau, Span, Stopping, StoppingState};
+pub use sweep::{Sweep, SweepPoint, SweepRun};

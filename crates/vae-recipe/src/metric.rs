@@ -15,7 +15,7 @@ pub struct Metric(String);
 
 /// Terms of [`Losses`](vae_spec::Losses) that every objective reports.
 const TERMS: [&str; 4] = ["loss", "recon", "kl", "elbo"];
-/// Metrics of an epoch other than its losses.
+/// Metrics of an epoch other than its losses, of which more is better.
 const OTHERS: [&str; 2] = ["active_units", "mutual_information"];
 
 impl Metric {
@@ -35,6 +35,12 @@ impl Metric {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0
+    }
+
+    /// Whether more of it is better.
+    #[must_use]
+    pub fn is_gain(&self) -> bool {
+        OTHERS.contains(&self.name())
     }
 }
 

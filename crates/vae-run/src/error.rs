@@ -68,6 +68,14 @@ pub enum RunError {
         /// Description of what has changed, and what to do.
         what: String,
     },
+    /// The folder of a sweep holds something else.
+    #[error("{path}: {what}")]
+    OtherSweep {
+        /// The folder.
+        path: PathBuf,
+        /// Description of what was expected and found, and what to do.
+        what: String,
+    },
     /// The writer thread ended early.
     #[error("the thread that writes files ended early")]
     NoWriter,

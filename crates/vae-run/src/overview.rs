@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vae_recipe::{Recipe, StoppingState};
 
 use crate::files::{self, BEST_WEIGHTS, CONFIG, MANIFEST, STATE};
+use crate::lock::FileLock;
 use crate::run_folder::LOCK;
 use crate::state::HEADER;
 use crate::{Manifest, Metrics, RunError};
@@ -110,8 +111,7 @@ fn status(path: &Path, recipe: &Recipe, manifest: Option<&Manifest>) -> RunStatu
     let Some(manifest) = manifest else {
         return RunStatus::Weights;
     };
-    let lock = File::open(path.join(LOCK));
-    if lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock))) {
+    if FileLock::is_taken(&path.join(LOCK)) {
         return RunStatus::Training;
     }
     let is_stopped = recipe

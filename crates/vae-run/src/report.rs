@@ -58,6 +58,13 @@ impl EpochReport {
     /// The value of `metric`, negated where higher is better; `None` if there is no such metric.
     #[must_use]
     pub fn cost(&self, metric: &Metric) -> Option<f64> {
+        let sign = if metric.is_gain() { -1.0 } else { 1.0 };
+        Some(sign * self.value(metric)?)
+    }
+
+    /// The value of `metric`; `None` if there is no such metric.
+    #[must_use]
+    pub fn value(&self, metric: &Metric) -> Option<f64> {
         let term = |losses: &Losses, term: &str| match term {
             "loss" => Some(losses.loss),
             "recon" => Some(losses.recon),
@@ -73,8 +80,8 @@ impl EpochReport {
         match name.split_once('.') {
             Some(("validation", name)) => term(&self.validation, name),
             Some(("train", name)) => term(&self.train, name),
-            None if name == "active_units" => Some(-(self.active_units as f64)),
-            None if name == "mutual_information" => Some(-self.mutual_information),
+            None if name == "active_units" => Some(self.active_units as f64),
+            None if name == "mutual_information" => Some(self.mutual_information),
             _ => None,
         }
     }
@@ -106,6 +113,10 @@ mod tests {
         assert_eq!(cost(Metric::default().name()), Some(7.0));
         assert_eq!(cost("train.elbo"), Some(5.0));
         assert_eq!(cost("train.total_correlation"), Some(5.0));
+        assert_eq!(
+            report.value(&"active_units".parse().expect("any text")),
+            Some(8.0)
+        );
         // Higher is better for these.
         assert_eq!(cost("active_units"), Some(-8.0));
         assert_eq!(cost("mutual_information"), Some(-9.0));

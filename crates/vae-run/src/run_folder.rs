@@ -15,6 +15,7 @@ use vae_spec::Weights;
 use crate::files::{
     self, BEST_WEIGHTS, CONFIG, LAST_WEIGHTS, MANIFEST, METRICS, STATE, json, weights_file,
 };
+use crate::lock::FileLock;
 use crate::metrics::Content;
 use crate::state::State;
 use crate::{EpochReport, Manifest, Metrics, Rollback, RunError, StepReport};
@@ -26,7 +27,7 @@ pub(crate) const LOCK: &str = ".lock";
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl RunFolder {
@@ -238,19 +239,7 @@ impl RunFolder {
     }
 }
 
-impl Drop for RunFolder {
-    fn drop(&mut self) {
-        // The lock is on the open file, not its name: a leftover file blocks nobody.
-        let _ = fs::remove_file(self.path.join(LOCK));
-    }
-}
-
-fn lock(path: &Path) -> Result<File, RunError> {
-    let name = path.join(LOCK);
-    let lock = File::create(&name).map_err(RunError::unwritable(&name))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(RunError::FolderLocked(path.to_owned())),
-        Err(fs::TryLockError::Error(cause)) => Err(RunError::unwritable(&name)(cause)),
-    }
+fn lock(path: &Path) -> Result<FileLock, RunError> {
+    let lock = FileLock::take(&path.join(LOCK))?;
+    lock.ok_or_else(|| RunError::FolderLocked(path.to_owned()))
 }
