@@ -420,3 +420,66 @@ fn shards_share_the_runs_out_and_a_dry_run_makes_nothing() {
 fn listed_of(all: &[String], first: usize) -> BTreeSet<String> {
     all.iter().skip(first).step_by(3).cloned().collect()
 }
+
+#[test]
+fn the_recipes_of_published_results_are_sweeps() {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reproduce");
+    let place = folder();
+    let mut count = 0;
+    for recipe in fs::read_dir(recipes).expect("a folder") {
+        let mut command = vae_gpu(&["sweep", "--dry-run"]);
+        let listed = command.arg(recipe.expect("an entry").path());
+        let listed = listed.current_dir(place.path()).assert().success();
+        listed.stdout(contains("seed=0  to be trained"));
+        count += 1;
+    }
+    assert!(count >= 6, "{count}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_published_result_is_compared_with_ours_and_nothing_is_trained_twice() {
+    let place = folder();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reproduce.sh");
+    let reproduce = || {
+        let output = Command::new("bash")
+            .arg(&script)
+            .arg("article")
+            .current_dir(place.path())
+            .env("VAE_GPU", assert_cmd::cargo::cargo_bin!("vae-gpu"))
+            .envs([("DATA", "digits"), ("EPOCHS", "1"), ("K", "2")])
+            .env_remove("OUT")
+            .output()
+            .expect("bash");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        (String::from_utf8(output.stdout).expect("UTF-8"), said)
+    };
+    let (printed, said) = reproduce();
+    let begins = |said: &str| begun(said.lines().map(str::to_owned), " begins").len();
+    assert_eq!(begins(&said), 3, "{said}");
+    let csv = fs::read(
+        place
+            .path()
+            .join("runs/reproduce/article-1-epochs/results.csv"),
+    );
+    let csv = csv.expect("written");
+    let mut csv = csv::Reader::from_reader(&csv[..]);
+    let row = csv.records().next().expect("a row").expect("a table");
+    // seeds, seeds_done, seeds_failed, loss_mean
+    let ours: f64 = row[3].parse().expect("a number");
+    let line = printed
+        .lines()
+        .find(|line| line.starts_with("best validation loss"));
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    let numbers: Vec<&str> = line.split_whitespace().rev().take(3).collect();
+    let expected = [
+        format!("{:+.2}", ours - 162.02),
+        "162.02".into(),
+        format!("{ours:.2}"),
+    ];
+    assert_eq!(numbers, expected, "{printed}");
+    assert!(printed.contains("NLL of its weights, k = 2"), "{printed}");
+    let (again, said) = reproduce();
+    assert_eq!((again, begins(&said)), (printed, 0), "{said}");
+}
