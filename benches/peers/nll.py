@@ -26,6 +26,7 @@ parser.add_argument("--data", required=True, type=pathlib.Path)
 parser.add_argument("--k", type=int, default=5000)
 parser.add_argument("--images", type=int, default=200)
 parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--device", default="cpu")
 parser.add_argument("--mode", choices=["batched", "loop"], default="batched")
 args = parser.parse_args()
 torch.set_num_threads(args.threads)
@@ -39,11 +40,11 @@ for name, entry in header.items():
     if name != "__metadata__":
         start, end = (8 + length + offset for offset in entry["data_offsets"])
         values = numpy.frombuffer(stored[start:end], numpy.float32).reshape(entry["shape"]).copy()
-        weights[name] = torch.from_numpy(values)
+        weights[name] = torch.from_numpy(values).to(args.device)
 
 pixels = gzip.decompress((args.data / "t10k-images-idx3-ubyte.gz").read_bytes())
 images = torch.from_numpy(numpy.frombuffer(pixels, numpy.uint8, offset=16).reshape(-1, 784).copy())
-images = torch.bernoulli(images[: args.images].float() / 255)
+images = torch.bernoulli(images[: args.images].float() / 255).to(args.device)
 
 
 def dense(name, x):
@@ -57,7 +58,7 @@ def encode(x):
 
 def log_weights(x, mu, log_var, draws):
     """log p(x, z) - log q(z | x) of `draws` draws of each image: [images, draws]."""
-    eps = torch.randn(len(x), draws, mu.shape[1])
+    eps = torch.randn(len(x), draws, mu.shape[1], device=x.device)
     z = mu[:, None] + torch.exp(0.5 * log_var)[:, None] * eps
     h = torch.tanh(dense("decoder.1", torch.tanh(dense("decoder.0", z.flatten(0, 1)))))
     logits = dense("output", h).view(len(x), draws, -1)
@@ -92,7 +93,7 @@ def loop():
 with torch.inference_mode():
     run = {"batched": batched, "loop": loop}[args.mode]
     start = time.perf_counter()
-    nll = math.log(args.k) - run()
+    nll = (math.log(args.k) - run()).cpu()
     seconds = time.perf_counter() - start
 error = (nll.std() / math.sqrt(len(nll))).item()
 print(f"NLL {nll.mean():.2f} +- {error:.2f} nats, {seconds:.2f} s")
