@@ -60,7 +60,7 @@ part() { # seconds title command...
 part 20 device "$bin/vae-gpu" devices
 
 parity() {
-  VAE_GPU_TESTS=require "$bin/suite" random:: sample_kl:: passes:: bottleneck:: executors:: gradients:: networks:: training:: >"$work/suite" 2>&1
+  VAE_GPU_TESTS=require "$bin/suite" random:: sample_kl:: passes:: bottleneck:: executors:: gradients:: importance:: networks:: training:: >"$work/suite" 2>&1
   local code=$?
   [ $code = 0 ] || grep -A 8 -E '^failures|panicked' "$work/suite"
   tail -n 2 "$work/suite"
@@ -99,7 +99,22 @@ all_of_ours() {
 conv_of_ours() {
   echo "$(ours 3 --preset conv) images/s  vae-gpu train --preset conv"
 }
-export -f median ours all_of_ours conv_of_ours
+objectives_of_ours() {
+  while read -r -d ';' options; do
+    echo "$(ours 4 --preset pytorch $options) images/s  vae-gpu train --preset pytorch $options"
+  done <<<"--objective info-vae;--objective beta-tcvae;--free-bits 0.1;--prior mixture:10;--prior vamp:100;--objective iwae --samples 50;"
+}
+# The run is kept for the peer.
+likelihood_of_ours() {
+  "$bin/vae-gpu" train --preset iwae-k50 --epochs 1 --batch-size 1000 --data "$data" --backend wgpu --out "$work/iwae" >/dev/null 2>&1
+  for k in 500 5000; do
+    local from
+    from=$(date +%s.%N)
+    "$bin/vae-gpu" score "$work/iwae" --backend wgpu --importance-samples "$k" --force --out "$work/scores.csv" 2>&1 | grep NLL
+    awk -v from="$from" -v to="$(date +%s.%N)" -v k="$k" 'BEGIN { printf "%.2f s  all of it at k = %d\n", to - from, k }'
+  done
+}
+export -f median ours all_of_ours conv_of_ours objectives_of_ours likelihood_of_ours
 export data networks
 peer() { # seconds script modes networks
   if [ -n "${PYTHON:-}" ]; then
@@ -113,6 +128,11 @@ peer 60 pytorch.py eager,cudagraph,cudagraph+tf32 "$networks"
 part 60 "whole training again, $data" bash -c all_of_ours
 part 40 "the preset of convolutions" bash -c conv_of_ours
 peer 40 pytorch.py eager,cudagraph,cudagraph+tf32 '0 2 128'
+part 60 "objectives and priors" bash -c objectives_of_ours
+part 60 "the likelihood of the validation images by importance sampling" bash -c likelihood_of_ours
+if [ -n "${PYTHON:-}" ]; then
+  part 60 "nll.py, batched" "$PYTHON" -B benches/peers/nll.py --run "$work/iwae" --data "$VAE_GPU_MNIST" --images 10000 --device cuda
+fi
 part 40 "sample_kl as an op over burn (criterion)" bash -c '"$bin/sample_kl" --bench wgpu | grep -E "time:|thrpt:|skipped"'
 # Last, for it compiles longest.
 peer 150 pytorch.py compile-cudagraph "$networks"

@@ -135,8 +135,32 @@ fn print_config_shows_the_resolved_settings_and_trains_nothing() {
             .and(contains("latent = 7"))
             .and(contains("epochs = 4")),
     )
-    .stdout(contains("# encoder.0.weight: 784 x 400").and(contains("# 637198 parameters")));
+    .stdout(contains("# encoder.0.weight: 784 x 400").and(contains("# 637198 parameters")))
+    // Weights, gradients and two moments of them.
+    .stdout(contains("10 MB of weights and optimizer state"));
     assert!(!parent.path().join("runs").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_memory_cannot_hold_is_refused_before_it_is_allocated() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    // Several terabytes.
+    let options = [
+        "train",
+        "--backend",
+        "cpu",
+        "--hidden",
+        "500000,500000",
+        "--out",
+    ];
+    vae_gpu(&options)
+        .arg(&run)
+        .assert()
+        .code(1)
+        .stderr(contains("memory: training in batches of 100 takes about").and(contains("free")));
+    assert!(!run.exists());
 }
 
 #[cfg(unix)]

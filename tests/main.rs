@@ -11,6 +11,7 @@ mod common;
 mod data;
 mod devices;
 mod documents;
+mod eval;
 mod executors;
 mod export;
 mod folders;

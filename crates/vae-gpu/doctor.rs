@@ -13,7 +13,9 @@ use vae_kernels::gpu::{Gpu, GraphicsApi, adapters};
 use vae_recipe::BackendChoice;
 
 use crate::arguments::one_of;
-use crate::{memory, report};
+use vae_device::memory;
+
+use crate::report;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {

@@ -166,7 +166,11 @@ fn print(evaluation: &Evaluation, run: &SavedRun, train: usize) -> Result<()> {
     );
     let kl = evaluation.kl_per_dimension.iter();
     let kl: Vec<String> = kl.map(|kl| format!("{kl:.2}")).collect();
-    line("kl per latent", &kl.join(" "));
+    // The prior may be another one.
+    line(
+        "kl per latent",
+        &format!("{} (from the standard normal)", kl.join(" ")),
+    );
     let mut likeness = format!("MSE {:.5}", evaluation.reconstruction.mse);
     if let Some(psnr) = evaluation.reconstruction.psnr {
         likeness += &format!(", PSNR {psnr:.2} dB");

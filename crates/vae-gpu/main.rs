@@ -15,7 +15,6 @@ mod interpolate;
 mod latent;
 mod manifold;
 mod manual;
-mod memory;
 mod output;
 mod page;
 mod reconstruct;

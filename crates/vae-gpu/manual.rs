@@ -1,6 +1,7 @@
 //! `vae-gpu completions` and `vae-gpu man`: what is generated of the command line's own description.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,7 +44,8 @@ pub(crate) fn pages(arguments: &ManArguments) -> Result<ExitCode> {
     fs::create_dir_all(folder).with_context(unwritable)?;
     for command in with_subcommands(&command) {
         let file = folder.join(format!("{}.1", name(command)));
-        fs::write(&file, page(command)?).with_context(unwritable)?;
+        let page = page(command)?;
+        vae_data::replace(&file, |out| out.write_all(&page)).with_context(unwritable)?;
         report::result(&file.display().to_string());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! Where results go: a file that is replaced whole, a folder, or with `-` the standard output.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,21 +19,7 @@ pub(crate) fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).with_context(unwritable)?;
     }
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = out.with_file_name(name);
-    let replace = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, out)
-    };
-    replace()
-        .inspect_err(|_| {
-            // The error that matters is the first.
-            let _ = fs::remove_file(&temporary);
-        })
-        .with_context(unwritable)?;
+    vae_data::replace(out, |file| file.write_all(bytes)).with_context(unwritable)?;
     report::result(&out.display().to_string());
     Ok(())
 }

@@ -7,8 +7,10 @@ mod session;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use vae_data::Dataset;
+use vae_device::{Device, Memory, Route, memory};
+use vae_infer::EVALUATION_BATCH;
 use vae_recipe::{Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest};
 use vae_train::Outcome;
@@ -88,6 +90,53 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
         let sides: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
         writeln!(text, "# {}: {}", tensor.name, sides.join(" x "))?;
     }
-    write!(text, "# {} parameters", model.parameter_count())?;
+    writeln!(text, "# {} parameters", model.parameter_count())?;
+    let needed = needed(recipe);
+    let data = dataset.train.array.pixels.len() + dataset.validation.array.pixels.len();
+    write!(
+        text,
+        "# about {} of memory: {} of weights and optimizer state, {} of matrices for {} rows, {} for validating {EVALUATION_BATCH} \
+         at once; the data are {}",
+        memory::bytes(needed.total() as u64),
+        memory::bytes(needed.weights as u64),
+        memory::bytes(needed.step as u64),
+        needed.rows,
+        memory::bytes(needed.evaluation as u64),
+        memory::bytes(data as u64),
+    )?;
     Ok(text)
+}
+
+/// What training takes on the fused engine.
+fn needed(recipe: &Recipe) -> Memory {
+    let rows = recipe.batch_size.saturating_mul(recipe.accumulate);
+    Memory::of(
+        &recipe.model(),
+        &recipe.objective(),
+        &recipe.optimizer_config(),
+        recipe.corrupt.is_some(),
+        [rows, recipe.batch_size],
+        EVALUATION_BATCH,
+    )
+}
+
+/// Refuses what the CPU's memory cannot hold, before anything is allocated.
+fn check_memory(recipe: &Recipe, device: &Device, route: &Route) -> Result<()> {
+    let (true, Route::Fused, Some(free)) = (device.is_cpu(), route, memory::available()) else {
+        return Ok(());
+    };
+    let needed = needed(recipe);
+    let fits = needed.rows_in(free as usize);
+    let advice = match fits {
+        0 => "a smaller network or fewer --samples may fit".to_owned(),
+        fits => format!("a --batch-size of up to {fits} fits"),
+    };
+    ensure!(
+        needed.total() as u64 <= free,
+        "memory: training in batches of {} takes about {}, found {} free; {advice}",
+        recipe.batch_size,
+        memory::bytes(needed.total() as u64),
+        memory::bytes(free),
+    );
+    Ok(())
 }

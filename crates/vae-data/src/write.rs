@@ -1,7 +1,7 @@
 //! Writes samples to files that [`crate::Source::open`] can read.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::npy::NpyArrayRef;
-use crate::{DataError, Element, Images, OnProgress, Progress, Shape, npy, table};
+use crate::{DataError, Element, Images, OnProgress, Progress, Shape, npy, replace, table};
 
 /// Output file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,19 +114,17 @@ pub fn write(
     let files = format.files(images, path);
     let labels = files.get(1).zip(integers(images));
     let written = match format {
-        Format::Npy => {
-            array_file(path, |out| npy_samples(out, images, on_progress)).and_then(|()| {
-                labels.map_or(Ok(()), |(file, classes)| {
-                    array_file(file, |out| npy::write_i64(out, &[classes.len()], &classes))
-                })
-            })
-        }
-        Format::Npz => npz(path, images),
-        Format::Csv => array_file(path, |out| csv(out, b',', images)),
-        Format::Tsv => array_file(path, |out| csv(out, b'\t', images)),
-        Format::Idx => array_file(path, |out| idx(out, images)).and_then(|()| {
+        Format::Npy => replace(path, |out| npy_samples(out, images, on_progress)).and_then(|()| {
             labels.map_or(Ok(()), |(file, classes)| {
-                array_file(file, |out| idx_labels(out, &classes))
+                replace(file, |out| npy::write_i64(out, &[classes.len()], &classes))
+            })
+        }),
+        Format::Npz => npz(path, images),
+        Format::Csv => replace(path, |out| csv(out, b',', images)),
+        Format::Tsv => replace(path, |out| csv(out, b'\t', images)),
+        Format::Idx => replace(path, |out| idx(out, images)).and_then(|()| {
+            labels.map_or(Ok(()), |(file, classes)| {
+                replace(file, |out| idx_labels(out, &classes))
             })
         }),
         Format::Png => png_folder(path, images, on_progress),
@@ -134,28 +132,6 @@ pub fn write(
     written.map_err(|cause| DataError::Unwritable {
         path: path.to_owned(),
         cause,
-    })
-}
-
-/// Writes a file atomically: it is complete or does not exist.
-fn array_file(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let replace = || -> io::Result<()> {
-        let mut out = BufWriter::new(File::create(&temporary)?);
-        content(&mut out)?;
-        out.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    replace().inspect_err(|_| {
-        // The first error is the one that matters.
-        let _ = fs::remove_file(&temporary);
     })
 }
 
@@ -225,7 +201,7 @@ fn npz(path: &Path, images: &Images) -> io::Result<()> {
         .as_ref()
         .map(|ids| ("ids", NpyArrayRef::Text(&count, ids)));
     let arrays: Vec<_> = [("x", x)].into_iter().chain(y).chain(ids).collect();
-    array_file(path, |out| npy::write_npz(out, &arrays))
+    replace(path, |out| npy::write_npz(out, &arrays))
 }
 
 /// The ids of the samples, if their source has any.

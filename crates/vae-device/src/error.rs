@@ -17,7 +17,7 @@ pub enum DeviceError {
     NotFused(String),
     /// The model or the batch does not fit the device.
     #[error(
-        "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; choose a smaller --hidden or --batch-size, or \
+        "{tensor}: {bytes} bytes, but {device} allows {limit} in one tensor; {advice} a smaller --hidden or --batch-size, or \
          --backend cpu"
     )]
     TooLarge {
@@ -25,6 +25,8 @@ pub enum DeviceError {
         tensor: String,
         /// Its size, bytes.
         bytes: u64,
+        /// What fits, if anything.
+        advice: String,
         /// The device's name.
         device: String,
         /// Its limit, bytes.

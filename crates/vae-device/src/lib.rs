@@ -2,6 +2,7 @@
 
 pub mod check;
 mod error;
+pub mod memory;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use vae_recipe::{BackendChoice, EngineChoice};
 use vae_spec::{Engine, EngineSetup, ModelConfig, Network, ObjectiveKind, OptimizerConfig, Prior};
 
 pub use error::DeviceError;
+pub use vae_fused::Memory;
 
 /// Which engine runs a model on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +136,12 @@ impl Device {
         }
     }
 
+    /// Whether it is the CPU through the fused engine.
+    #[must_use]
+    pub const fn is_cpu(&self) -> bool {
+        matches!(self.place, Place::Cpu)
+    }
+
     /// Why this device was chosen.
     #[must_use]
     pub fn reason(&self) -> &str {
@@ -221,9 +229,10 @@ impl Device {
             Prior::Mixture { components } => (components, 0),
             Prior::Vamp { inputs } => (inputs, inputs),
         };
+        const ACTIVATIONS: &str = "activations of a batch";
         let made = [
             (
-                "activations of a batch",
+                ACTIVATIONS,
                 rows.max(batch.saturating_add(images))
                     .saturating_mul(widest),
             ),
@@ -250,8 +259,17 @@ impl Device {
             .unwrap_or_default();
         let bytes = 4u64.saturating_mul(elements as u64);
         if bytes > self.largest_tensor {
+            let of_row = objective.samples.saturating_mul(widest).max(1) as u64;
+            let fits = self.largest_tensor / 4 / of_row;
+            let advice = match fits {
+                1.. if tensor == ACTIVATIONS => {
+                    format!("a --batch-size of up to {fits} fits, else choose")
+                }
+                _ => "choose".to_owned(),
+            };
             return Err(DeviceError::TooLarge {
                 tensor,
+                advice,
                 bytes,
                 device: self.name.clone(),
                 limit: self.largest_tensor,
@@ -303,5 +321,10 @@ mod tests {
             batch.starts_with("activations of a batch: 3136000 bytes"),
             "{batch}"
         );
+        assert!(
+            batch.contains("a --batch-size of up to 256 fits"),
+            "{batch}"
+        );
+        assert_eq!(message(256, 802_816), None);
     }
 }

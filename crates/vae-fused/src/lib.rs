@@ -3,6 +3,7 @@
 mod importance;
 mod layout;
 mod loss;
+mod memory;
 mod plan;
 mod tape;
 mod update;
@@ -20,6 +21,8 @@ use vae_spec::{
     NamedTensor, OptimizerConfig, Posterior, Snapshot, Step, TrainingImages, Wait, Weighting,
     Weights,
 };
+
+pub use memory::Memory;
 
 use layout::Layout;
 use loss::LossPlan;
@@ -136,21 +139,9 @@ impl FusedEngine {
         TrainingStep {
             program: Arc::clone(&self.training),
             run: self.training_run(step.number, step.weighting),
-            piece: self.piece(rows.len(), step),
+            piece: piece(&self.loss, rows.len(), step.micro_batch),
             rows: rows.to_vec(),
             update: update::update(&self.optimizer, step.number + 1, step.lr),
-        }
-    }
-
-    /// Rows of a batch of `rows` that are computed at once: all of them, for that is the fastest, unless their matrices take much
-    /// memory.
-    fn piece(&self, rows: usize, step: &Step) -> usize {
-        /// Bytes of matrices that every device has.
-        const SMALL: usize = 1 << 28;
-        let is_small = self.training.program.bytes(rows) <= SMALL;
-        match is_small && !self.loss.couples_rows() {
-            true => rows.max(1),
-            false => step.micro_batch,
         }
     }
 
@@ -216,6 +207,18 @@ impl FusedEngine {
     fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
         Ok(self.layout.tensors(&values))
+    }
+}
+
+/// Rows of a batch of `rows` that are computed at once: all of them, for that is the fastest, unless their matrices take much
+/// memory, or the loss depends on which rows are together.
+fn piece(plan: &LossPlan, rows: usize, micro_batch: usize) -> usize {
+    /// Bytes of matrices that every device has.
+    const SMALL: usize = 1 << 28;
+    let is_small = plan.program.bytes(rows) <= SMALL;
+    match is_small && !plan.couples_rows() {
+        true => rows.max(1),
+        false => micro_batch.min(rows.max(1)),
     }
 }
 

@@ -1,16 +1,18 @@
 //! The program of the loss: from images to its terms, and on to every gradient.
 
+mod divergence;
+mod prior;
+
 use vae_kernels::executor::{Term, TrainingProgram};
 use vae_kernels::program::{
-    Coefficient, Gate, KlGradient, KlPath, MatrixId, Normals, Pass, PriorPass, Program, Rows,
-    Weight,
+    Coefficient, MatrixId, Normals, Pass, PriorPass, Program, Rows, Weight,
 };
-use vae_spec::{
-    Batch, FreeBitsPer, KlEstimate, Losses, Objective, ObjectiveKind, Prior, TrainingImages,
-};
+use vae_spec::{Batch, KlEstimate, Losses, Objective, ObjectiveKind, TrainingImages};
 
 use crate::plan::{Model, Reconstruction};
-use crate::tape::{Tape, Wanted};
+use crate::tape::Wanted;
+use divergence::{Divergence, Values};
+pub(super) use prior::Compared;
 
 /// Program from images to the loss, and on to every gradient.
 #[derive(Debug)]
@@ -28,74 +30,6 @@ pub(super) struct LossPlan {
     /// The matrices that the forward passes fill, by the names of their layers.
     pub(super) names: Vec<(String, MatrixId)>,
     objective: Objective,
-}
-
-/// How the terms of an objective come about and how its gradients begin.
-struct Divergence {
-    terms: Vec<Term>,
-    through: KlGradient,
-}
-
-/// Latents beside what they are compared with.
-#[derive(Clone, Copy)]
-pub(super) struct Compared {
-    normals: Normals,
-    sums: MatrixId,
-}
-
-impl Compared {
-    pub(super) fn forward(
-        tape: &mut Tape<'_>,
-        z: MatrixId,
-        normals: Normals,
-        kl: Option<MatrixId>,
-    ) -> Self {
-        let latent = tape.program.columns[z.0];
-        let sums = tape.matrix(if kl.is_some() { 1 } else { 1 + latent });
-        tape.push(Pass::Prior(PriorPass::PairsForward {
-            z,
-            normals,
-            sums,
-            kl,
-        }));
-        Self { normals, sums }
-    }
-
-    fn backward_rows(self, tape: &mut Tape<'_>, z: MatrixId, weight: Weight, d_z: MatrixId) {
-        let Self { normals, sums } = self;
-        tape.push(Pass::Prior(PriorPass::PairsBackwardRows {
-            z,
-            normals,
-            sums,
-            weight,
-            d_z,
-        }));
-    }
-
-    fn backward_normals(
-        self,
-        tape: &mut Tape<'_>,
-        z: MatrixId,
-        weight: Weight,
-        d_posterior: MatrixId,
-    ) {
-        let Self { normals, sums } = self;
-        let is_parameter = matches!(normals, Normals::Parameters { .. });
-        tape.push(Pass::Prior(PriorPass::PairsBackwardNormals {
-            z,
-            normals,
-            sums,
-            weight,
-            d_normals: (!is_parameter).then_some(d_posterior),
-        }));
-    }
-}
-
-const fn term(matrix: MatrixId, coefficient: Coefficient) -> Term {
-    Term {
-        matrix,
-        coefficient,
-    }
 }
 
 impl Model<'_> {
@@ -245,199 +179,6 @@ impl Model<'_> {
             objective: *objective,
         }
     }
-
-    /// Rows of the encoder's matrices: the pseudo-inputs of a VampPrior lie behind the batch.
-    pub(super) const fn encoded_rows(&self) -> Rows {
-        let more = match self.config.prior {
-            Prior::Vamp { inputs } => inputs,
-            Prior::Normal | Prior::Mixture { .. } => 0,
-        };
-        Rows { each: 1, more }
-    }
-
-    /// Offset of the learned prior's parameter of this index.
-    fn of_prior(&self, index: usize) -> usize {
-        let first = self.network.prior;
-        first.map_or(0, |first| self.layout.offset(first + index))
-    }
-
-    /// The components of a learned prior.
-    pub(super) fn prior(&self, tape: &mut Tape<'_>, posterior: MatrixId) -> Option<Normals> {
-        match self.config.prior {
-            Prior::Normal => None,
-            Prior::Vamp { .. } => Some(Normals::Behind(posterior)),
-            Prior::Mixture { components } => {
-                let [logits, offset] = [0, 1].map(|index| self.of_prior(index));
-                let log_weights = tape.program.matrix_of(Rows::fixed(components), 1);
-                tape.push(Pass::Prior(PriorPass::LogSoftmax {
-                    logits,
-                    output: log_weights,
-                }));
-                Some(Normals::Parameters {
-                    offset,
-                    logits,
-                    count: components,
-                    log_weights,
-                })
-            }
-        }
-    }
-
-    pub(super) fn with_pseudo_inputs(&self, tape: &mut Tape<'_>, images: MatrixId) -> MatrixId {
-        let seen = tape.matrix(self.config.pixels());
-        tape.push(Pass::Prior(PriorPass::PseudoInputs {
-            images,
-            seen,
-            offset: self.of_prior(0),
-            range: self.config.likelihood.range(),
-        }));
-        seen
-    }
-
-    fn gradient_of_pseudo_inputs(&self, tape: &mut Tape<'_>, d_seen: MatrixId) {
-        tape.push(Pass::Prior(PriorPass::PseudoInputsBackward {
-            d_seen,
-            offset: self.of_prior(0),
-            range: self.config.likelihood.range(),
-            are_counts: self.config.likelihood.is_count(),
-        }));
-    }
-}
-
-/// What the terms of an objective are made of, a row for each draw.
-struct Values {
-    posterior: MatrixId,
-    z: MatrixId,
-    kl: MatrixId,
-    recon: MatrixId,
-    /// Log-densities under the batch's posteriors.
-    sums: Option<MatrixId>,
-    /// A sample of the prior.
-    sample: Option<MatrixId>,
-}
-
-impl Values {
-    fn divergence(
-        &self,
-        tape: &mut Tape<'_>,
-        objective: &Objective,
-        estimate: KlEstimate,
-    ) -> Divergence {
-        use Coefficient::{Anneal, Beta, BetaLessAnneal, Fixed, One, Zero};
-
-        let &Self {
-            posterior,
-            z,
-            kl,
-            recon,
-            ..
-        } = self;
-        let of_elbo = |more: &[Term], kl_coefficient| {
-            let elbo = [term(recon, One), term(kl, kl_coefficient)];
-            elbo.into_iter().chain(more.iter().copied()).collect()
-        };
-        let path = match estimate {
-            KlEstimate::Analytic => KlPath::Analytic,
-            KlEstimate::Sampled => KlPath::Sampled,
-        };
-        let plain = KlGradient::of(path, Weight::all(Beta));
-        let with_factors = |path, factors| {
-            let factors = Some(factors);
-            let coefficient = Beta;
-            KlGradient::of(
-                path,
-                Weight {
-                    coefficient,
-                    factors,
-                },
-            )
-        };
-        match objective.kind {
-            ObjectiveKind::Elbo => match objective.free_bits {
-                None => Divergence {
-                    terms: of_elbo(&[], Beta),
-                    through: plain,
-                },
-                Some(free_bits) => {
-                    let latent = tape.program.columns[z.0];
-                    let parts = tape.matrix(match free_bits.per {
-                        FreeBitsPer::Dimension => latent,
-                        FreeBitsPer::Group(size) => latent / size,
-                        FreeBitsPer::Total => 1,
-                    });
-                    tape.push(Pass::Prior(PriorPass::KlParts { posterior, parts }));
-                    let gate = match free_bits.after_batch_mean {
-                        true => Gate::MeanAtLeast(free_bits.nats),
-                        false => Gate::AtLeast(free_bits.nats),
-                    };
-                    let (factors, cost) = gated(tape, gate, parts);
-                    Divergence {
-                        terms: of_elbo(&[term(cost, Beta)], Zero),
-                        through: with_factors(path, factors),
-                    }
-                }
-            },
-            ObjectiveKind::Capacity => {
-                let (factors, cost) = gated(tape, Gate::Capacity, kl);
-                Divergence {
-                    terms: of_elbo(&[term(cost, Beta)], Zero),
-                    through: with_factors(path, factors),
-                }
-            }
-            ObjectiveKind::BetaTc => {
-                let [information, correlation] = [(); 2].map(|()| tape.matrix(1));
-                if let Some(sums) = self.sums {
-                    tape.push(Pass::Prior(PriorPass::Correlation {
-                        posterior,
-                        z,
-                        sums,
-                        information,
-                        correlation,
-                    }));
-                }
-                // All three parts of `kl` with one factor, and what the total correlation has beyond it.
-                let more = [term(information, Zero), term(correlation, BetaLessAnneal)];
-                Divergence {
-                    terms: of_elbo(&more, Anneal),
-                    through: KlGradient::of(path, Weight::all(Anneal)),
-                }
-            }
-            ObjectiveKind::Mmd { weight, kernel } => {
-                let parts = tape.matrix(1);
-                if let Some(y) = self.sample {
-                    tape.push(Pass::Prior(PriorPass::DiscrepancyForward {
-                        z,
-                        y,
-                        kernel,
-                        parts,
-                    }));
-                }
-                Divergence {
-                    terms: of_elbo(&[term(parts, Fixed(weight))], Beta),
-                    through: plain,
-                }
-            }
-            ObjectiveKind::Iwae | ObjectiveKind::Dreg => {
-                let weights = tape.matrix(1);
-                let bound = tape.program.matrix(1);
-                tape.push(Pass::Importance {
-                    recon,
-                    kl,
-                    weights,
-                    bound,
-                });
-                let path = match objective.kind {
-                    ObjectiveKind::Dreg => KlPath::DoublyReparameterized,
-                    _ => path,
-                };
-                let terms = [(recon, Zero), (kl, Zero), (bound, One)];
-                Divergence {
-                    terms: terms.map(|(matrix, factor)| term(matrix, factor)).into(),
-                    through: with_factors(path, weights),
-                }
-            }
-        }
-    }
 }
 
 /// The same passes for evaluation.
@@ -449,19 +190,6 @@ fn without_gradients(program: &Program) -> Program {
         }
     }
     program
-}
-
-/// The factors and the cost of a gate.
-fn gated(tape: &mut Tape<'_>, gate: Gate, kl: MatrixId) -> (MatrixId, MatrixId) {
-    let groups = tape.program.columns[kl.0];
-    let [factors, cost] = [(); 2].map(|()| tape.matrix(groups));
-    tape.push(Pass::Prior(PriorPass::Gate {
-        gate,
-        kl,
-        factors,
-        cost,
-    }));
-    (factors, cost)
 }
 
 impl LossPlan {

@@ -13,8 +13,8 @@ use vae_recipe::{BackendChoice, Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest, Metrics, RunFolder};
 use vae_train::{Outcome, Training};
 
-use super::INTERRUPTED;
 use super::progress::{Progress, ReportArguments, Subject};
+use super::{INTERRUPTED, check_memory};
 use crate::report;
 
 /// Where a run begins.
@@ -90,6 +90,7 @@ impl Session {
         let (is_quiet, arguments) = (self.report.is_quiet(), self.report);
         let device = self.device(recipe.backend)?;
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
+        check_memory(&recipe, device, &route)?;
         if !is_quiet {
             report::device(device);
             report::note(&format!("engine: {route}"));

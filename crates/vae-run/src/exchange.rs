@@ -1,6 +1,7 @@
 //! Model export and import: ONNX files, and PyTorch state dicts as safetensors.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -45,7 +46,8 @@ pub fn export(
     }
     let write = |(name, bytes): (&str, Vec<u8>)| {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(RunError::unwritable(&path))?;
+        vae_data::replace(&path, |out| out.write_all(&bytes))
+            .map_err(RunError::unwritable(&path))?;
         Ok(path)
     };
     files.into_iter().map(write).collect()
@@ -176,10 +178,12 @@ pub fn write_model(path: &Path, recipe: &Recipe, weights: &Weights) -> Result<()
     }
     fs::create_dir_all(path).map_err(RunError::unwritable(path))?;
     let file = path.join(BEST_WEIGHTS);
-    fs::write(&file, weights_file(weights, None)?).map_err(RunError::unwritable(&file))?;
+    let bytes = weights_file(weights, None)?;
+    vae_data::replace(&file, |out| out.write_all(&bytes)).map_err(RunError::unwritable(&file))?;
     let text = toml::to_string(recipe).map_err(|error| RunError::Damaged {
         path: config.clone(),
         what: format!("cannot be encoded: {error}"),
     })?;
-    fs::write(&config, text).map_err(RunError::unwritable(&config))
+    vae_data::replace(&config, |out| out.write_all(text.as_bytes()))
+        .map_err(RunError::unwritable(&config))
 }

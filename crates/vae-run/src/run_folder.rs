@@ -1,11 +1,11 @@
-//! The run folder: writing and reading the files of a run. Every file is written under a temporary name, synced and renamed,
-//! so that a kill at any moment leaves a loadable run; only `metrics.jsonl` is appended to.
+//! The run folder: writing and reading the files of a run. Every file is written under a temporary name, synced and renamed
+//! ([`vae_data::replace`]), so that a kill at any moment leaves a loadable run; only `metrics.jsonl` is appended to.
 
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use vae_data::Scaling;
@@ -133,22 +133,7 @@ impl RunFolder {
     /// If it cannot be written, for example on a full disk; the old content is kept.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
-        let temporary = self.path.join(format!(".{name}.tmp"));
-        let replace = || -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        replace().map_err(|cause| {
-            // A leftover temporary file only takes up space; the first error is the one that matters.
-            let _ = fs::remove_file(&temporary);
-            RunError::File {
-                action: "written",
-                path,
-                cause,
-            }
-        })
+        vae_data::replace(&path, |out| out.write_all(bytes)).map_err(RunError::unwritable(&path))
     }
 
     /// Replaces the manifest.
@@ -239,6 +224,7 @@ impl RunFolder {
     }
 }
 
+/// Locks the folder. The lock ends with the process, however that ends; its file stays ([`FileLock`]).
 fn lock(path: &Path) -> Result<FileLock, RunError> {
     let lock = FileLock::take(&path.join(LOCK))?;
     lock.ok_or_else(|| RunError::FolderLocked(path.to_owned()))

@@ -217,14 +217,7 @@ impl SweepFolder {
     /// Replaces a file of the folder, whose lock is held.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
-        let temporary = self.path.join(format!(".{name}.tmp"));
-        let replace = || -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        replace().map_err(RunError::unwritable(&path))
+        vae_data::replace(&path, |out| out.write_all(bytes)).map_err(RunError::unwritable(&path))
     }
 }
 

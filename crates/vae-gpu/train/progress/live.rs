@@ -9,7 +9,9 @@ use vae_run::{EpochReport, StepReport};
 
 use super::Subject;
 use super::screen::{Charset, Screen};
-use crate::{memory, report};
+use vae_device::memory;
+
+use crate::report;
 
 /// Time between two drawings: calm to look at, and little to send over a slow line.
 const INTERVAL: Duration = Duration::from_millis(250);

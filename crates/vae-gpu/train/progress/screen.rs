@@ -7,7 +7,7 @@ use vae_run::{EpochReport, StepReport};
 use vae_spec::Losses;
 
 use super::lines::extra_terms;
-use crate::memory;
+use vae_device::memory;
 
 /// Columns of the labels at the left, and of the blanks after them.
 const LABEL: usize = 11;

@@ -201,3 +201,21 @@ fn missing_and_damaged_files_are_named() {
         .to_string();
     assert!(error.contains("no state to go on from"), "{error}");
 }
+
+#[test]
+fn whoever_opened_the_lock_of_the_writer_before_does_not_become_a_second_one() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("run");
+    let first = RunFolder::create(&path).expect("writable");
+    // Another process, between opening the file and locking it.
+    let opened = File::open(path.join(LOCK)).expect("there");
+    drop(first);
+    let second = RunFolder::create(&path).expect("free again");
+    let taken = opened.try_lock();
+    assert!(
+        matches!(taken, Err(fs::TryLockError::WouldBlock)),
+        "{taken:?}"
+    );
+    drop(second);
+    assert!(opened.try_lock().is_ok());
+}

@@ -3,14 +3,27 @@
 use std::fs;
 
 /// Bytes of memory that the process has in use.
-pub(crate) fn used() -> Option<u64> {
+#[must_use]
+pub fn used() -> Option<u64> {
     field("/proc/self/status", "VmRSS:")
 }
 
 /// Bytes of memory of the machine, and those that are free or can be freed.
-pub(crate) fn of_machine() -> Option<(u64, u64)> {
+#[must_use]
+pub fn of_machine() -> Option<(u64, u64)> {
     let field = |name| field("/proc/meminfo", name);
     Some((field("MemTotal:")?, field("MemAvailable:")?))
+}
+
+/// Bytes of memory that the process can still have: what the machine has free, or its container.
+#[must_use]
+pub fn available() -> Option<u64> {
+    let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    let limit = number("/sys/fs/cgroup/memory.max");
+    let of_container = limit.zip(number("/sys/fs/cgroup/memory.current"));
+    let left = of_container.map(|(limit, used)| limit.saturating_sub(used));
+    let (_, free) = of_machine()?;
+    Some(left.map_or(free, |left| left.min(free)))
 }
 
 /// A line of `file` such as `VmRSS:    1234 kB`, in bytes.
@@ -22,7 +35,8 @@ fn field(file: &str, name: &str) -> Option<u64> {
 }
 
 /// `312 MB`, `1.5 GB`
-pub(crate) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     const MB: f64 = 1e6;
     let megabytes = bytes as f64 / MB;
     if megabytes < 1000.0 {
