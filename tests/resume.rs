@@ -319,3 +319,35 @@ fn a_resumed_run_reads_all_that_it_wrote() {
     assert!(said.contains("resume: at epoch 5 of 5"), "{said}");
     assert!(!said.contains("cannot be read"), "{said}");
 }
+
+#[test]
+fn a_run_that_is_killed_between_the_files_of_its_last_checkpoint_ends_with_all_of_them() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    finish(train(&run));
+    let files = ["last.safetensors", "manifest.json"].map(|name| run.join(name));
+    let read = || {
+        files
+            .each_ref()
+            .map(|file| fs::read(file).expect("written"))
+    };
+    let earlier = read();
+    let mut longer = resume(&run);
+    longer.args(["--epochs", "1"]);
+    finish(longer);
+    let expected = (outcome(&run), read());
+    assert!(expected.1[0] != earlier[0] && expected.1[1] != earlier[1]);
+    // The state is written first; a kill leaves the others as they were.
+    for (file, bytes) in files.iter().zip(&earlier) {
+        fs::write(file, bytes).expect("writable");
+    }
+    finish(resume(&run));
+    assert!(outcome(&run) == expected.0);
+    let manifest = |bytes: &[u8]| -> serde_json::Value {
+        let mut manifest: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
+        let fields = manifest.as_object_mut().expect("an object");
+        fields.remove("seconds").expect("a time");
+        manifest
+    };
+    assert_eq!(manifest(&read()[1]), manifest(&expected.1[1]));
+}

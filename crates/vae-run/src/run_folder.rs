@@ -174,6 +174,15 @@ impl RunFolder {
             .sync_data()
             .map_err(RunError::unwritable(&self.path.join(METRICS)))?;
         self.write(STATE, &state.encode()?)?;
+        self.write_rest(state, scaling)
+    }
+
+    /// Writes what follows from a checkpoint: the weights and the manifest. A process that was killed may have written the state
+    /// alone, so whoever goes on from it writes them again.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_rest(&self, state: &State, scaling: Option<&Scaling>) -> Result<(), RunError> {
         self.write(
             LAST_WEIGHTS,
             &weights_file(&state.snapshot.weights, scaling)?,

@@ -133,6 +133,7 @@ impl<'a> Training<'a> {
             // Asking for more epochs overrides an earlier early stop.
             position.stopping.since = 0;
         }
+        folder.write_rest(&state, task.preprocessing.scaling())?;
         Self::at(task, engine, folder, state, best, epochs)
     }
 
