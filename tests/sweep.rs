@@ -301,6 +301,27 @@ fn a_run_that_fails_is_listed_and_stops_no_other() {
 }
 
 #[test]
+fn a_run_that_another_program_writes_to_is_left_out_and_trained_by_the_next_sweep() {
+    let place = place(&short());
+    let run = "beta=1,latent=3,seed=1";
+    let path = place.path().join("runs/s").join(run);
+    sweep(place.path(), &["--quiet"]).success();
+    fs::remove_dir_all(&path).expect("there");
+    fs::create_dir(&path).expect("writable");
+    let lock = fs::File::create(path.join(".lock")).expect("writable");
+    lock.lock().expect("free");
+    let words =
+        contains(run).and(contains("is left out: ").and(contains("another vae-gpu process")));
+    sweep(place.path(), &["--wait"])
+        .success()
+        .stderr(words.and(contains("7 of 8 runs are done")));
+    drop(lock);
+    sweep(place.path(), &[])
+        .success()
+        .stderr(contains("8 of 8 runs are done"));
+}
+
+#[test]
 fn a_run_that_failed_for_want_of_data_is_trained_when_they_are_there() {
     let file =
         "seeds = 1\n[base]\nbackend = \"cpu\"\nhidden = [8]\nepochs = 1\ndata = \"late.npz\"\n";

@@ -169,13 +169,16 @@ impl Work<'_> {
     fn all(&mut self) -> Result<bool> {
         let stop = self.session.stop()?;
         let retried = self.failures()?;
-        // Runs whose folder another program writes to: they are free of the sweep, but not ours.
+        // Runs whose folder a process outside the sweep writes to: left to the next sweep.
         let mut foreign = BTreeSet::new();
         loop {
             let (mut is_free, mut is_in_work) = (false, false);
             for (index, run) in self.runs.iter().enumerate() {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(true);
+                }
+                if foreign.contains(&run.name) {
+                    continue;
                 }
                 if let Some(claim) = self.folder.claim(&run.name, retried.get(&run.name))? {
                     let is_ours = self.one(index, run, claim, &stop)?;
@@ -187,10 +190,10 @@ impl Work<'_> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(true);
             }
-            for run in self.runs {
+            for run in self.runs.iter().filter(|run| !foreign.contains(&run.name)) {
                 match self.folder.progress(&run.name)? {
-                    RunProgress::Free if !foreign.contains(&run.name) => is_free = true,
-                    RunProgress::Free | RunProgress::InWork => is_in_work = true,
+                    RunProgress::Free => is_free = true,
+                    RunProgress::InWork => is_in_work = true,
                     RunProgress::Finished | RunProgress::Failed(_) => {}
                 }
             }
