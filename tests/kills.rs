@@ -80,7 +80,9 @@ fn what_a_stopped_command_leaves_is_whole_or_not_there() {
         }
         let [whole, cut] =
             ["whole", "cut"].map(|name| parent.path().join(format!("{name}-{turn}")));
-        [&whole, &cut].map(|folder| fs::create_dir(folder).expect("made"));
+        for folder in [&whole, &cut] {
+            fs::create_dir(folder).expect("made");
+        }
         let begun = Instant::now();
         assert!(start(arguments, &whole).wait().expect("its end").success());
         let takes = begun.elapsed();
@@ -112,7 +114,9 @@ fn what_a_stopped_command_leaves_is_whole_or_not_there() {
         let said = String::from_utf8_lossy(&again.stderr);
         assert!(again.status.success(), "{arguments:?}: {said}");
         assert!(files(&cut) == expected, "{arguments:?}");
-        [&whole, &cut].map(|folder| fs::remove_dir_all(folder).expect("removed"));
+        for folder in [whole, cut] {
+            fs::remove_dir_all(folder).expect("removed");
+        }
     }
     assert!(
         4 * before_the_end >= stopped,
