@@ -19,6 +19,7 @@ mod formats;
 mod gradients;
 mod help;
 mod importance;
+mod kills;
 mod labels;
 mod mnist;
 mod networks;

@@ -93,7 +93,7 @@ fn finish(mut command: Command) {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
+fn a_run_that_is_stopped_at_random_moments_goes_on_to_the_same_bits() {
     let parent = folder();
     let whole = parent.path().join("whole");
     let start = Instant::now();
@@ -103,10 +103,11 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
     assert_eq!(expected.0.len(), 4);
 
     let mut moments = Generator::new(1, Stream::Shuffle)
-        .uniforms(0, 0, 1, 1000)
+        .uniforms(0, 0, 1, 10_000)
         .into_iter();
+    let most = crate::kills::kills();
     let (mut kills, mut kills_with_progress, mut runs) = (0, 0, 0);
-    while kills < 20 {
+    while kills < most {
         runs += 1;
         let run = parent.path().join(format!("run-{runs}"));
         let mut is_finished = false;
@@ -114,21 +115,21 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
             // A folder without a config is not yet a run, and a run can be started in it again.
             let is_run = run.join("config.toml").exists();
             let mut command = if is_run { resume(&run) } else { train(&run) };
-            if kills == 20 {
+            if kills == most {
                 finish(command);
                 break;
             }
-            let moment = moments.next().expect("a thousand are enough");
+            let moment = moments.next().expect("enough");
             let mut child = command
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("started");
-            // The only test that has to wait for the clock, because it kills at a random moment.
+            // Waits for the clock, because it stops at a random moment.
             thread::sleep(Duration::from_secs_f64(
                 takes.as_secs_f64() * f64::from(moment),
             ));
-            child.kill().expect("SIGKILL");
+            crate::kills::stop(&child, kills);
             let status = child.wait().expect("its end");
             is_finished = status.success();
             kills += usize::from(!is_finished);
@@ -153,7 +154,7 @@ fn a_run_that_is_killed_at_twenty_random_moments_goes_on_to_the_same_bits() {
         assert!(names.iter().any(|name| name == "loss.png"), "{names:?}");
     }
     assert!(
-        kills_with_progress >= 10,
+        4 * kills_with_progress >= most,
         "{kills_with_progress} of {kills} kills met a run"
     );
 }

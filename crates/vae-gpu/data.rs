@@ -219,6 +219,10 @@ fn write_parts(
         files.iter().try_for_each(|file| overwrite.check(file))?;
     }
     for (images, path) in parts {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("{}: cannot be written", folder.display()))?;
+        }
         write(images, path, format, &report::on_progress())?;
         for made in format.files(images, path) {
             report::result(&format!("{}: {} samples", made.display(), images.count()));

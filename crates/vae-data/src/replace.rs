@@ -1,7 +1,7 @@
 //! Files that are replaced as a whole: whoever stops the program, or the machine, finds the old content or the new.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Replaces the file `path`, or creates it: the new content is written beside it, synchronised with the disk, and renamed; then the
@@ -12,6 +12,20 @@ use std::path::Path;
 /// # Errors
 /// If the content or the file cannot be written, for example on a full disk.
 pub fn replace(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    replace_unsynchronised(path, |out| {
+        content(out)?;
+        out.flush()?;
+        out.get_ref().sync_all()
+    })?;
+    synchronise_folder(path)
+}
+
+/// The same without waiting for the disk, for one of many files: a stopped program leaves the old content or the new, a power loss
+/// may leave a part.
+pub(crate) fn replace_unsynchronised(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -29,11 +43,9 @@ pub fn replace(
             .open(&temporary)?;
         let mut out = BufWriter::new(file);
         content(&mut out)?;
-        out.into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
-        fs::rename(&temporary, path)?;
-        synchronise_folder(path)
+        out.flush()?;
+        drop(out);
+        fs::rename(&temporary, path)
     };
     write().inspect_err(|_| {
         // The first error is the one that matters.
@@ -65,8 +77,6 @@ fn synchronise_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::npy::NpyArrayRef;
+use crate::replace::replace_unsynchronised;
 use crate::{DataError, Element, Images, OnProgress, Progress, Shape, npy, replace, table};
 
 /// Output file format.
@@ -280,17 +281,18 @@ fn idx_labels(out: &mut impl Write, classes: &[i64]) -> io::Result<()> {
 /// Writes each image to `<class>/<place>.png`, or `<place>.png` without labels.
 fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::Result<()> {
     let folder = |place: usize| match images.label(place) {
-        Some(label) => path.join(label.replace(['/', '\\'], "_")),
+        Some(label) => path.join(folder_name(label)),
         None => path.to_owned(),
     };
     fs::create_dir_all(path)?;
     for name in images.class_names() {
-        fs::create_dir_all(path.join(name.replace(['/', '\\'], "_")))?;
+        fs::create_dir_all(path.join(folder_name(name)))?;
     }
     let done = std::sync::atomic::AtomicU64::new(0);
     (0..images.count()).into_par_iter().try_for_each(|place| {
         let png = png(images, place)?;
-        fs::write(folder(place).join(format!("{place:06}.png")), png)?;
+        let file = folder(place).join(format!("{place:06}.png"));
+        replace_unsynchronised(&file, |out| out.write_all(&png))?;
         on_progress(Progress {
             what: "writing images",
             done: done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
@@ -299,6 +301,14 @@ fn png_folder(path: &Path, images: &Images, on_progress: OnProgress<'_>) -> io::
         });
         Ok(())
     })
+}
+
+/// The folder of a class: one below the folder that is written, whatever the class is called.
+fn folder_name(class: &str) -> String {
+    match class.replace(['/', '\\'], "_").as_str() {
+        "" | "." | ".." => "_".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// Encodes the image at `place` as PNG, with 8 bits or 16 as it has.
