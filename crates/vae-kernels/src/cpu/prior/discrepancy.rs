@@ -67,7 +67,7 @@ pub(super) fn forward([z, y]: [&[f32]; 2], of: MmdKernel, parts: &mut [f32]) {
                     let [z, y] = [z, y].map(|values| &values[row * latent..][..latent]);
                     let mut total = |row, others: &[f32]| {
                         distances(row, others, squared);
-                        sum(squared.len(), |at| kernel(of, width, squared[at])[0])
+                        sum([squared], |[squared]| kernel(of, width, squared)[0])
                     };
                     let same = total(z, &others[0]) + total(y, &others[1]) - 2.0 * at_itself;
                     *part = within * same - between * total(z, &others[1]);
@@ -109,7 +109,8 @@ pub(super) fn backward(
                         slopes[rows..].fill(0.0);
                         for (j, d_z) in d_z.iter_mut().enumerate() {
                             let others = &others[j * length..][..length];
-                            *d_z += factor * sum(length, |at| slopes[at] * (z[j] - others[at]));
+                            let slope = |[slope, other]: [f32; 2]| slope * (z[j] - other);
+                            *d_z += factor * sum([&*slopes, others], slope);
                         }
                     }
                 },

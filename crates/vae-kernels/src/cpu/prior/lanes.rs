@@ -10,13 +10,15 @@ pub(super) const fn padded(count: usize) -> usize {
     count.next_multiple_of(LANES)
 }
 
-/// The sum of `f` over whole vectors, in an order that depends on their number alone.
+/// The sum of `f` over whole vectors of several arrays, in an order that depends on their length alone.
 #[inline(always)]
-pub(super) fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub(super) fn sum<const N: usize>(arrays: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
-    for first in (0..length).step_by(LANES) {
+    let chunks = arrays.map(|values| values.as_chunks::<LANES>().0);
+    for index in 0..chunks[0].len() {
+        let vectors = chunks.map(|chunks| &chunks[index]);
         for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += f(first + lane);
+            *sum += f(vectors.map(|vector| vector[lane]));
         }
     }
     sums.iter().sum()
@@ -32,7 +34,7 @@ pub(super) fn log_sum_exp(logs: &[f32]) -> f32 {
         }
     }
     let largest = largest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    largest + ln(sum(logs.len(), |at| exp(logs[at] - largest)))
+    largest + ln(sum([logs], |[log]| exp(log - largest)))
 }
 
 /// The transpose of `[rows, columns]`, its rows padded with `pad`.

@@ -19,9 +19,10 @@ pub(super) struct Components {
     count: usize,
     latent: usize,
     mu: Vec<f32>,
-    log_var: Vec<f32>,
     /// Inverse variances.
     inverse: Vec<f32>,
+    /// Log-densities at the means.
+    peaks: Vec<f32>,
     /// Whether the log-variance is not clamped.
     is_inside: Vec<bool>,
     /// Logarithms of the weights.
@@ -40,8 +41,8 @@ impl Components {
             count,
             latent,
             mu: vec![0.0; latent * length],
-            log_var: vec![0.0; latent * length],
             inverse: vec![0.0; latent * length],
+            peaks: vec![0.0; latent * length],
             is_inside: vec![false; latent * length],
             log_weights: vec![NOTHING; length],
         };
@@ -51,7 +52,8 @@ impl Components {
             for (j, (&mu, &log_var)) in mu.iter().zip(log_var).enumerate() {
                 let at = j * length + normal;
                 let v = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
-                (all.mu[at], all.log_var[at], all.inverse[at]) = (mu, v, exp(-v));
+                (all.mu[at], all.inverse[at]) = (mu, exp(-v));
+                all.peaks[at] = -0.5 * (v + LN_TAU);
                 all.is_inside[at] = (LOG_VAR_MIN..=LOG_VAR_MAX).contains(&log_var);
             }
         }
@@ -70,11 +72,12 @@ impl Components {
     #[inline(always)]
     fn add_log_densities(&self, j: usize, z: f32, first: usize, logs: &mut [f32]) {
         let start = j * self.length() + first;
-        let of = |values| &<[f32]>::split_at(values, start).1[..logs.len()];
-        let (mu, log_var, inverse) = (of(&self.mu), of(&self.log_var), of(&self.inverse));
-        for (at, log) in logs.iter_mut().enumerate() {
-            let distance = z - mu[at];
-            *log -= 0.5 * (distance * distance * inverse[at] + log_var[at] + LN_TAU);
+        let length = logs.len();
+        let of = |values| &<[f32]>::split_at(values, start).1[..length];
+        let normals = of(&self.mu).iter().zip(of(&self.inverse));
+        for (log, ((mu, inverse), peak)) in logs.iter_mut().zip(normals.zip(of(&self.peaks))) {
+            let distance = z - mu;
+            *log += peak - 0.5 * (distance * distance * inverse);
         }
     }
 
@@ -209,8 +212,8 @@ impl<'a, 'c> Pairs<'a, 'c> {
                         let z = self.z[row * latent + j];
                         let of = |values| &<[f32]>::split_at(values, j * length).1[..length];
                         let (mu, inverse) = (of(&self.components.mu), of(&self.components.inverse));
-                        let slope = |at: usize| shares[at] * (mu[at] - z) * inverse[at];
-                        *d_z += factor * sum(length, slope);
+                        let slope = |[share, mu, inverse]: [f32; 3]| share * (mu - z) * inverse;
+                        *d_z += factor * sum([&*shares, mu, inverse], slope);
                     }
                 },
             );
