@@ -85,7 +85,13 @@ impl InputArguments {
                 (name, images)
             }
         };
-        report::note(&format!("data: {name}: {} samples", images.count()));
+        let which = match self.part {
+            Some(Part::Train) => "training ",
+            Some(Part::Validation) => "validation ",
+            Some(Part::Test) => "test ",
+            None => "",
+        };
+        report::note(&format!("data: {name}: {} {which}samples", images.count()));
         let (images, was_other) = images.aligned(&run.recipe.columns, name)?;
         ensure!(
             images.shape() == run.recipe.image,

@@ -107,6 +107,12 @@ pub(crate) fn next_commands(recipe: &vae_recipe::Recipe, run: &str) -> Vec<Strin
         ));
     }
     commands.push(format!(
+        "vae-gpu eval {run} --k 500                       # likelihood, latents and reconstructions in numbers"
+    ));
+    commands.push(format!(
+        "vae-gpu report {run}                             # curves and pictures on one page"
+    ));
+    commands.push(format!(
         "vae-gpu train --resume {run} --epochs 20         # train on"
     ));
     commands
