@@ -106,7 +106,7 @@ fn what_a_stopped_command_leaves_is_whole_or_not_there() {
             let is_right = expected.get(&path) == Some(&content);
             assert!(is_right, "{} after {arguments:?}", path.display());
         }
-        // Again, it gets through, and cleans up what was left; but folders of pictures are never written into again.
+        // Again, it gets through; but folders of pictures are never written into again.
         for folder in ["png", "png-test"] {
             let _ = fs::remove_dir_all(cut.join(folder));
         }

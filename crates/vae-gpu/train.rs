@@ -91,7 +91,7 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
         writeln!(text, "# {}: {}", tensor.name, sides.join(" x "))?;
     }
     writeln!(text, "# {} parameters", model.parameter_count())?;
-    let needed = needed(recipe);
+    let needed = needed(recipe, dataset);
     let data = dataset.train.array.pixels.len() + dataset.validation.array.pixels.len();
     write!(
         text,
@@ -108,24 +108,26 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
 }
 
 /// What training takes on the fused engine.
-fn needed(recipe: &Recipe) -> Memory {
+fn needed(recipe: &Recipe, dataset: &Dataset) -> Memory {
+    // A batch holds no more than there is.
     let rows = recipe.batch_size.saturating_mul(recipe.accumulate);
+    let rows = rows.min(dataset.train.count());
     Memory::of(
         &recipe.model(),
         &recipe.objective(),
         &recipe.optimizer_config(),
         recipe.corrupt.is_some(),
         [rows, recipe.batch_size],
-        EVALUATION_BATCH,
+        EVALUATION_BATCH.min(dataset.validation.count()),
     )
 }
 
 /// Refuses what the CPU's memory cannot hold, before anything is allocated.
-fn check_memory(recipe: &Recipe, device: &Device, route: &Route) -> Result<()> {
+fn check_memory(recipe: &Recipe, dataset: &Dataset, device: &Device, route: &Route) -> Result<()> {
     let (true, Route::Fused, Some(free)) = (device.is_cpu(), route, memory::available()) else {
         return Ok(());
     };
-    let needed = needed(recipe);
+    let needed = needed(recipe, dataset);
     let fits = needed.rows_in(free as usize);
     let advice = match fits {
         0 => "a smaller network or fewer --samples may fit".to_owned(),

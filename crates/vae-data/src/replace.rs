@@ -3,11 +3,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::process;
 
 /// Replaces the file `path`, or creates it: the new content is written beside it, synchronised with the disk, and renamed; then the
 /// folder is synchronised, without which a power loss could take the new name back. If it fails, the old content stays.
 ///
-/// A file of the name `.<name>.tmp` is in the way for so long. It is never followed if it is a link.
+/// A file of the name `.<name>.<process>.tmp` lies beside it for so long, one for each process, so that none takes away another's.
+/// It is never followed if it is a link.
 ///
 /// # Errors
 /// If the content or the file cannot be written, for example on a full disk.
@@ -30,9 +32,9 @@ pub(crate) fn replace_unsynchronised(
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.tmp"));
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", process::id()));
     let write = || -> io::Result<()> {
-        // What a killed process has left.
+        // What a killed process of the same number has left.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -102,7 +104,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         fs::write(at("precious"), "untouched").expect("written");
-        std::os::unix::fs::symlink(at("precious"), at(".a.txt.tmp")).expect("linked");
+        let temporary = at(&format!(".a.txt.{}.tmp", process::id()));
+        std::os::unix::fs::symlink(at("precious"), temporary).expect("linked");
         replace(&at("a.txt"), |out| out.write_all(b"new")).expect("written");
         assert_eq!(fs::read(at("precious")).expect("there"), b"untouched");
         // A link under the final name is replaced itself.

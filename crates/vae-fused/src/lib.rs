@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
 use vae_kernels::gpu::{Gpu, GpuExecutor};
-use vae_kernels::program::{Coefficient, MatrixId, Program};
+use vae_kernels::program::{Coefficient, MatrixId};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
@@ -222,30 +222,25 @@ fn piece(plan: &LossPlan, rows: usize, micro_batch: usize) -> usize {
     }
 }
 
-/// Runs `program` with the parameters swapped for their average, if `average` is the moment that holds one.
-fn run_on(
+/// Does `work` with the parameters swapped for their average, if `average` is the moment that holds one.
+fn on_average<T>(
     executor: &mut dyn Executor,
     average: Option<usize>,
-    program: &Program,
-    runs: &[Run],
-    batch: usize,
-    inputs: &[(MatrixId, &[f32])],
-    outputs: &[MatrixId],
-) -> Result<Vec<Vec<f32>>, EngineError> {
+    work: impl FnOnce(&mut dyn Executor) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
     let exchange = |executor: &mut dyn Executor| match average {
-        Some(moment) => executor.exchange(moment),
+        Some(moment) => executor.exchange(moment).map_err(failed),
         None => Ok(()),
     };
-    exchange(executor).map_err(failed)?;
-    let outputs = executor.run(program, runs, batch, inputs, outputs);
-    exchange(executor).map_err(failed)?;
-    outputs.map_err(failed)
+    exchange(executor)?;
+    let done = work(executor);
+    exchange(executor)?;
+    done
 }
 
-/// Runs `plan` on rows of its inputs and their labels, as [`run_on`].
+/// Runs `plan` on rows of its inputs and their labels.
 fn run_plan(
     executor: &mut dyn Executor,
-    average: Option<usize>,
     plan: &Plan,
     runs: &[Run],
     values: &[&[f32]],
@@ -256,8 +251,8 @@ fn run_plan(
     let labels = plan.labels.map(|matrix| (matrix, &labels[..]));
     let inputs = plan.inputs.iter().copied().zip(values.iter().copied());
     let inputs: Vec<_> = inputs.chain(labels).collect();
-    let (program, outputs) = (&plan.program, [plan.output]);
-    let outputs = run_on(executor, average, program, runs, count, &inputs, &outputs)?;
+    let outputs = executor.run(&plan.program, runs, count, &inputs, &[plan.output]);
+    let outputs = outputs.map_err(failed)?;
     Ok(outputs.into_iter().next().unwrap_or_default())
 }
 
@@ -375,15 +370,10 @@ impl Engine for FusedEngine {
         let terms = &plan.terms;
         let outputs: Vec<MatrixId> = terms.iter().map(|term| term.matrix).collect();
         let average = self.average();
-        let values = run_on(
-            self.executor.as_mut(),
-            average,
-            &plan.forward,
-            &[run],
-            count,
-            &inputs,
-            &outputs,
-        )?;
+        let values = on_average(self.executor.as_mut(), average, |executor| {
+            let values = executor.run(&plan.forward, &[run], count, &inputs, &outputs);
+            values.map_err(failed)
+        })?;
         let means = terms.iter().zip(values).map(|(term, values)| {
             let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
             sum / plan.forward.rows[term.matrix.0].of(count) as f64
@@ -398,7 +388,9 @@ impl Engine for FusedEngine {
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
         let (executor, inputs) = (self.executor.as_mut(), [z, batch.images]);
-        let parts = run_plan(executor, average, &self.nll, &[run], &inputs, batch.labels)?;
+        let parts = on_average(executor, average, |executor| {
+            run_plan(executor, &self.nll, &[run], &inputs, batch.labels)
+        })?;
         let rows = parts.chunks_exact(self.nll.program.columns[self.nll.output.0]);
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
@@ -416,7 +408,9 @@ impl Engine for FusedEngine {
         let (run, average) = (self.plain_run(), self.average());
         let executor = self.executor.as_mut();
         let (images, labels) = ([batch.images], batch.labels);
-        let posterior = run_plan(executor, average, &self.encode, &[run], &images, labels)?;
+        let posterior = on_average(executor, average, |executor| {
+            run_plan(executor, &self.encode, &[run], &images, labels)
+        })?;
         let latent = self.config.latent;
         let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -428,14 +422,9 @@ impl Engine for FusedEngine {
 
     fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
         let (run, average) = (self.plain_run(), self.average());
-        run_plan(
-            self.executor.as_mut(),
-            average,
-            &self.decode,
-            &[run],
-            &[z],
-            labels,
-        )
+        on_average(self.executor.as_mut(), average, |executor| {
+            run_plan(executor, &self.decode, &[run], &[z], labels)
+        })
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {

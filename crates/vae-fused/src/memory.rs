@@ -44,8 +44,7 @@ impl Memory {
         .loss(objective, corrupts);
         let piece = piece(&plan, rows, micro_batch);
         // The gradients' sums are an arena of their own if there are several pieces.
-        let arenas = 2 + optimizer.moment_names().len() + usize::from(optimizer.ema.is_some());
-        let arenas = arenas + usize::from(piece < rows);
+        let arenas = 2 + optimizer.moment_names().len() + usize::from(piece < rows);
         Self {
             weights: arenas * model.parameter_count() * size_of::<f32>(),
             step: plan.program.bytes(piece),
@@ -93,6 +92,17 @@ mod tests {
         assert!(slack * 100 < found.step, "{found:?}");
         assert!(found.evaluation < 1_000 * columns * 4);
         assert_eq!(found.total(), found.weights + found.step + found.evaluation);
+    }
+
+    #[test]
+    fn an_average_of_the_weights_is_one_arena_more() {
+        let model = ModelConfig::dense(784, &[400], 20);
+        let adam = OptimizerConfig {
+            ema: Some(0.9),
+            ..OptimizerConfig::new(Optimizer::Adam)
+        };
+        let found = Memory::of(&model, &Objective::ELBO, &adam, false, [128; 2], 1_000);
+        assert_eq!(found.weights, 5 * 4 * 652_824);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Session {
         let (is_quiet, arguments) = (self.report.is_quiet(), self.report);
         let device = self.device(recipe.backend)?;
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
-        check_memory(&recipe, device, &route)?;
+        check_memory(&recipe, &dataset, device, &route)?;
         if !is_quiet {
             report::device(device);
             report::note(&format!("engine: {route}"));

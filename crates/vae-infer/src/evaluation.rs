@@ -108,7 +108,7 @@ impl Inference<'_> {
         let posteriors = self.encode(images)?;
         let noise = Generator::new(self.seed(), Stream::EvaluationNoise);
         let latent_use = LatentUse::of(&posteriors.mu, &posteriors.log_var, latent, noise);
-        let similarities = self.similarities(images)?;
+        let similarities = self.similarities(images, &posteriors.mu)?;
         let labels = match data.train {
             Some(train) => self.probes(train, images, &posteriors.mu)?,
             None => None,
@@ -134,8 +134,8 @@ impl Inference<'_> {
         })
     }
 
-    /// Likeness of samples and their reconstructions.
-    fn similarities(&mut self, images: &Images) -> Result<Vec<Similarity>, InferError> {
+    /// Likeness of samples and their reconstructions from the posterior means `mu`.
+    fn similarities(&mut self, images: &Images, mu: &[f32]) -> Result<Vec<Similarity>, InferError> {
         use rayon::prelude::*;
 
         let shape = self.shape();
@@ -146,7 +146,7 @@ impl Inference<'_> {
                 preprocessing.to_pixels(values);
             }
         };
-        let mut reconstructed = self.reconstruct(images)?;
+        let mut reconstructed = self.reconstruct_from(images, mu)?;
         in_units(&mut reconstructed);
         let pairs = reconstructed.par_chunks_exact(length).enumerate();
         let similarities = pairs.map(|(place, reconstruction)| {

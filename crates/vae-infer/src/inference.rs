@@ -280,8 +280,17 @@ impl<'a> Inference<'a> {
     /// If the device fails, or a conditional model finds no label.
     pub fn reconstruct(&mut self, images: &Images) -> Result<Vec<f32>, InferError> {
         let mu = self.encode(images)?.mu;
+        self.reconstruct_from(images, &mu)
+    }
+
+    /// The same from the posterior means `mu` of `images`.
+    pub(crate) fn reconstruct_from(
+        &mut self,
+        images: &Images,
+        mu: &[f32],
+    ) -> Result<Vec<f32>, InferError> {
         let labels = self.preprocessing.labels(images)?;
-        Ok(self.means(&mu, &labels)?)
+        Ok(self.means(mu, &labels)?)
     }
 }
 

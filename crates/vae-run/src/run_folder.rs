@@ -55,6 +55,7 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(RunError::unwritable(path))?;
         let lock = lock(path)?;
+        remove_unfinished(path);
         let metrics = path.join(METRICS);
         if fs::metadata(&metrics).is_ok_and(|metrics| metrics.len() > 0) {
             let what = "holds the metrics of something else; choose another folder with --out, or delete it";
@@ -80,6 +81,7 @@ impl RunFolder {
         metrics_bytes: u64,
     ) -> Result<(Self, Vec<EpochReport>, Vec<usize>), RunError> {
         let lock = lock(path)?;
+        remove_unfinished(path);
         let name = path.join(METRICS);
         let all = files::read(path, &name)?;
         let known = usize::try_from(metrics_bytes)
@@ -230,6 +232,19 @@ impl RunFolder {
         let metadata = self.metrics.metadata();
         let metadata = metadata.map_err(RunError::unwritable(&self.path.join(METRICS)))?;
         Ok(metadata.len())
+    }
+}
+
+/// Removes what processes that were killed have left half written in the folder, which is locked.
+fn remove_unfinished(path: &Path) {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            // It only takes up space.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

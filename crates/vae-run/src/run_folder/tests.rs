@@ -219,3 +219,15 @@ fn whoever_opened_the_lock_of_the_writer_before_does_not_become_a_second_one() {
     drop(second);
     assert!(opened.try_lock().is_ok());
 }
+
+#[test]
+fn what_a_killed_writer_left_half_written_is_removed_by_the_next() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("run");
+    drop(run(&path));
+    let left = path.join(".state.safetensors.77.tmp");
+    fs::write(&left, "half").expect("written");
+    drop(RunFolder::reopen(&path, 0).expect("free"));
+    assert!(!left.exists());
+    assert!(path.join(STATE).exists() && path.join(LOCK).exists());
+}
