@@ -8,6 +8,7 @@
 mod bottleneck;
 mod cli;
 mod common;
+mod configurations;
 mod data;
 mod devices;
 mod documents;

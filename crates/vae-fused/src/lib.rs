@@ -215,7 +215,7 @@ impl FusedEngine {
 fn piece(plan: &LossPlan, rows: usize, micro_batch: usize) -> usize {
     /// Bytes of matrices that every device has.
     const SMALL: usize = 1 << 28;
-    let is_small = plan.program.bytes(rows) <= SMALL;
+    let is_small = plan.bytes(rows) <= SMALL;
     match is_small && !plan.couples_rows() {
         true => rows.max(1),
         false => micro_batch.min(rows.max(1)),
@@ -367,8 +367,7 @@ impl Engine for FusedEngine {
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
         let labels = floats(batch.labels);
         let inputs = plan.inputs(batch, &labels);
-        let terms = &plan.terms;
-        let outputs: Vec<MatrixId> = terms.iter().map(|term| term.matrix).collect();
+        let (terms, outputs) = (&plan.terms, plan.term_matrices());
         let average = self.average();
         let values = on_average(self.executor.as_mut(), average, |executor| {
             let values = executor.run(&plan.forward, &[run], count, &inputs, &outputs);

@@ -215,6 +215,16 @@ impl LossPlan {
             .collect()
     }
 
+    /// The matrices of the terms, which are read behind the last pass.
+    pub(super) fn term_matrices(&self) -> Vec<MatrixId> {
+        self.terms.iter().map(|term| term.matrix).collect()
+    }
+
+    /// Bytes of a training step's matrices for `rows` of the batch.
+    pub(super) fn bytes(&self, rows: usize) -> usize {
+        self.program.bytes(rows, &self.term_matrices())
+    }
+
     /// Whether the loss of a batch is more than the mean of its rows' losses.
     pub(super) const fn couples_rows(&self) -> bool {
         let of_mean = match self.objective.free_bits {

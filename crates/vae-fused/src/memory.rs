@@ -47,10 +47,10 @@ impl Memory {
         let arenas = 2 + optimizer.moment_names().len() + usize::from(piece < rows);
         Self {
             weights: arenas * model.parameter_count() * size_of::<f32>(),
-            step: plan.program.bytes(piece),
+            step: plan.bytes(piece),
             rows: piece,
-            fixed: plan.program.bytes(0),
-            evaluation: plan.forward.bytes(evaluated),
+            fixed: plan.bytes(0),
+            evaluation: plan.forward.bytes(evaluated, &plan.term_matrices()),
         }
     }
 
@@ -88,8 +88,12 @@ mod tests {
         // Images, two hidden layers, posterior, z, kl, 25 parts of recon and the output's gradient; gradients of z, posterior and
         // both hidden layers.
         let columns = 784 + 2 * 400 + 40 + 20 + 1 + 25 + 784 + 20 + 40 + 2 * 400;
-        let slack = found.step.abs_diff(128 * columns * 4);
-        assert!(slack * 100 < found.step, "{found:?}");
+        // Layers' gradients may be computed last, so little is free before the end.
+        let all = 128 * columns * 4;
+        assert!(
+            found.step <= all && found.step * 100 > all * 98,
+            "{found:?}"
+        );
         assert!(found.evaluation < 1_000 * columns * 4);
         assert_eq!(found.total(), found.weights + found.step + found.evaluation);
     }

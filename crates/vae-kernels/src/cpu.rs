@@ -19,6 +19,7 @@ mod prior;
 mod rearrange;
 mod sample_kl;
 mod special;
+mod workspace;
 
 pub use corrupt::corrupt;
 pub use gather::gather;
@@ -34,6 +35,7 @@ use crate::executor::{
     Arena, Executor, ExecutorError, Piece, Run, StepLosses, TERMS, TrainingStep,
 };
 use crate::program::{MatrixId, Program};
+use workspace::Workspace;
 
 /// Rows after which queued steps are run together: entering the thread pool takes as long as some passes of a small batch.
 const ROWS: usize = 2_048;
@@ -51,7 +53,7 @@ pub struct Cpu {
     images: Bytes,
     labels: Vec<u32>,
     /// Matrices of the training program, kept between steps.
-    matrices: Vec<Vec<f32>>,
+    workspace: Workspace,
     losses: Vec<StepLosses>,
     pending: Vec<TrainingStep>,
     /// Thread pool of this executor alone, for all its threads busy-wait while it works; `None` if the system gives no threads.
@@ -72,7 +74,7 @@ impl Cpu {
             accumulated: Vec::new(),
             images: Bytes::new(),
             labels: Vec::new(),
-            matrices: Vec::new(),
+            workspace: Workspace::default(),
             losses: Vec::new(),
             pending: Vec::new(),
             pool: pool.ok().map(Arc::new),
@@ -84,16 +86,17 @@ impl Cpu {
         let program = &step.program.program;
         let mut times = Vec::with_capacity(program.passes.len() + 1);
         let mut means = [0.0; TERMS];
+        let terms: Vec<MatrixId> = step.program.terms.iter().map(|term| term.matrix).collect();
         for (piece, rows) in step.pieces() {
-            resize(&mut self.matrices, program, piece.rows);
-            for pass in &program.passes {
+            self.workspace.lay(program, piece.rows, &terms);
+            for (index, pass) in program.passes.iter().enumerate() {
                 let start = Instant::now();
-                self.pass(pass, &step.run, program, piece, rows);
+                self.pass_at(index, &step.run, program, piece, rows);
                 times.push((pass.stem(), start.elapsed().as_secs_f64()));
             }
             for (mean, term) in means.iter_mut().zip(&step.program.terms) {
                 let rows = program.rows[term.matrix.0].of(step.rows.len()) as f64;
-                let values = self.matrices[term.matrix.0].iter();
+                let values = self.workspace.matrices[term.matrix.0].iter();
                 *mean += values.map(|&x| f64::from(x)).sum::<f64>() / rows;
             }
             if step.pieces().len() > 1 {
@@ -118,6 +121,13 @@ impl Cpu {
         );
         times.push(("update", start.elapsed().as_secs_f64()));
         times
+    }
+
+    /// Runs the pass at `index` with the matrices that it needs in their places.
+    fn pass_at(&mut self, index: usize, run: &Run, program: &Program, piece: Piece, rows: &[u32]) {
+        self.workspace.begin(index);
+        self.pass(&program.passes[index], run, program, piece, rows);
+        self.workspace.end(index);
     }
 
     /// Runs all queued steps.
@@ -183,23 +193,25 @@ impl Executor for Cpu {
         outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush();
-        let kept = std::mem::take(&mut self.matrices);
-        resize(&mut self.matrices, program, batch);
-        for (buffer, values) in inputs {
-            self.matrices[buffer.0].copy_from_slice(values);
+        let training = std::mem::take(&mut self.workspace);
+        let filled = inputs.iter().map(|(matrix, _)| *matrix);
+        let kept: Vec<MatrixId> = filled.chain(outputs.iter().copied()).collect();
+        self.workspace.lay(program, batch, &kept);
+        for (matrix, values) in inputs {
+            self.workspace.matrices[matrix.0].copy_from_slice(values);
         }
         let pool = self.pool.clone();
         awake(pool.as_deref(), || {
             for run in runs {
-                for pass in &program.passes {
-                    self.pass(pass, run, program, Piece::whole(batch), &[]);
+                for index in 0..program.passes.len() {
+                    self.pass_at(index, run, program, Piece::whole(batch), &[]);
                 }
             }
         });
-        let mut matrices = std::mem::replace(&mut self.matrices, kept);
+        let ran = std::mem::replace(&mut self.workspace, training);
         let outputs = outputs.iter();
         Ok(outputs
-            .map(|buffer| std::mem::take(&mut matrices[buffer.0]))
+            .map(|matrix| ran.matrices[matrix.0].to_vec())
             .collect())
     }
 
@@ -259,12 +271,4 @@ fn awake<T: Send>(pool: Option<&ThreadPool>, work: impl FnOnce() -> T + Send) ->
         let _done = Done(&is_done);
         work()
     })
-}
-
-/// Resizes the matrices for `program` at `batch` rows.
-fn resize(matrices: &mut Vec<Vec<f32>>, program: &Program, batch: usize) {
-    matrices.resize_with(program.columns.len(), Vec::new);
-    for (index, matrix) in matrices.iter_mut().enumerate() {
-        matrix.resize(program.length(MatrixId(index), batch), 0.0);
-    }
 }

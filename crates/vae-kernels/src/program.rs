@@ -7,7 +7,9 @@
 mod convolution;
 mod latents;
 mod pass;
+mod places;
 mod prior;
+mod touched;
 
 use std::ops::Range;
 
@@ -16,7 +18,9 @@ use vae_spec::Clip;
 pub use convolution::{Convolution, Geometry};
 pub use latents::{Coefficient, KlGradient, KlPath, Weight};
 pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
+pub(crate) use places::Places;
 pub use prior::{Gate, Normals, PriorPass};
+pub(crate) use touched::Touched;
 
 /// Index of a matrix in [`Program::columns`] and [`Program::rows`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,14 +113,6 @@ impl Program {
         self.rows.push(rows);
         self.columns.push(columns);
         MatrixId(self.columns.len() - 1)
-    }
-
-    /// Bytes of all matrices for `batch` rows.
-    #[must_use]
-    pub fn bytes(&self, batch: usize) -> usize {
-        let matrices = (0..self.columns.len()).map(MatrixId);
-        let lengths = matrices.map(|matrix| self.length(matrix, batch));
-        lengths.sum::<usize>() * size_of::<f32>()
     }
 
     /// Multiply-adds of the matrix products on `batch` rows, about.

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::elementwise::{self, Factor};
 use super::matmul::{Matrix, matmul};
+use super::workspace::Values;
 use crate::program::{Convolution, Finish};
 
 /// Numbers of the patches of a product: with the weight and the result they stay in a core's second-level cache.
@@ -25,7 +26,7 @@ impl<'a> Finisher<'a> {
         finish: Finish,
         parameters: &[f32],
         channels: usize,
-        matrices: &'a [Vec<f32>],
+        matrices: &'a [Values],
     ) -> Self {
         let bias = match finish.bias {
             Some(bias) => elementwise::tiled(&parameters[bias..][..channels]),

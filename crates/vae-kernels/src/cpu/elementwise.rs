@@ -7,6 +7,7 @@ use vae_spec::Activation;
 
 use super::matmul::Matrix;
 use super::special::{exp, ln_1p_unit, ln_ratio, sigmoid, sigmoid_from};
+use super::workspace::Values;
 use crate::program::Slope;
 
 /// `(Phi(x), phi(x))`, the normal distribution function and its density, absolute error below 2e-7 (Abramowitz and Stegun
@@ -99,7 +100,7 @@ pub(super) struct Factor<'a> {
 }
 
 impl<'a> Factor<'a> {
-    pub(super) fn new(slope: Slope, matrices: &'a [Vec<f32>]) -> Self {
+    pub(super) fn new(slope: Slope, matrices: &'a [Values]) -> Self {
         Self {
             values: &matrices[slope.matrix().0],
             activation: slope.activation(),

@@ -13,18 +13,22 @@ use crate::program::NLL_COLUMNS;
 
 /// `ln(2 pi) / 2`
 const HALF_LN_TAU: f32 = 0.918_938_5;
-/// The logarithm of [`Likelihood::LEVELS`].
+/// [`Likelihood::LEVELS`], and their logarithm.
+const LEVELS: f32 = Likelihood::LEVELS as f32;
 const LN_LEVELS: f32 = 5.541_263_5;
 /// Elements whose formulas are evaluated before they are summed.
 const BLOCK: usize = 4 * NLL_COLUMNS;
+
+/// Numbers that a formula takes of a spread.
+const OF_SPREAD: usize = 3;
 
 /// A likelihood with what a loop over pixels needs of its spread.
 #[derive(Clone, Debug)]
 pub(super) struct Pixels {
     likelihood: Likelihood,
-    /// Natural log of each column's spread; empty for likelihoods without one.
-    log_spread: Vec<f32>,
-    /// The derivative of that with respect to the parameter; empty unless it is learned.
+    /// What the formula takes of each column's spread; empty for likelihoods without one.
+    of_spread: [Vec<f32>; OF_SPREAD],
+    /// The derivative of its log with respect to the parameter; empty unless it is learned.
     slope: Vec<f32>,
     /// Factor of every gradient.
     scale: f32,
@@ -75,21 +79,25 @@ pub(super) enum Spreading<'a> {
 impl Pixels {
     /// For rows of `columns` pixels; `learned` are the parameters of a learned spread, or empty.
     pub(super) fn new(likelihood: Likelihood, learned: &[f32], columns: usize, scale: f32) -> Self {
-        let (log_spread, slope) = match likelihood.spread() {
-            None => (Vec::new(), Vec::new()),
-            Some(Spread::Fixed(spread)) => (vec![spread.ln(); columns], Vec::new()),
+        let spreads = match likelihood.spread() {
+            None => Vec::new(),
+            Some(Spread::Fixed(spread)) => vec![[spread.ln(), 0.0]],
             Some(Spread::Learned | Spread::PerDimension) => {
-                let of = |column: usize| log_spread(learned[column % learned.len()]);
-                (0..columns)
-                    .map(of)
-                    .map(|[log, slope]| (log, slope))
-                    .unzip()
+                learned.iter().copied().map(log_spread).collect()
             }
         };
+        // One spread, or one for each column.
+        let columns = if spreads.is_empty() { 0 } else { columns };
+        let of_each = spreads.iter().map(|[log, _]| of_spread(likelihood, *log));
+        let of_each: Vec<_> = of_each.collect();
+        let each_column = |number: usize| of_each.iter().map(move |of| of[number]).cycle();
+        let slopes = spreads.iter().map(|[_, slope]| *slope).cycle();
         Self {
             likelihood,
-            log_spread,
-            slope,
+            of_spread: std::array::from_fn(|number| each_column(number).take(columns).collect()),
+            slope: slopes
+                .take(if learned.is_empty() { 0 } else { columns })
+                .collect(),
             scale,
         }
     }
@@ -151,15 +159,15 @@ impl Pixels {
         }
     }
 
-    /// One row of a likelihood whose `formula` gives, from a pixel's output, value and log spread, the negative log-likelihood
-    /// and its derivatives with respect to the output and to the log spread.
+    /// One row of a likelihood whose `formula` gives, from a pixel's output, value and the numbers of [`of_spread`], the negative
+    /// log-likelihood and its derivatives with respect to the output and to the log spread.
     fn each(
         &self,
         arch: Arch,
         [y, recon]: [&mut [f32]; 2],
         [bias, x]: [&[f32]; 2],
         mut spreading: Spreading<'_>,
-        formula: impl Fn(f32, f32, f32) -> [f32; 3],
+        formula: impl Fn(f32, f32, [f32; OF_SPREAD]) -> [f32; 3],
     ) {
         let blocks = y
             .chunks_mut(BLOCK)
@@ -173,7 +181,9 @@ impl Pixels {
                 *output = y + bias;
             }
             pixels.x[..length].copy_from_slice(x);
-            copy(&self.log_spread, start, &mut pixels.log_spread);
+            for (numbers, of_columns) in pixels.of_spread.iter_mut().zip(&self.of_spread) {
+                copy(of_columns, start, numbers);
+            }
             arch.dispatch(
                 #[inline(always)]
                 || pixels.evaluate(&formula),
@@ -187,18 +197,18 @@ impl Pixels {
             if self.slope.is_empty() {
                 continue;
             }
-            pixels.log_spread[length..].fill(0.0);
-            for (d_spread, slope) in pixels.log_spread.iter_mut().zip(&self.slope[start..]) {
+            pixels.d_spread[length..].fill(0.0);
+            for (d_spread, slope) in pixels.d_spread.iter_mut().zip(&self.slope[start..]) {
                 *d_spread *= slope * self.scale;
             }
             match &mut spreading {
                 Spreading::Fixed => {}
                 Spreading::Learned(sums) => {
                     let first = block * (BLOCK / NLL_COLUMNS);
-                    sum_parts(&pixels.log_spread, &mut sums[first..first + recon.len()]);
+                    sum_parts(&pixels.d_spread, &mut sums[first..first + recon.len()]);
                 }
                 Spreading::PerDimension(values) => {
-                    values[start..start + length].copy_from_slice(&pixels.log_spread[..length]);
+                    values[start..start + length].copy_from_slice(&pixels.d_spread[..length]);
                 }
             }
         }
@@ -210,18 +220,20 @@ struct Block {
     /// The decoder's output, then its derivative.
     output: [f32; BLOCK],
     x: [f32; BLOCK],
-    /// The log of the spread, then its derivative.
-    log_spread: [f32; BLOCK],
+    of_spread: [[f32; BLOCK]; OF_SPREAD],
+    /// The derivative with respect to the log of the spread.
+    d_spread: [f32; BLOCK],
     nll: [f32; BLOCK],
 }
 
 impl Default for Block {
     fn default() -> Self {
-        let [output, x, log_spread, nll] = [[0.0; BLOCK]; 4];
+        let [output, x, d_spread, nll] = [[0.0; BLOCK]; 4];
         Self {
             output,
             x,
-            log_spread,
+            of_spread: [[0.0; BLOCK]; OF_SPREAD],
+            d_spread,
             nll,
         }
     }
@@ -229,16 +241,21 @@ impl Default for Block {
 
 impl Block {
     #[inline(always)]
-    fn evaluate(&mut self, formula: &impl Fn(f32, f32, f32) -> [f32; 3]) {
+    fn evaluate(&mut self, formula: &impl Fn(f32, f32, [f32; OF_SPREAD]) -> [f32; 3]) {
         let Self {
             output,
             x,
-            log_spread,
+            of_spread: [one, two, three],
+            d_spread,
             nll,
         } = self;
-        let inputs = output.iter_mut().zip(x.iter()).zip(log_spread);
-        for (((output, x), log_spread), nll) in inputs.zip(nll) {
-            [*nll, *output, *log_spread] = formula(*output, *x, *log_spread);
+        let inputs = output.iter_mut().zip(x.iter());
+        let spreads = one.iter().zip(two.iter()).zip(three.iter());
+        let outputs = nll.iter_mut().zip(d_spread);
+        for (((output, x), ((one, two), three)), (nll, d_spread)) in
+            inputs.zip(spreads).zip(outputs)
+        {
+            [*nll, *output, *d_spread] = formula(*output, *x, [*one, *two, *three]);
         }
     }
 }
@@ -266,6 +283,25 @@ fn log_spread(parameter: f32) -> [f32; 2] {
         0.0
     };
     [above.max(0.0) + ln_1p_unit(e) + least, slope]
+}
+
+/// What the formula of a likelihood takes of a spread: all that does not depend on the pixel.
+fn of_spread(likelihood: Likelihood, log_spread: f32) -> [f32; OF_SPREAD] {
+    match likelihood {
+        Likelihood::DiscretizedLogistic(_) => {
+            let inverse = exp(-log_spread);
+            let width = inverse / LEVELS;
+            let [log_width, d_width] = log_partition(-width);
+            let log_width = log_width - log_spread - LN_LEVELS;
+            [inverse, log_width, width * d_width - 1.0]
+        }
+        Likelihood::NegativeBinomial(_) => {
+            let theta = exp(log_spread);
+            let [binet_theta, slope_theta] = binet(theta);
+            [theta, binet_theta, slope_theta]
+        }
+        _ => [exp(-log_spread), log_spread, 0.0],
+    }
 }
 
 /// `ln(sigmoid(x))` and `1 - sigmoid(x)`.
@@ -315,14 +351,13 @@ fn gaussian_nll(y: &mut [f32], bias: &[f32], x: &[f32], recon: &mut [f32], scale
 }
 
 #[inline(always)]
-fn continuous_bernoulli(l: f32, x: f32, _: f32) -> [f32; 3] {
+fn continuous_bernoulli(l: f32, x: f32, _: [f32; OF_SPREAD]) -> [f32; 3] {
     let [log_partition, mean] = log_partition(l);
     [log_partition - l * x, mean - x, 0.0]
 }
 
 #[inline(always)]
-fn gaussian(m: f32, x: f32, log_sigma: f32) -> [f32; 3] {
-    let inverse = exp(-log_sigma);
+fn gaussian(m: f32, x: f32, [inverse, log_sigma, _]: [f32; OF_SPREAD]) -> [f32; 3] {
     let distance = (m - x) * inverse;
     let square = distance * distance;
     [
@@ -333,8 +368,7 @@ fn gaussian(m: f32, x: f32, log_sigma: f32) -> [f32; 3] {
 }
 
 #[inline(always)]
-fn laplace(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
-    let inverse = exp(-log_scale);
+fn laplace(m: f32, x: f32, [inverse, log_scale, _]: [f32; OF_SPREAD]) -> [f32; 3] {
     let distance = (m - x) * inverse;
     let size = distance.abs();
     let sign = if distance == 0.0 {
@@ -348,10 +382,12 @@ fn laplace(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
 /// The difference of sigmoids at a bin's ends `a > b` is `sigmoid(a) sigmoid(-b) (1 - exp(b - a))`: no digits cancel. The first
 /// bin has no `b`, the last no `a`.
 #[inline(always)]
-fn discretized_logistic(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
+fn discretized_logistic(
+    m: f32,
+    x: f32,
+    [inverse, log_width, d_log_width]: [f32; OF_SPREAD],
+) -> [f32; 3] {
     const HALF_BIN: f32 = Likelihood::HALF_BIN as f32;
-    const LEVELS: f32 = Likelihood::LEVELS as f32;
-    let inverse = exp(-log_scale);
     let below_end = (x - m + HALF_BIN) * inverse;
     let above_start = (m - x + HALF_BIN) * inverse;
     let [log_below, left_below] = log_sigmoid(below_end);
@@ -359,14 +395,11 @@ fn discretized_logistic(m: f32, x: f32, log_scale: f32) -> [f32; 3] {
     let is_below = if x > 1.0 - HALF_BIN { 0.0 } else { 1.0 };
     let is_above = if x < HALF_BIN { 0.0 } else { 1.0 };
     let is_inner = is_below * is_above;
-    let width = inverse / LEVELS;
-    let [log_width, d_width] = log_partition(-width);
-    let log_width = log_width - log_scale - LN_LEVELS;
     let (d_below, d_above) = (is_below * left_below, is_above * left_above);
     [
         -(is_below * log_below + is_above * log_above + is_inner * log_width),
         (d_below - d_above) * inverse,
-        d_below * below_end + d_above * above_start - is_inner * (width * d_width - 1.0),
+        d_below * below_end + d_above * above_start - is_inner * d_log_width,
     ]
 }
 
@@ -405,7 +438,7 @@ impl Counts {
 }
 
 #[inline(always)]
-fn poisson(output: f32, x: f32, _: f32) -> [f32; 3] {
+fn poisson(output: f32, x: f32, _: [f32; OF_SPREAD]) -> [f32; 3] {
     let counts = Counts::new(output, x);
     let nll = counts.excess - x * counts.deviation + counts.constant;
     [nll, counts.excess * counts.has_gradient, 0.0]
@@ -413,12 +446,14 @@ fn poisson(output: f32, x: f32, _: f32) -> [f32; 3] {
 
 /// `ln Gamma(theta) - ln Gamma(n) + ln x! - theta ln(theta / (theta + mean)) - x ln(mean / (theta + mean))` with `n = x + theta`.
 #[inline(always)]
-fn negative_binomial(output: f32, x: f32, log_theta: f32) -> [f32; 3] {
+fn negative_binomial(
+    output: f32,
+    x: f32,
+    [theta, binet_theta, slope_theta]: [f32; OF_SPREAD],
+) -> [f32; 3] {
     let counts = Counts::new(output, x);
-    let theta = exp(log_theta);
     let (n, sum) = (x + theta, counts.mean + theta);
     let mixed = ln_ratio(n, sum, -counts.excess);
-    let [binet_theta, slope_theta] = binet(theta);
     let [binet_n, slope_n] = binet(n);
     let nll =
         0.5 * ln_ratio(n, theta, x) + binet_theta - binet_n - n * mixed - x * counts.deviation

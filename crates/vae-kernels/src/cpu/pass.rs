@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::convolve::Finisher;
 use super::elementwise::Factor;
 use super::likelihood::{Pixels, Spreading, Targets};
+use super::workspace::{Values, Workspace};
 use super::{
     Cpu, convolve, corrupt, dense, elementwise, gather, group_norm, importance, rearrange,
     sample_kl,
@@ -31,7 +32,7 @@ impl Cpu {
         let Self {
             parameters,
             gradients,
-            matrices,
+            workspace: Workspace { matrices, .. },
             ..
         } = self;
         match *pass {
@@ -360,9 +361,9 @@ impl Cpu {
 
 /// Takes the matrices `out` out, lets `work` write them, and puts them back.
 pub(super) fn writing<const N: usize>(
-    matrices: &mut [Vec<f32>],
+    matrices: &mut [Values],
     out: [MatrixId; N],
-    work: impl FnOnce(&mut [Vec<f32>], [&mut Vec<f32>; N]),
+    work: impl FnOnce(&mut [Values], [&mut Values; N]),
 ) {
     let mut taken = out.map(|id| std::mem::take(&mut matrices[id.0]));
     work(matrices, taken.each_mut());
@@ -373,10 +374,10 @@ pub(super) fn writing<const N: usize>(
 
 /// The same for a matrix and another that may be wanted: the slope of the activation that makes the first, or a gradient.
 fn with_optional(
-    matrices: &mut [Vec<f32>],
+    matrices: &mut [Values],
     out: MatrixId,
     slope: Option<MatrixId>,
-    work: impl FnOnce(&mut [Vec<f32>], &mut [f32], Option<&mut [f32]>),
+    work: impl FnOnce(&mut [Values], &mut [f32], Option<&mut [f32]>),
 ) {
     let Some(slope) = slope else {
         return writing(matrices, [out], |matrices, [out]| work(matrices, out, None));

@@ -10,6 +10,7 @@ use vae_rng::{Noise, normals_of_block};
 use super::Cpu;
 use super::pass::writing;
 use super::rearrange::each_row;
+use super::workspace::{Values, Workspace};
 use crate::executor::{Piece, Run};
 use crate::program::{Normals, PriorPass, Program, Weight};
 use pairs::{Components, Pairs};
@@ -29,7 +30,7 @@ impl Cpu {
         let Self {
             parameters,
             gradients,
-            matrices,
+            workspace: Workspace { matrices, .. },
             ..
         } = self;
         match *pass {
@@ -116,14 +117,14 @@ impl Cpu {
                     }
                     (_, Some(d_normals)) => {
                         let out = &mut matrices[d_normals.0];
-                        let (first, keep) = match normals {
-                            Normals::Behind(_) => (piece.rows, 0.0),
-                            _ => (0, 1.0),
+                        let (first, adds) = match normals {
+                            Normals::Behind(_) => (piece.rows, false),
+                            _ => (0, true),
                         };
                         blocks.write(|normal, j, numbers| {
                             for (half, number) in numbers.into_iter().enumerate() {
                                 let at = ((first + normal) * 2 + half) * latent + j;
-                                out[at] = keep * out[at] + number;
+                                out[at] = if adds { out[at] + number } else { number };
                             }
                         });
                     }
@@ -206,7 +207,7 @@ impl Cpu {
                 let d_seen = &matrices[d_seen.0];
                 let parameters = &parameters[offset..][..d_seen.len()];
                 let gradients = gradients[offset..][..d_seen.len()].iter_mut();
-                for ((gradient, d), x) in gradients.zip(d_seen).zip(parameters) {
+                for ((gradient, d), x) in gradients.zip(&d_seen[..]).zip(parameters) {
                     let d = if are_counts { d / (1.0 + x) } else { *d };
                     *gradient = if (low..=high).contains(x) { d } else { 0.0 };
                 }
@@ -234,7 +235,7 @@ fn scale(weight: Weight, run: &Run, piece: Piece, draws: usize) -> f32 {
 fn components(
     normals: Normals,
     parameters: &[f32],
-    matrices: &[Vec<f32>],
+    matrices: &[Values],
     piece: Piece,
     latent: usize,
 ) -> Components {

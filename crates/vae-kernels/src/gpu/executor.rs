@@ -19,7 +19,7 @@ use super::link::Link;
 use super::prepared::{Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
 use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
-use crate::program::{self, Program};
+use crate::program::{MatrixId, Program};
 
 use prepare::{Following, Prepared};
 use submit::{LOSSES, Submitted, WORK};
@@ -64,7 +64,7 @@ pub struct GpuExecutor {
     finished: Vec<StepLosses>,
 }
 
-/// Where [`program::Pass::Gather`] finds the images.
+/// Where [`crate::program::Pass::Gather`] finds the images.
 #[derive(Debug)]
 struct ImageStore {
     /// `[count, row_bytes]`, four bytes to a word: all images, or those of one submission.
@@ -254,20 +254,18 @@ impl Executor for GpuExecutor {
         program: &Program,
         runs: &[Run],
         batch: usize,
-        inputs: &[(program::MatrixId, &[f32])],
-        outputs: &[program::MatrixId],
+        inputs: &[(MatrixId, &[f32])],
+        outputs: &[MatrixId],
     ) -> Result<Vec<Vec<f32>>, ExecutorError> {
         self.flush()?;
-        let prepared = self.prepare(program, batch, None);
+        let filled = inputs.iter().map(|(matrix, _)| *matrix);
+        let kept: Vec<_> = filled.chain(outputs.iter().copied()).collect();
+        let prepared = self.prepare(program, batch, None, &kept);
         self.left = prepared.gradients;
-        for (program::MatrixId(index), values) in inputs {
-            assert_eq!(
-                values.len(),
-                program.length(program::MatrixId(*index), batch),
-                "an input's size"
-            );
-            self.link
-                .upload(&prepared.matrices[*index], bytemuck::cast_slice(values));
+        for &(matrix, values) in inputs {
+            let (buffer, bytes) = prepared.matrices.of(matrix);
+            assert_eq!(size_of_val(values), bytes, "an input's size");
+            self.link.upload(buffer, bytemuck::cast_slice(values));
         }
         let at_once = (WORK / program.work(batch).max(1)).clamp(1, STEPS);
         for runs in runs.chunks(at_once) {
@@ -275,19 +273,15 @@ impl Executor for GpuExecutor {
             self.link.queue.submit([encoder.finish()]);
         }
         let encoder = self.link.encoder();
-        let lengths: Vec<usize> = outputs
-            .iter()
-            .map(|output| program.length(*output, batch))
-            .collect();
-        let parts: Vec<_> = outputs
-            .iter()
-            .zip(&lengths)
-            .map(|(output, length)| (&prepared.matrices[output.0], 0, length * size_of::<f32>()))
-            .collect();
+        let part = |&output: &_| {
+            let (buffer, bytes) = prepared.matrices.of(output);
+            (buffer, 0, bytes)
+        };
+        let parts: Vec<_> = outputs.iter().map(part).collect();
         let values = self.link.wait_and_read(encoder, &parts)?;
         let mut rest = &values[..];
-        let outputs = lengths.iter().map(|&length| {
-            let (values, after) = rest.split_at(length);
+        let outputs = parts.iter().map(|(_, _, bytes)| {
+            let (values, after) = rest.split_at(bytes / size_of::<f32>());
             rest = after;
             values.to_vec()
         });

@@ -93,11 +93,11 @@ impl Pipelines {
         self.made.extend(made);
     }
 
-    /// Binds a compiled kernel to the buffers at its places.
+    /// Binds a compiled kernel to what is at its places.
     pub(super) fn dispatch<'a>(
         &self,
         kernel: &Kernel,
-        buffer: impl Fn(Place) -> &'a Buffer,
+        binding: impl Fn(Place) -> wgpu::BufferBinding<'a>,
     ) -> Dispatch {
         let (pipeline, layout) = &self.made[&kernel.source];
         let sizes = self
@@ -107,12 +107,13 @@ impl Pipelines {
                 contents: bytemuck::bytes_of(&kernel.sizes),
                 usage: BufferUsages::UNIFORM,
             });
-        let buffers = kernel.bindings.iter().map(|(_, place)| buffer(*place));
+        let sizes = sizes.as_entire_buffer_binding();
+        let places = kernel.bindings.iter().map(|(_, place)| binding(*place));
         let entries: Vec<_> = (0..)
-            .zip([&sizes].into_iter().chain(buffers))
+            .zip([sizes].into_iter().chain(places))
             .map(|(binding, buffer)| wgpu::BindGroupEntry {
                 binding,
-                resource: buffer.as_entire_binding(),
+                resource: wgpu::BindingResource::Buffer(buffer),
             })
             .collect();
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {

@@ -8,8 +8,9 @@ use super::GpuExecutor;
 use crate::executor::TrainingProgram;
 use crate::gpu::gradients::Parts;
 use crate::gpu::kernel::{self, Lowering, Place};
+use crate::gpu::link::Link;
 use crate::gpu::prepared::Dispatch;
-use crate::program::{self, MatrixId, Program, Update};
+use crate::program::{MatrixId, Places, Program, Touched, Update};
 
 /// Number of programs, each at some batch size, whose matrices are cached; only tests use more.
 const KEPT: usize = 6;
@@ -31,6 +32,57 @@ pub(super) enum Then {
     },
 }
 
+/// The matrices of a program at some batch size, in buffers that some of them share.
+#[derive(Debug, Default)]
+pub(super) struct Matrices {
+    buffers: Vec<Buffer>,
+    places: Places,
+    lengths: Vec<usize>,
+}
+
+impl Matrices {
+    fn new(
+        link: &Link,
+        program: &Program,
+        batch: usize,
+        kernels: &[kernel::Kernel],
+        kept: &[MatrixId],
+    ) -> Self {
+        let lengths = program.lengths(batch);
+        let steps: Vec<Touched> = kernels.iter().map(kernel::Kernel::touched).collect();
+        let places = Places::new(&lengths, &steps, kept);
+        let buffer = |length: &usize| link.storage(length * size_of::<f32>());
+        Self {
+            buffers: places.lengths().iter().map(buffer).collect(),
+            places,
+            lengths,
+        }
+    }
+
+    /// Where a matrix begins its buffer, and its bytes.
+    ///
+    /// # Panics
+    /// If no kernel touches it and it is not kept.
+    #[expect(
+        clippy::expect_used,
+        reason = "a fault of the program, as the trait says"
+    )]
+    pub(super) fn of(&self, matrix: MatrixId) -> (&Buffer, usize) {
+        let place = self.places.of(matrix).expect("a matrix in use");
+        let bytes = self.lengths[matrix.0] * size_of::<f32>();
+        (&self.buffers[place], bytes)
+    }
+
+    fn binding(&self, matrix: MatrixId) -> wgpu::BufferBinding<'_> {
+        let (buffer, bytes) = self.of(matrix);
+        wgpu::BufferBinding {
+            buffer,
+            offset: 0,
+            size: wgpu::BufferSize::new(bytes as u64),
+        }
+    }
+}
+
 /// A program at some batch size, with its matrices and kernels.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -38,8 +90,9 @@ pub(super) struct Prepared {
     pub(super) batch: usize,
     /// Whether the kernels also sum the losses.
     pub(super) is_training: bool,
+    kept: Vec<MatrixId>,
     pub(super) gradients: Parts,
-    pub(super) matrices: Vec<Buffer>,
+    pub(super) matrices: Matrices,
     pub(super) dispatches: Vec<Dispatch>,
 }
 
@@ -53,16 +106,19 @@ pub(super) struct Following {
 }
 
 impl GpuExecutor {
-    /// `program` at `batch` rows; if it is that of `training`, its kernels also sum its losses.
+    /// `program` at `batch` rows; if it is that of `training`, its kernels also sum its losses. Matrices that are `kept` are filled before
+    /// it runs or read behind it.
     pub(super) fn prepare(
         &mut self,
         program: &Program,
         batch: usize,
         training: Option<&TrainingProgram>,
+        kept: &[MatrixId],
     ) -> Rc<Prepared> {
         let is_training = training.is_some();
         let is_same = |prepared: &&Rc<Prepared>| {
             (prepared.batch, prepared.is_training) == (batch, is_training)
+                && prepared.kept == kept
                 && prepared.program == *program
         };
         if let Some(prepared) = self.prepared.iter().find(is_same) {
@@ -81,11 +137,6 @@ impl GpuExecutor {
             Parts::new(1, self.length)
         };
         self.make_room_for(gradients);
-        let matrix = |index| {
-            let length = program.length(MatrixId(index), batch);
-            self.link.storage(length * size_of::<f32>())
-        };
-        let matrices: Vec<Buffer> = (0..program.columns.len()).map(matrix).collect();
         let kernels = kernel::of_program(Lowering {
             program,
             batch,
@@ -94,11 +145,13 @@ impl GpuExecutor {
             losses: training.map_or(&[], |training| &training.terms),
             gradients,
         });
+        let matrices = Matrices::new(&self.link, program, batch, &kernels, kept);
         let dispatches = self.dispatches(&kernels, &matrices);
         let prepared = Rc::new(Prepared {
             program: program.clone(),
             batch,
             is_training,
+            kept: kept.to_vec(),
             gradients,
             matrices,
             dispatches,
@@ -110,7 +163,7 @@ impl GpuExecutor {
     pub(super) fn dispatches(
         &mut self,
         kernels: &[kernel::Kernel],
-        matrices: &[Buffer],
+        matrices: &Matrices,
     ) -> Vec<Dispatch> {
         let Self {
             pipelines,
@@ -124,9 +177,8 @@ impl GpuExecutor {
             losses,
             ..
         } = self;
-        let buffer = |place| match place {
-            Place::Matrix(program::MatrixId(index)) => &matrices[index],
-            Place::Parameters => &*parameters,
+        let arena = |place| match place {
+            Place::Matrix(_) | Place::Parameters => &*parameters,
             Place::Gradients => &*gradients,
             Place::Accumulated => &*accumulated,
             Place::Moments => &*moments,
@@ -136,10 +188,14 @@ impl GpuExecutor {
             Place::Losses => &*losses,
             Place::SquareSums => &*square_sums,
         };
+        let binding = |place| match place {
+            Place::Matrix(matrix) => matrices.binding(matrix),
+            place => arena(place).as_entire_buffer_binding(),
+        };
         pipelines.make(kernels);
         let kernels = kernels.iter();
         kernels
-            .map(|kernel| pipelines.dispatch(kernel, buffer))
+            .map(|kernel| pipelines.dispatch(kernel, binding))
             .collect()
     }
 
@@ -190,7 +246,9 @@ impl GpuExecutor {
         if let Some(made) = self.following.iter().find(is_same) {
             return Rc::clone(&made.dispatches);
         }
-        let dispatches: Rc<[Dispatch]> = self.dispatches(&kernels(self.length), &[]).into();
+        let dispatches: Rc<[Dispatch]> = self
+            .dispatches(&kernels(self.length), &Matrices::default())
+            .into();
         self.following.push(Following {
             then,
             parts,

@@ -167,7 +167,7 @@ impl GpuExecutor {
         let count = step.pieces().len();
         let pieces = step.pieces().enumerate().map(|(index, (piece, _))| {
             let program = &step.program.program;
-            let prepared = self.prepare(program, piece.rows, Some(&step.program));
+            let prepared = self.prepare(program, piece.rows, Some(&step.program), &[]);
             let (parts, is_accumulated) = (prepared.gradients, count > 1);
             let mut then = Vec::new();
             if is_accumulated {

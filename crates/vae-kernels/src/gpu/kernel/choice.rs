@@ -2,7 +2,7 @@
 
 use crate::gpu::source::Source;
 use crate::gpu::tile::Tile;
-use crate::program::{Layer, MatrixId, Slope};
+use crate::program::{Layer, MatrixId, Slope, Touched};
 
 use super::function;
 
@@ -40,6 +40,22 @@ pub(in crate::gpu) struct Kernel {
     /// Whether group 1, the step's constants, is bound.
     pub(in crate::gpu) takes_step: bool,
     pub(in crate::gpu) workgroups: [u32; 3],
+}
+
+impl Kernel {
+    /// The matrices that it reads and writes.
+    pub(in crate::gpu) fn touched(&self) -> Touched {
+        let mut touched = Touched::default();
+        for &(access, place) in &self.bindings {
+            if let Place::Matrix(matrix) = place {
+                match access {
+                    Access::Read => touched.read.push(matrix),
+                    Access::Write => touched.written.push(matrix),
+                }
+            }
+        }
+        touched
+    }
 }
 
 /// The text of a kernel, with the values and flags that are filled in.

@@ -1,5 +1,7 @@
 //! Every kernel in every variant.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::gpu::valid;
 use crate::program::{
@@ -298,6 +300,27 @@ fn of_images() -> Vec<Pass> {
     passes
 }
 
+/// The kernels of a program, of which each binds what its pass says that it touches.
+fn checked(lowering: Lowering<'_>) -> Vec<Kernel> {
+    let places = |matrices: Vec<MatrixId>, without: &[MatrixId]| {
+        let others = matrices.into_iter().filter(|of| !without.contains(of));
+        others.map(|matrix| matrix.0).collect::<BTreeSet<_>>()
+    };
+    for pass in &lowering.program.passes {
+        let Some(kernel) = of_pass(pass, lowering) else {
+            continue;
+        };
+        let (said, bound) = (pass.touched(), kernel.touched());
+        assert_eq!(
+            places(bound.read, &[]),
+            places(said.read, &said.written),
+            "{pass:?}"
+        );
+        assert_eq!(places(bound.written, &[]), places(said.written, &[]));
+    }
+    of_program(lowering)
+}
+
 /// Kernels of passes over small matrices, of a batch so large that grids are folded, too.
 fn of(passes: &[Pass]) -> Vec<Kernel> {
     let mut kernels = Vec::new();
@@ -308,7 +331,7 @@ fn of(passes: &[Pass]) -> Vec<Kernel> {
                 rows: vec![Rows::BATCH; 6],
                 passes: passes.to_vec(),
             };
-            kernels.extend(of_program(Lowering {
+            kernels.extend(checked(Lowering {
                 program: &program,
                 batch,
                 cores,
@@ -337,7 +360,7 @@ fn kernels() -> Vec<Kernel> {
                 let mut program = program.clone();
                 // Gradients of several layers share a dispatch.
                 program.passes = vec![pass; 4];
-                kernels.extend(of_program(Lowering {
+                kernels.extend(checked(Lowering {
                     program: &program,
                     batch,
                     cores,
