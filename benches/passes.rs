@@ -192,9 +192,12 @@ fn table(profile: &Profile, engine: impl Fn(&EngineSetup<'_>) -> FusedEngine) {
     let (first, last) = (losses[0].loss, losses[losses.len() - 1].loss);
     assert!(last < 0.8 * first, "the loss went from {first} to {last}");
 
+    let traffic = engine.traffic(*batch);
     println!(
-        "{name}, batch {batch}: microseconds, medians of {timed} steps, {} kernels a step",
-        steps[0].len()
+        "{name}, batch {batch}: microseconds, medians of {timed} steps, {} kernels a step; on a large GPU {} dispatches that read and write {:.1} MB",
+        steps[0].len(),
+        traffic.dispatches,
+        traffic.bytes as f64 / 1e6
     );
     for (index, (stem, _)) in steps[0].iter().enumerate() {
         println!(

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
-use vae_kernels::gpu::{Gpu, GpuExecutor};
+use vae_kernels::gpu::{Gpu, GpuExecutor, Traffic};
 use vae_kernels::program::{Coefficient, MatrixId};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
@@ -119,6 +119,14 @@ impl FusedEngine {
     #[must_use]
     pub fn training_program(&self) -> &TrainingProgram {
         &self.training
+    }
+
+    /// What a training step on `batch` rows asks of a large GPU.
+    #[must_use]
+    pub fn traffic(&self, batch: usize) -> Traffic {
+        let update = update::update(&self.optimizer, 1, 1.0);
+        let length = self.config.parameter_count();
+        Traffic::of(&self.training, update, length, batch)
     }
 
     /// One training step, timed: seconds of each kernel in order, with its stem; empty on a GPU without timestamps.

@@ -8,7 +8,7 @@ pub(super) use backward::Wanted;
 use vae_kernels::program::{
     Finish, GroupNorm, Layer, MatrixId, NLL_COLUMNS, Pass, Program, Repeat, Rows, Slope,
 };
-use vae_spec::network::{Convolution, Dense, Op};
+use vae_spec::network::{Convolution, Dense, Op, layers};
 use vae_spec::{Activation, Likelihood, ModelConfig};
 
 use crate::layout::{Layout, Map};
@@ -129,14 +129,10 @@ impl<'a> Tape<'a> {
     /// The passes of `ops` applied to `x`. An activation behind a layer becomes part of its pass.
     pub(super) fn forward(&mut self, ops: &[Op], x: Value) -> (Value, Records) {
         let mut records = Records::default();
-        let (mut x, mut rest) = (x, ops);
-        while let [op, behind @ ..] = rest {
-            let is_activated = matches!(behind, [Op::Activation, ..])
-                && matches!(op, Op::Dense(_) | Op::Convolution(_) | Op::GroupNorm { .. });
-            rest = &behind[usize::from(is_activated)..];
+        let x = layers(ops).fold(x, |x, (op, is_activated)| {
             let activation = is_activated.then_some(self.activation);
-            x = self.op(op, x, activation, &mut records);
-        }
+            self.op(op, x, activation, &mut records)
+        });
         (x, records)
     }
 

@@ -11,8 +11,10 @@ mod prepared;
 mod source;
 mod step;
 mod tile;
+mod traffic;
 
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GraphicsApi, adapters};
 pub use executor::GpuExecutor;
 #[cfg(test)]
 pub(crate) use source::valid;
+pub use traffic::Traffic;

@@ -105,6 +105,18 @@ pub enum Op {
     Residual(Vec<Self>),
 }
 
+/// The operations in order, each with whether the activation that follows is of the same layer and no item of its own.
+pub fn layers(ops: &[Op]) -> impl Iterator<Item = (&Op, bool)> {
+    let mut rest = ops;
+    std::iter::from_fn(move || {
+        let (op, behind) = rest.split_first()?;
+        let is_activated = matches!(behind, [Op::Activation, ..])
+            && matches!(op, Op::Dense(_) | Op::Convolution(_) | Op::GroupNorm { .. });
+        rest = &behind[usize::from(is_activated)..];
+        Some((op, is_activated))
+    })
+}
+
 /// A model's layers and parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {

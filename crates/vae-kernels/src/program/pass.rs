@@ -483,4 +483,21 @@ impl Pass {
             _ => 0,
         }
     }
+
+    /// Number of the parameters of its layer, if it has one: which it reads, or whose gradients it writes.
+    pub(crate) const fn parameters(&self) -> usize {
+        match self {
+            Self::DenseForward { layer, .. }
+            | Self::DenseBackwardParameters { layer, .. }
+            | Self::DenseBackwardInput { layer, .. }
+            | Self::DenseNll { layer, .. } => (layer.inputs + 1) * layer.width(),
+            Self::Convolve { convolution, .. }
+            | Self::ConvolveTransposed { convolution, .. }
+            | Self::ConvolveBackwardWeight { convolution, .. } => convolution.weights(),
+            Self::GroupNormForward { norm, .. } | Self::GroupNormBackward { norm, .. } => {
+                2 * norm.channels
+            }
+            _ => 0,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use vae_spec::network::{Convolution, Dense, Op, Parameter, Size};
+use vae_spec::network::{Convolution, Dense, Op, Parameter, Size, layers};
 use vae_spec::{Activation, GROUP_NORM_EPS};
 
 use super::LABEL;
@@ -16,14 +16,10 @@ const LINEAR: &str = ".linear";
 impl Graph<'_> {
     /// Adds the nodes of `ops` applied to the value `x`; returns the name of the result.
     pub(super) fn ops(&mut self, ops: &[Op], x: &str) -> String {
-        let next = ops.iter().skip(1).map(Some).chain([None]);
-        ops.iter().zip(next).fold(x.to_owned(), |x, (op, next)| {
-            let suffix = match next {
-                Some(Op::Activation) => LINEAR,
-                _ => "",
-            };
+        layers(ops).fold(x.to_owned(), |x, (op, is_activated)| {
+            let suffix = if is_activated { LINEAR } else { "" };
             let value = |name: &str| format!("{name}{suffix}");
-            match op {
+            let y = match op {
                 Op::Label => self.label(&x),
                 Op::Dense(layer) => self.dense(layer, &x, &value(&layer.name)),
                 Op::Convolution(layer) => self.convolution(layer, &x, &value(&layer.name)),
@@ -40,7 +36,8 @@ impl Graph<'_> {
                 } => self.group_norm(name, *scale, *size, *groups, &x, &value(name)),
                 Op::Activation => self.activation(&x),
                 Op::Residual(ops) => self.residual(ops, &x),
-            }
+            };
+            if is_activated { self.activation(&y) } else { y }
         })
     }
 
