@@ -15,6 +15,7 @@ mod documents;
 mod eval;
 mod executors;
 mod export;
+mod faults;
 mod folders;
 mod formats;
 mod gradients;

@@ -6,7 +6,6 @@ mod loss;
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
 use vae_kernels::cpu;
-use vae_kernels::gpu::Failure;
 use vae_model::{Draws, Inputs, Vae, objective};
 use vae_rng::Generators;
 use vae_spec::{
@@ -35,16 +34,15 @@ pub struct BurnEngine<B: AutodiffBackend> {
     /// Loss terms of each step since the last [`Engine::take_losses`], still on the device.
     losses: Vec<Tensor<B::InnerBackend, 1>>,
     device: B::Device,
-    failure: Failure,
 }
 
 /// A flat tensor that no gradient flows through.
 type Inner<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 1>;
 
 impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve> BurnEngine<B> {
-    /// An engine on `device`, whose driver reports errors in `failure`.
+    /// An engine on `device`.
     #[must_use]
-    pub fn new(setup: &EngineSetup<'_>, device: B::Device, failure: Failure) -> Self {
+    pub fn new(setup: &EngineSetup<'_>, device: B::Device) -> Self {
         Self {
             config: setup.model.clone(),
             objective: setup.objective,
@@ -54,19 +52,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             generators: Generators::new(setup.seed),
             losses: Vec::new(),
             device,
-            failure,
         }
-    }
-
-    /// Reads `tensor` to the host, if the device has not failed.
-    fn read<C: Backend, const D: usize>(
-        &self,
-        tensor: Tensor<C, D>,
-    ) -> Result<Vec<f32>, EngineError> {
-        let values = read(tensor)?;
-        self.failure
-            .get()
-            .map_or(Ok(values), |message| Err(EngineError::Device(message)))
     }
 
     /// The model used outside training: with the average of the weights, if one is kept.
@@ -205,7 +191,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             return Ok(Vec::new());
         }
         let terms = pending[0].dims()[0];
-        let values = self.read(Tensor::cat(pending, 0))?;
+        let values = read(Tensor::cat(pending, 0))?;
         let kind = self.objective.kind;
         Ok(values
             .chunks_exact(terms)
@@ -221,7 +207,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let (_, gradients) = self.backward(batch, step);
         let values = gradients
             .into_iter()
-            .map(|gradient| self.read(gradient))
+            .map(|gradient| read(gradient))
             .collect::<Result<_, _>>()?;
         Ok(self.named(values))
     }
@@ -249,7 +235,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             trace.push(NamedTensor {
                 name,
                 shape: values.dims().to_vec(),
-                values: self.read(values)?,
+                values: read(values)?,
             });
         }
         let gradients = self.gradients(batch, step)?.into_iter();
@@ -267,10 +253,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let (vae, inputs) = (self.evaluated(), self.inputs(batch));
         let count = self.images.count;
         let terms = objective(&vae, &self.objective, weighting, inputs, count, &drawn);
-        Ok(Losses::of_terms(
-            self.objective.kind,
-            &self.read(all(&terms))?,
-        ))
+        Ok(Losses::of_terms(self.objective.kind, &read(all(&terms))?))
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
@@ -278,7 +261,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let labels = self.labels(batch.labels);
         let z = matrix(z, self.config.latent, &self.device);
         let output = vae.decode(z, labels.as_ref(), &mut |_, _| {});
-        self.read(vae.nll(output, self.images(batch.images)))
+        read(vae.nll(output, self.images(batch.images)))
     }
 
     fn importance_nll(
@@ -296,20 +279,20 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
             .evaluated()
             .encode(images, labels.as_ref(), &mut |_, _| {});
         Ok(Posterior {
-            mu: self.read(mu)?,
-            log_var: self.read(log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX))?,
+            mu: read(mu)?,
+            log_var: read(log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX))?,
         })
     }
 
     fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
         let z = matrix(z, self.config.latent, &self.device);
         let labels = self.labels(labels);
-        self.read(self.evaluated().decode(z, labels.as_ref(), &mut |_, _| {}))
+        read(self.evaluated().decode(z, labels.as_ref(), &mut |_, _| {}))
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
         let parameters = self.vae.parameters().iter();
-        let values = parameters.map(|parameter| self.read(parameter.clone()));
+        let values = parameters.map(|parameter| read(parameter.clone()));
         let tensors = self.named(values.collect::<Result<_, _>>()?);
         let weights = Weights::from_tensors(&self.config, tensors)?;
         let parameters = self.stepper.moments();
@@ -317,7 +300,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         let moment = |index: usize| {
             let values = parameters
                 .iter()
-                .map(|moments| self.read(moments[index].clone()));
+                .map(|moments| read(moments[index].clone()));
             let tensors = self.named(values.collect::<Result<_, _>>()?);
             Ok(Weights::from_tensors(&self.config, tensors)?)
         };

@@ -8,7 +8,7 @@ mod steps;
 mod tests;
 
 use vae_kernels::executor::ExecutorError;
-use vae_spec::EngineError;
+use vae_spec::{EngineError, NamedTensor};
 
 pub use passes::{PassCheck, passes};
 pub use steps::{KernelTime, StepCheck, engines, step_times, training};
@@ -29,6 +29,24 @@ impl From<EngineError> for CheckError {
         Self(error.to_string())
     }
 }
+
+/// What differs between gradients that were computed in two ways, in words; `None` if rounding explains all of it.
+#[must_use]
+pub fn difference(found: &[NamedTensor], expected: &[NamedTensor]) -> Option<String> {
+    let pairs = found.iter().zip(expected);
+    let distances = pairs.map(|(found, expected)| {
+        let distance = distance(&found.values, &expected.values) / CHAIN;
+        (distance, &found.name)
+    });
+    let (worst, name) = distances.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (worst > 1.0).then(|| {
+        format!("the gradient of `{name}` is {worst:.1} times as far as rounding brings it from what it should be")
+    })
+}
+
+/// Rounding errors of a step grow over those that follow, and a gradient is the end of a chain of passes: so many times what a
+/// pass alone may be off.
+const CHAIN: f32 = 10.0;
 
 /// The largest distance between numbers in units of what rounding may make of them; infinite if any is no number.
 ///

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::error::ErrorKind;
 use vae_data::Scale;
-use vae_recipe::{BackendChoice, Binarize, Corrupt, EngineChoice, Preset, RecipePatch};
+use vae_recipe::{
+    BackendChoice, Binarize, Corrupt, EngineChoice, OnDeviceLost, Preset, RecipePatch,
+};
 
 use super::progress::ReportArguments;
 use crate::arguments::{ReadArguments, one_of, positive};
@@ -132,7 +134,8 @@ pub(crate) struct TrainArguments {
     /// Resume the run in this folder from its last checkpoint [default: start a new run]
     ///
     /// --epochs N adds N epochs to it. All other settings stay; only --backend, --engine, --data,
-    /// --data-dir, --offline, --stream, --checkpoint-steps, --checkpoint-minutes and --tensorboard can be changed.
+    /// --data-dir, --offline, --stream, --checkpoint-steps, --checkpoint-minutes, --tensorboard, --on-device-lost
+    /// and --verify-every can be changed.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -180,6 +183,17 @@ pub(crate) struct TrainArguments {
     /// [default: auto].
     #[arg(long, value_parser = one_of::<EngineChoice>(), help_heading = "Device")]
     engine: Option<EngineChoice>,
+    /// If the GPU fails: stop, or go on from the last checkpoint on the CPU [default: stop].
+    #[arg(long, value_parser = one_of::<OnDeviceLost>(), help_heading = "Device")]
+    on_device_lost: Option<OnDeviceLost>,
+    /// Compute the gradients of every N-th step on the CPU, too, and stop if they are others [default: never].
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Device"
+    )]
+    verify_every: Option<u64>,
 
     #[command(flatten)]
     pub(crate) report: ReportArguments,
@@ -218,6 +232,8 @@ impl TrainArguments {
             checkpoint_steps: self.checkpoint_steps.map(Some),
             checkpoint_minutes: self.checkpoint_minutes,
             tensorboard: self.tensorboard,
+            on_device_lost: self.on_device_lost,
+            verify_every: self.verify_every.map(Some),
             stream: self.read.patch().stream,
             ..RecipePatch::default()
         }

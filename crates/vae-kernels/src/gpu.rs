@@ -13,7 +13,7 @@ mod step;
 mod tile;
 mod traffic;
 
-pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GraphicsApi, adapters};
+pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GpuId, GraphicsApi, adapters};
 pub use executor::GpuExecutor;
 #[cfg(test)]
 pub(crate) use source::valid;

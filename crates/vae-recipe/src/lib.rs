@@ -19,8 +19,8 @@ pub use error::RecipeError;
 pub use metric::Metric;
 pub use preprocessing::Preprocessing;
 pub use recipe::{
-    Binarize, Capacity, FreeBitsText, LikelihoodName, ObjectiveName, OnNan, OutputBias, Preset,
-    PriorText, Recipe, RecipePatch, Sigma, SigmaName,
+    Binarize, Capacity, FreeBitsText, LikelihoodName, ObjectiveName, OnDeviceLost, OnNan,
+    OutputBias, Preset, PriorText, Recipe, RecipePatch, Sigma, SigmaName,
 };
 pub use schedule::{KlSchedule, LrSchedule, Plateau, Span, Stopping, StoppingState};
 pub use sweep::{Sweep, SweepPoint, SweepRun};

@@ -21,7 +21,9 @@ use crate::{
     BackendChoice, Corrupt, EngineChoice, KlSchedule, LrSchedule, Metric, RecipeError, Stopping,
 };
 
-pub use names::{Binarize, LikelihoodName, ObjectiveName, OnNan, OutputBias, Sigma, SigmaName};
+pub use names::{
+    Binarize, LikelihoodName, ObjectiveName, OnDeviceLost, OnNan, OutputBias, Sigma, SigmaName,
+};
 pub use preset::Preset;
 pub use text::{Capacity, FreeBitsText, PriorText};
 
@@ -199,6 +201,10 @@ settings! {
     best_by: Metric,
     /// What to do when a loss or weight is NaN or infinite.
     on_nan: OnNan,
+    /// What to do when the device fails.
+    on_device_lost: OnDeviceLost,
+    /// Steps between those that are computed a second time on the CPU and compared.
+    verify_every: Option<u64>,
     /// Steps between checkpoints within an epoch.
     checkpoint_steps: Option<u64>,
     /// Minutes between checkpoints within an epoch.
@@ -352,6 +358,8 @@ impl RecipePatch {
             early_stopping: Some(None),
             best_by: Some(Metric::default()),
             on_nan: Some(OnNan::Stop),
+            on_device_lost: Some(OnDeviceLost::Stop),
+            verify_every: Some(None),
             epochs: Some(60),
             tensorboard: Some(false),
             seed: Some(0),

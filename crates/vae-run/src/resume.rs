@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::{RunError, RunFolder, SavedRun};
 
 /// Settings that may change on resuming: they affect the length of training at most, not the results of its steps.
-const FREE: [&str; 9] = [
+const FREE: [&str; 11] = [
     "backend",
     "engine",
     "epochs",
@@ -21,6 +21,8 @@ const FREE: [&str; 9] = [
     "checkpoint_steps",
     "checkpoint_minutes",
     "tensorboard",
+    "on_device_lost",
+    "verify_every",
 ];
 
 /// An interrupted run at its last checkpoint.

@@ -7,6 +7,7 @@ mod tests;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vae_data::Scaling;
 use vae_recipe::Recipe;
@@ -26,8 +27,37 @@ pub(crate) const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    metrics: File,
+    metrics: Mutex<Log>,
     _lock: FileLock,
+}
+
+/// A file that is appended to, with what could not be written yet.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    unwritten: Vec<u8>,
+}
+
+impl Log {
+    fn new(file: File) -> Mutex<Self> {
+        Mutex::new(Self {
+            file,
+            unwritten: Vec::new(),
+        })
+    }
+
+    /// Writes as much as there is room for.
+    fn flush(&mut self) -> std::io::Result<()> {
+        while !self.unwritten.is_empty() {
+            let written = match self.file.write(&self.unwritten) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                written => written?,
+            };
+            self.unwritten.drain(..written);
+        }
+        Ok(())
+    }
 }
 
 impl RunFolder {
@@ -66,7 +96,7 @@ impl RunFolder {
         }
         Ok(Self {
             path: path.to_owned(),
-            metrics: File::create(&metrics).map_err(RunError::unwritable(&metrics))?,
+            metrics: Log::new(File::create(&metrics).map_err(RunError::unwritable(&metrics))?),
             _lock: lock,
         })
     }
@@ -106,7 +136,7 @@ impl RunFolder {
         } = Metrics::parse(known);
         let folder = Self {
             path: path.to_owned(),
-            metrics,
+            metrics: Log::new(metrics),
             _lock: lock,
         };
         Ok((folder, epochs, unreadable))
@@ -172,9 +202,10 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn write_state(&self, state: &State, scaling: Option<&Scaling>) -> Result<(), RunError> {
         // The metrics that the state refers to must be on disk before it.
-        self.metrics
-            .sync_data()
-            .map_err(RunError::unwritable(&self.path.join(METRICS)))?;
+        let mut metrics = self.metrics();
+        let written = metrics.flush().and_then(|()| metrics.file.sync_data());
+        drop(metrics);
+        written.map_err(RunError::unwritable(&self.path.join(METRICS)))?;
         self.write(STATE, &state.encode()?)?;
         self.write_rest(state, scaling)
     }
@@ -192,46 +223,53 @@ impl RunFolder {
         self.write_manifest(&state.position.manifest)
     }
 
-    /// Appends the progress within an epoch to the metrics.
+    /// Appends the progress within an epoch to the metrics. Lines that there is no room for are written later, at the latest with the
+    /// next checkpoint.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be encoded.
     pub fn log_step(&self, step: &StepReport) -> Result<(), RunError> {
         self.log(step)
     }
 
-    /// Appends an epoch to the metrics.
+    /// Appends an epoch to the metrics, as [`Self::log_step`].
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be encoded.
     pub fn log_epoch(&self, epoch: &EpochReport) -> Result<(), RunError> {
         self.log(epoch)
     }
 
-    /// Appends a rollback to the metrics.
+    /// Appends a rollback to the metrics, as [`Self::log_step`].
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be encoded.
     pub fn log_rollback(&self, rollback: &Rollback) -> Result<(), RunError> {
         self.log(rollback)
     }
 
     fn log(&self, content: &impl Content) -> Result<(), RunError> {
-        let mut line = json(&content.line(), METRICS)?;
-        line.push(b'\n');
-        (&self.metrics)
-            .write_all(&line)
-            .map_err(RunError::unwritable(&self.path.join(METRICS)))
+        let mut metrics = self.metrics();
+        metrics.unwritten.extend(json(&content.line(), METRICS)?);
+        metrics.unwritten.push(b'\n');
+        // A checkpoint says what stands in the way.
+        let _ = metrics.flush();
+        Ok(())
     }
 
-    /// Length of the metrics file in bytes.
+    fn metrics(&self) -> MutexGuard<'_, Log> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Length of the metrics file in bytes, once all is written.
     ///
     /// # Errors
     /// If the length of the file cannot be read.
     pub fn metrics_bytes(&self) -> Result<u64, RunError> {
-        let metadata = self.metrics.metadata();
+        let metrics = self.metrics();
+        let metadata = metrics.file.metadata();
         let metadata = metadata.map_err(RunError::unwritable(&self.path.join(METRICS)))?;
-        Ok(metadata.len())
+        Ok(metadata.len() + metrics.unwritten.len() as u64)
     }
 }
 

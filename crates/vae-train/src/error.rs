@@ -1,5 +1,7 @@
 //! Errors of a training run.
 
+use std::path::PathBuf;
+
 use vae_data::DataError;
 use vae_device::DeviceError;
 use vae_infer::InferError;
@@ -8,7 +10,7 @@ use vae_run::RunError;
 use vae_spec::EngineError;
 use vae_view::PictureError;
 
-use crate::Divergence;
+use crate::{DeviceLost, Divergence};
 
 /// Error from starting, resuming or running a training run.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,34 @@ pub enum TrainError {
     /// A plot could not be drawn.
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// The device failed, and the run is to stop then.
+    #[error(
+        "{lost}; `vae-gpu train --resume {}` goes on from there, with --backend cpu without this device. If its memory is full, a \
+         smaller --batch-size helps; --on-device-lost cpu lets a run go on by itself", .run.display()
+    )]
+    DeviceLost {
+        /// Which device, and what is kept.
+        lost: DeviceLost,
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// The device computes something else than the reference.
+    #[error(
+        "epoch {epoch}, step {step}: {device} computes wrong numbers: {difference}, by {reference}; the last checkpoint was not touched. \
+         `vae-gpu doctor` checks each kernel; a new driver or --backend cpu may help"
+    )]
+    Wrong {
+        /// Name of the device.
+        device: String,
+        /// What it was compared with.
+        reference: String,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step within the epoch, counted from 1.
+        step: usize,
+        /// What differs.
+        difference: String,
+    },
     /// A loss or weight became NaN or infinite.
     #[error("{0}\n  the last good checkpoint and the weights of the best epoch are kept")]
     Diverged(Box<Divergence>),

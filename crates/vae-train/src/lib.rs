@@ -8,4 +8,4 @@ mod trainer;
 
 pub use error::TrainError;
 pub use event::{Event, Outcome};
-pub use trainer::{Divergence, Training};
+pub use trainer::{DeviceLost, Divergence, Training};

@@ -1,11 +1,13 @@
 //! The training loop: steps, validation, best and last weights, checkpoints, final plots. Emits [`Event`]s.
 
 mod checkpoint;
+mod device;
 mod divergence;
 mod epoch;
 mod picture;
 mod steps;
 mod task;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +21,13 @@ use vae_run::{
     DataSummary, EpochReport, EventFile, FORMAT_VERSION, Interrupted, Manifest, Position,
     RunFolder, State, Writer,
 };
-use vae_spec::{Engine, Losses, Snapshot, Weights};
+use vae_spec::{Engine, EngineError, Losses, Snapshot, Weights};
 
 use crate::{Event, Outcome, TrainError};
 
 use task::Task;
 
+pub use device::DeviceLost;
 pub use divergence::Divergence;
 
 /// A new or resumed training run.
@@ -34,6 +37,8 @@ pub struct Training<'a> {
     engine: Box<dyn Engine>,
     folder: Arc<RunFolder>,
     writer: Writer,
+    /// Why the last checkpoint could not be written, if it could not.
+    trouble: Option<String>,
     /// Event file for TensorBoard, if one is asked for, once training has begun.
     events: Option<EventFile>,
     manifest: Manifest,
@@ -148,12 +153,14 @@ impl<'a> Training<'a> {
     ) -> Result<Self, TrainError> {
         let folder = Arc::new(folder);
         let position = state.position.clone();
+        let scaling = task.preprocessing.scaling().cloned();
         Ok(Self {
             validation_labels: task.preprocessing.labels(&task.validation)?,
             task,
             engine,
-            writer: Writer::start(Arc::clone(&folder)),
+            writer: Writer::start(Arc::clone(&folder), scaling),
             folder,
+            trouble: None,
             events: None,
             last_checkpoint: (Instant::now(), position.manifest.steps),
             manifest: position.manifest,
@@ -198,11 +205,15 @@ impl<'a> Training<'a> {
                     on_event(Event::Notice(self.recover(divergence)?));
                     continue;
                 }
+                Err(TrainError::Engine(EngineError::Device(message))) => {
+                    on_event(Event::Notice(self.leave_device(message)?));
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let Some(report) = report else {
                 if self.manifest.best_epoch == 0 {
-                    self.write_best(self.evaluated(&snapshot))?;
+                    self.write_best(self.evaluated(&snapshot));
                 }
                 self.checkpoint(snapshot)?;
                 outcome = Outcome::Interrupted;
@@ -214,7 +225,11 @@ impl<'a> Training<'a> {
             self.losses.clear();
             self.checkpoint(snapshot)?;
             on_event(Event::Epoch(report));
-            let notices = [self.latent_notice(), self.start_notice()];
+            let notices = [
+                self.latent_notice(),
+                self.start_notice(),
+                self.disk_notice(),
+            ];
             for notice in notices.into_iter().flatten() {
                 on_event(Event::Notice(notice));
             }
@@ -233,7 +248,7 @@ impl<'a> Training<'a> {
         {
             on_event(Event::Notice(notice));
         }
-        self.writer.finish()?;
+        self.finish_writing(interrupted, &mut on_event)?;
         if let (Some(events), Outcome::Finished) = (&mut self.events, outcome) {
             events.end(self.manifest.steps)?;
         }

@@ -6,7 +6,7 @@ use vae_model::{Normals, repeat_rows};
 use vae_rng::Noise;
 use vae_spec::{Batch, Draws, EngineError, Evidence, IMPORTANCE_ROWS};
 
-use super::BurnEngine;
+use super::{BurnEngine, read};
 use crate::convolution::Convolve;
 use crate::sample_kl::{SampleKl, sample_kl};
 
@@ -78,5 +78,5 @@ where
     let labels = labels.map(|labels| repeat_rows(labels, draws));
     let output = vae.decode(z.clone(), labels.as_ref(), &mut |_, _| {});
     let recon = vae.nll(output, repeat_rows(images, draws));
-    engine.read(vae.log_prior(z) - log_q - recon)
+    read(vae.log_prior(z) - log_q - recon)
 }

@@ -9,15 +9,12 @@ use vae_spec::{
 };
 
 use super::models::{Case, cases};
-use super::{CheckError, distance};
+use super::{CHAIN, CheckError, distance};
 
 /// Steps that are trained, rows of a batch, and rows in all.
 const STEPS: u64 = 20;
 const BATCH: usize = 24;
 const ROWS: usize = 100;
-/// Rounding errors of a step grow over those that follow, and a gradient is the end of a chain of passes: so many times what a
-/// pass alone may be off.
-const CHAIN: f32 = 10.0;
 
 /// What was trained or derived on a device, compared with another way to compute it.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 mod report;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wgpu::{Adapter, Backends, Device, DeviceType, Instance, Queue};
@@ -114,9 +115,21 @@ fn adapters_of(instance: &Instance, api: GraphicsApi) -> Vec<AdapterReport> {
     reports
 }
 
+/// Tells open GPUs apart: wgpu's own devices are equal if they are the first of two instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuId(u64);
+
+impl GpuId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// An open GPU, shared by engines.
 #[derive(Debug)]
 pub struct Gpu {
+    id: GpuId,
     /// Description of its adapter.
     pub report: AdapterReport,
     instance: Instance,
@@ -185,16 +198,14 @@ impl Gpu {
             Ok((device, queue)) => {
                 let failure = Failure::default();
                 let (lost, wrong) = (failure.clone(), failure.clone());
-                device.set_device_lost_callback(move |reason, message| {
-                    // A device dropped on purpose, at the end of the program, has not failed.
-                    if reason != wgpu::DeviceLostReason::Destroyed {
-                        lost.set(format!("it was lost: {message}"));
-                    }
+                device.set_device_lost_callback(move |_, message| {
+                    lost.set(format!("it was lost: {message}"));
                 });
                 device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
                     wrong.set(error.to_string());
                 }));
                 Ok(Self {
+                    id: GpuId::next(),
                     instance,
                     device,
                     queue,
@@ -242,6 +253,12 @@ impl Gpu {
     /// Whether the fused engine's shaders check their indices and loops.
     pub(super) const fn checks_shaders(&self) -> bool {
         self.checks_shaders
+    }
+
+    /// Which open GPU it is.
+    #[must_use]
+    pub const fn id(&self) -> GpuId {
+        self.id
     }
 
     /// The device and the queue, for kernels launched through wgpu directly.

@@ -146,6 +146,16 @@ pub enum ObjectiveName {
     Dreg,
 }
 
+/// What to do when the device fails during training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeviceLost {
+    /// Stop the run with an error; it can be resumed from its last checkpoint.
+    Stop,
+    /// Go on from the last checkpoint on the CPU.
+    Cpu,
+}
+
 /// What to do when a loss or weight is NaN or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

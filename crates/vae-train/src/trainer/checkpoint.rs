@@ -1,13 +1,20 @@
 //! Snapshots, best weights and checkpoints.
 
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use vae_run::{FORMAT_VERSION, Position, State};
 use vae_spec::{EngineError, Snapshot, Weights, WeightsError};
 
 use super::Training;
-use crate::TrainError;
+use crate::{Event, TrainError};
+
+/// How long a complete run waits for room on the disk, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl Training<'_> {
     /// Current weights and optimizer moments.
@@ -27,12 +34,54 @@ impl Training<'_> {
             .clone()
     }
 
-    pub(super) fn write_best(&mut self, weights: Weights) -> Result<(), TrainError> {
+    pub(super) fn write_best(&mut self, weights: Weights) {
         self.best = weights.clone();
-        let scaling = self.task.preprocessing.scaling().cloned();
-        self.writer
-            .write(move |folder| folder.write_best(&weights, scaling.as_ref()))?;
-        Ok(())
+        self.writer.write_best(weights);
+    }
+
+    /// A message if a checkpoint cannot be written, once for each reason, or is written after all.
+    pub(super) fn disk_notice(&mut self) -> Option<String> {
+        match self.writer.trouble() {
+            Some(error) => {
+                let error = with_cause(&error);
+                let is_new = self.trouble.as_ref() != Some(&error);
+                self.trouble = Some(error.clone());
+                is_new.then(|| {
+                    format!("{error}; training goes on, and the next checkpoint tries again")
+                })
+            }
+            None if self.trouble.is_some() && self.writer.is_written() => {
+                self.trouble = None;
+                Some("the checkpoint is written after all".to_owned())
+            }
+            None => None,
+        }
+    }
+
+    /// Waits until everything is on disk, for some time also for room on it.
+    pub(super) fn finish_writing(
+        &self,
+        interrupted: &AtomicBool,
+        on_event: &mut impl FnMut(Event),
+    ) -> Result<(), TrainError> {
+        let end = Instant::now() + PATIENCE;
+        let mut is_said = false;
+        loop {
+            let Err(error) = self.writer.flush() else {
+                return Ok(());
+            };
+            if interrupted.load(Ordering::Relaxed) || Instant::now() > end {
+                return Err(error.into());
+            }
+            if !std::mem::replace(&mut is_said, true) {
+                on_event(Event::Notice(format!(
+                    "{}; the run is complete but not saved: this is tried again for {} minutes, or until Ctrl-C",
+                    with_cause(&error),
+                    PATIENCE.as_secs() / 60
+                )));
+            }
+            thread::sleep(PAUSE);
+        }
     }
 
     pub(super) fn is_checkpoint_due(&self) -> bool {
@@ -67,9 +116,15 @@ impl Training<'_> {
             snapshot,
         });
         self.last_good = Arc::clone(&state);
-        let scaling = self.task.preprocessing.scaling().cloned();
-        self.writer
-            .write(move |folder| folder.write_state(&state, scaling.as_ref()))?;
+        self.writer.write_state(state);
         Ok(())
+    }
+}
+
+/// An error in one line.
+fn with_cause(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

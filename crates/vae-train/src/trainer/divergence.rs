@@ -97,7 +97,7 @@ impl Training<'_> {
         self.repeat(&mut divergence)?;
         if self.task.recipe.on_nan == OnNan::Stop || self.rollbacks == ROLLBACKS {
             // The last good state is on disk.
-            self.writer.finish()?;
+            self.writer.flush()?;
             return Err(TrainError::Diverged(divergence));
         }
         self.go_back()?;
@@ -122,7 +122,7 @@ impl Training<'_> {
     }
 
     /// Restores the last checkpoint.
-    fn go_back(&mut self) -> Result<(), TrainError> {
+    pub(super) fn go_back(&mut self) -> Result<(), TrainError> {
         let state = Arc::clone(&self.last_good);
         self.engine = self.task.engine(&state.snapshot)?;
         self.losses.clone_from(&state.losses);
@@ -192,7 +192,7 @@ impl Training<'_> {
     }
 
     /// The training samples at `places` as the engine sees them at `step`, and the corrupted encoder input, if any.
-    fn training_batch(
+    pub(super) fn training_batch(
         &self,
         places: &[u32],
         step: u64,

@@ -55,7 +55,7 @@ impl Training<'_> {
             manifest.best_epoch = self.epoch;
             manifest.best_cost = Some(cost);
             manifest.best_validation_loss = Some(report.validation.loss);
-            self.write_best(self.evaluated(snapshot))?;
+            self.write_best(self.evaluated(snapshot));
         }
         let (steps, epochs) = (self.steps_per_epoch(), self.task.recipe.epochs);
         let ramp = self.task.recipe.kl_schedule.ramp_epochs(steps, epochs);

@@ -45,8 +45,11 @@ impl Training<'_> {
         let model = self.task.recipe.model();
         let setup = self.task.recipe.inference_setup(&model, &self.best);
         let choice = self.task.recipe.engine;
-        let route = self.task.device.route(choice, &model, &setup.optimizer)?;
-        let engine = self.task.device.engine(&setup, &route, EVALUATION_BATCH)?;
+        let route = self.task.device().route(choice, &model, &setup.optimizer)?;
+        let engine = self
+            .task
+            .device()
+            .engine(&setup, &route, EVALUATION_BATCH)?;
         let nobody = |_: vae_data::Progress<'_>| {};
         let mut inference = Inference::new(
             engine,

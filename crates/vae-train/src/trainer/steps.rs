@@ -78,6 +78,10 @@ impl Training<'_> {
                 return Ok(None);
             }
             let step = self.step(self.manifest.steps);
+            if self.is_verification_due() {
+                self.take_losses(Wait::ForAll)?;
+                self.verify(batch, &step)?;
+            }
             self.engine.train_step(&self.dataset_rows(batch), &step)?;
             self.manifest.steps += 1;
             given += batch.len();
@@ -89,6 +93,9 @@ impl Training<'_> {
                 self.take_losses(Wait::ForAll)?;
                 let snapshot = self.snapshot()?;
                 self.checkpoint(snapshot)?;
+            }
+            if let Some(notice) = self.disk_notice() {
+                on_event(Event::Notice(notice));
             }
             if last_read.elapsed() < READ_INTERVAL && !is_last {
                 continue;

@@ -14,7 +14,9 @@ use crate::TrainError;
 /// A recipe with its device and its preprocessed data.
 pub(super) struct Task<'a> {
     pub(super) recipe: &'a Recipe,
-    pub(super) device: &'a Device,
+    device: &'a Device,
+    /// The CPU, once it has taken over.
+    cpu: Option<Device>,
     /// Engine used for training.
     route: Route,
     pub(super) preprocessing: Preprocessing,
@@ -37,6 +39,7 @@ impl<'a> Task<'a> {
         Ok(Self {
             recipe,
             device,
+            cpu: None,
             route,
             notices: preprocessing
                 .clipped(&dataset.validation)?
@@ -46,6 +49,17 @@ impl<'a> Task<'a> {
             validation: preprocessing.evaluation_images(&dataset.validation)?,
             preprocessing,
         })
+    }
+
+    /// What computes.
+    pub(super) fn device(&self) -> &Device {
+        self.cpu.as_ref().unwrap_or(self.device)
+    }
+
+    /// The CPU takes over.
+    pub(super) fn go_on_with(&mut self, cpu: Device) {
+        self.cpu = Some(cpu);
+        self.route = Route::Fused;
     }
 
     /// Initial weights, where needed set from the training samples.
@@ -92,7 +106,7 @@ impl<'a> Task<'a> {
             Route::Burn { .. } => recipe.batch_size,
         };
         let batch = at_once.min(train.count()).max(self.evaluation_batch());
-        let mut engine = self.device.engine(&setup, &self.route, batch)?;
+        let mut engine = self.device().engine(&setup, &self.route, batch)?;
         let mut labels = Vec::new();
         if !recipe.classes.is_empty() {
             labels.resize(train.array.rows(), 0);
@@ -123,7 +137,7 @@ impl<'a> Task<'a> {
 
     /// Description of the device and the engine.
     pub(super) fn computed_by(&self) -> String {
-        format!("{}; engine: {}", self.device, self.route)
+        format!("{}; engine: {}", self.device(), self.route)
     }
 }
 
