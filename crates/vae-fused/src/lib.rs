@@ -5,6 +5,7 @@ mod layout;
 mod loss;
 mod memory;
 mod plan;
+mod portable;
 mod tape;
 mod update;
 
@@ -23,6 +24,7 @@ use vae_spec::{
 };
 
 pub use memory::Memory;
+pub use portable::PortableDecoder;
 
 use layout::Layout;
 use loss::LossPlan;

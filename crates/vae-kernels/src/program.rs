@@ -5,21 +5,24 @@
 //! are defined here; how they are computed is up to the executor.
 
 mod convolution;
+mod forward;
 mod latents;
 mod pass;
 mod prior;
 
 use std::ops::Range;
 
+use serde::Serialize;
 use vae_spec::Clip;
 
 pub use convolution::{Convolution, Geometry};
+pub use forward::ForwardPass;
 pub use latents::{Coefficient, KlGradient, KlPath, Weight};
 pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
 pub use prior::{Gate, Normals, PriorPass};
 
 /// Index of a matrix in [`Program::columns`] and [`Program::rows`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatrixId(pub usize);
 
 /// Columns of the output whose negative log-likelihoods are summed into one element of `recon`.
@@ -27,7 +30,7 @@ pub const NLL_COLUMNS: usize = 32;
 
 /// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one after the other in the arena,
 /// each `[inputs + 1, outputs]`, row-major, its last row the bias. The outputs of the blocks lie side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Layer {
     /// Offset of the first weight in the arena.
     pub offset: usize,

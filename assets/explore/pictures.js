@@ -1,0 +1,81 @@
+// Samples as they are shown: images on canvases, rows of tables as names and values.
+
+import { shortNumber } from "./numbers.js";
+
+// Columns of a table that are listed.
+const LISTED = 40;
+
+const byte = (x) => Math.max(0, Math.min(255, Math.round(255 * x)));
+
+// The decoder's brightness, [channels, height, width], as a canvas's memory.
+function imageOf(values, [channels, height, width]) {
+  const image = new ImageData(width, height);
+  const plane = height * width;
+  for (let at = 0; at < plane; at++) {
+    for (let c = 0; c < 3; c++) {
+      // Of fewer than three channels the first is grey, of more the first three are colours.
+      image.data[4 * at + c] = byte(values[(channels < 3 ? 0 : c * plane) + at]);
+    }
+    image.data[4 * at + 3] = 255;
+  }
+  return image;
+}
+
+// A thumbnail's bytes, [height, width, channels], as a canvas's memory.
+function thumbnailOf(bytes, [channels, height, width]) {
+  const image = new ImageData(width, height);
+  for (let at = 0; at < height * width; at++) {
+    for (let c = 0; c < 3; c++) image.data[4 * at + c] = bytes[at * channels + (channels === 3 ? c : 0)];
+    image.data[4 * at + 3] = 255;
+  }
+  return image;
+}
+
+function canvasWith(image, label) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.width, image.height];
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  return canvas;
+}
+
+function tableWith(values, columns, others) {
+  const table = document.createElement("table");
+  const shown = Math.min(values.length, LISTED);
+  for (let i = 0; i < shown; i++) {
+    const row = table.insertRow();
+    row.insertCell().textContent = columns[i] ?? `x_${i + 1}`;
+    row.insertCell().textContent = shortNumber(values[i]);
+    if (others) row.insertCell().textContent = shortNumber(others[i]);
+  }
+  if (values.length > shown) table.insertRow().insertCell().textContent = `and ${values.length - shown} more`;
+  return table;
+}
+
+// What the decoder gave, as an element.
+export function decoded(model, values, label) {
+  return model.is_table ? tableWith(values, model.columns) : canvasWith(imageOf(values, model.shape), label);
+}
+
+// A sample of the data, as an element.
+export function sample(model, values, label) {
+  return model.is_table ? tableWith(values, model.columns) : canvasWith(thumbnailOf(values, model.thumbnail), label);
+}
+
+// A sample and its reconstruction side by side.
+export function pair(model, original, reconstruction) {
+  if (model.is_table) return [tableWith(original, model.columns, reconstruction)];
+  const figure = (canvas, text) => {
+    const made = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    caption.textContent = text;
+    made.append(canvas, caption);
+    return made;
+  };
+  const first =
+    original instanceof Uint8Array
+      ? sample(model, original, "the sample")
+      : canvasWith(imageOf(original, model.shape), "the image");
+  return [figure(first, "original"), figure(decoded(model, reconstruction, "its reconstruction"), "reconstruction")];
+}

@@ -1,0 +1,107 @@
+//! `vae-gpu explore`: a page on which the latent space is explored, served on this machine or frozen into a file.
+
+mod answer;
+mod freeze;
+mod guard;
+mod http;
+mod page;
+mod samples;
+mod server;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use vae_infer::Inference;
+
+use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
+use crate::page::open;
+use crate::{output, report};
+use answer::Answerer;
+use samples::Samples;
+use server::Server;
+
+/// Samples on the page of a server.
+const SERVED: usize = 100_000;
+/// Samples in a file, where each is also an image in it.
+const FROZEN: usize = 2_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExploreArguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    input: LabelledInputArguments,
+    /// Largest number of samples on the page, evenly spread over the data [default: 100000; with --export 2000].
+    #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Page")]
+    count: Option<usize>,
+    /// Port of the page on 127.0.0.1 [default: a free one].
+    #[arg(long, value_name = "PORT", help_heading = "Page")]
+    port: Option<u16>,
+    /// Show the page in the browser [default: false].
+    #[arg(long, help_heading = "Page")]
+    open: bool,
+    /// End when the page asked for nothing for so many seconds [default: serve until Ctrl-C].
+    #[arg(long, value_parser = positive(), value_name = "SECONDS", help_heading = "Page")]
+    until_idle: Option<usize>,
+    /// Write the page as one file, which decodes by itself, instead of serving it; - for stdout [default: serve it].
+    #[arg(
+        long,
+        value_name = "FILE.html",
+        conflicts_with_all = ["port", "until_idle"],
+        help_heading = "Output"
+    )]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArguments,
+}
+
+pub(crate) fn run(arguments: &ExploreArguments) -> Result<ExitCode> {
+    if let Some(out) = &arguments.export {
+        arguments.overwrite.check(out)?;
+    }
+    let run = arguments.model.open()?;
+    // Before anything is computed: the port may be taken.
+    let server = match arguments.export {
+        None => Some(Server::listen(arguments.port.unwrap_or(0))?),
+        Some(_) => None,
+    };
+    let images = arguments.input.open(&run)?;
+    ensure!(images.count() > 0, "the data have no samples to show");
+    let device = arguments.model.device()?;
+    let on_progress = report::on_progress();
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    let name = arguments.model.run.display().to_string();
+    let default = if server.is_some() { SERVED } else { FROZEN };
+    let most = arguments.count.unwrap_or(default);
+    let mut samples = Samples::new(&run, &name, &mut inference, &images, most)?;
+    let Some(server) = server else {
+        let file = freeze::freeze(&run, &samples, &inference)?;
+        let Some(out) = &arguments.export else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        output::write(out, file.as_bytes())?;
+        if arguments.open {
+            open(out.as_os_str())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    samples.about.device = format!("vae-gpu on {device}");
+    report::result(&server.address);
+    report::note("this address is for this machine and has a key in it; Ctrl-C ends the page");
+    if arguments.open {
+        open(server.address.as_ref())?;
+    }
+    let idle = arguments.until_idle;
+    let idle = idle.map(|seconds| Duration::from_secs(seconds as u64));
+    let mut answerer = Answerer {
+        inference: &mut inference,
+        samples: &samples,
+    };
+    server.serve(idle, |method, path, body| {
+        answerer.answer(method, path, body)
+    });
+    Ok(ExitCode::SUCCESS)
+}
