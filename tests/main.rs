@@ -6,6 +6,7 @@
 )]
 
 mod bottleneck;
+mod browser;
 mod cli;
 mod common;
 mod data;
@@ -13,6 +14,7 @@ mod devices;
 mod documents;
 mod eval;
 mod executors;
+mod explore;
 mod export;
 mod folders;
 mod formats;

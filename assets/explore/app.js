@@ -1,5 +1,6 @@
 // The page as a whole: the latent vector that is decoded, the sample that is picked, and who has to know of a change.
 
+import { fillChoices } from "./choices.js";
 import { colouring } from "./colouring.js";
 import { listen } from "./gestures.js";
 import { Hover } from "./hover.js";
@@ -28,7 +29,8 @@ export class App {
     this.scatter = new Scatter(the("points"));
     this.overlay = new Overlay(the("overlay"), this.scatter);
     this.hover = new Hover(this, the("hover"));
-    this.#fillChoices();
+    fillChoices(this);
+    this.#listenToChoices();
     this.sliders = new Sliders(the("sliders"), this.statistics, (index, value) => {
       this.setZ(this.z.with(index, value));
     });
@@ -54,31 +56,21 @@ export class App {
     this.selection.set([]);
   }
 
-  #fillChoices() {
-    const { model, statistics } = this;
-    const option = (value, text) => new Option(text, value);
-    const order = Array.from(statistics.deviation.keys()).sort((a, b) => statistics.deviation[b] - statistics.deviation[a]);
-    const axes = Array.from({ length: model.latent }, (_, i) => option(i, `latent ${i + 1}`));
-    the("across").append(...axes.map((each) => each.cloneNode(true)));
-    the("up").append(...axes);
-    if (model.latent > 2) the("across").append(option("pca", "PCA"));
-    const first = [order[0], order[1] ?? order[0]].sort((a, b) => a - b);
-    [the("across").value, the("up").value] = first;
-    const colours = [["label", "label"], ["score", "score (recon + kl)"], ["recon", "recon"], ["kl", "kl"], ["", "nothing"]];
-    const offered = colours.filter(([value]) => value !== "label" || model.classes.length > 0);
-    the("colour").append(...offered.map(([value, text]) => option(value, text)));
-    the("label").append(...model.labels.map((name, index) => option(index, name)));
-    the("label-choice").hidden = model.labels.length === 0;
+  #listenToChoices() {
     [the("across"), the("up")].forEach((each) => each.addEventListener("change", () => this.#axesChanged()));
     the("colour").addEventListener("change", () => this.#setColours());
     the("label").addEventListener("change", () => {
       this.setZ(this.z);
       this.walk.show();
     });
+    the("kind").addEventListener("change", () => {
+      this.source.use(the("kind").value);
+      this.setZ(this.z);
+    });
     the("whole").addEventListener("click", () => this.#whole());
     the("origin").addEventListener("click", () => {
       this.pick(null);
-      this.setZ(new Float32Array(model.latent));
+      this.setZ(new Float32Array(this.model.latent));
     });
   }
 
@@ -242,8 +234,8 @@ export class App {
   describe(place) {
     const { model, points } = this;
     const label = model.classes[points.classes[place]];
-    const name = label === undefined ? `${model.ids[place]}` : `${model.ids[place]} (${label})`;
-    return `${name}: recon ${shortNumber(points.recon[place])}, kl ${shortNumber(points.kl[place])}`;
+    const name = label === undefined ? `Sample ${model.ids[place]}` : `Sample ${model.ids[place]}, label ${label}`;
+    return `${name}: recon ${shortNumber(points.recon[place])} nats, kl ${shortNumber(points.kl[place])} nats.`;
   }
 
   showPosterior(mu, log_var, at) {
@@ -264,7 +256,7 @@ export class App {
     if (place === null) return this.redrawOverlay();
     const class_ = model.labels.indexOf(model.classes[points.classes[place]]);
     if (class_ >= 0) the("label").value = class_;
-    the("picked-said").textContent = `${this.describe(place)} nats.`;
+    the("picked-said").textContent = this.describe(place);
     const mu = Float32Array.from(this.muOf(place));
     this.setZ(mu);
     const [[original], reconstruction] = await Promise.all([this.source.images([place]), this.decode(mu)]);

@@ -40,32 +40,34 @@ function canvasWith(image, label) {
   return canvas;
 }
 
-function tableWith(values, columns, others) {
+// Rows of a table as columns beside their names, under a head if there is one.
+function tableWith(rows, names, head) {
   const table = document.createElement("table");
-  const shown = Math.min(values.length, LISTED);
-  for (let i = 0; i < shown; i++) {
+  const line = (cells) => {
     const row = table.insertRow();
-    row.insertCell().textContent = columns[i] ?? `x_${i + 1}`;
-    row.insertCell().textContent = shortNumber(values[i]);
-    if (others) row.insertCell().textContent = shortNumber(others[i]);
-  }
-  if (values.length > shown) table.insertRow().insertCell().textContent = `and ${values.length - shown} more`;
+    cells.forEach((cell) => (row.insertCell().textContent = cell));
+  };
+  if (head) line(["", ...head]);
+  const length = rows[0].length;
+  const shown = Math.min(length, LISTED);
+  for (let i = 0; i < shown; i++) line([names[i] ?? `x_${i + 1}`, ...rows.map((row) => shortNumber(row[i]))]);
+  if (length > shown) line([`and ${length - shown} more`]);
   return table;
 }
 
 // What the decoder gave, as an element.
 export function decoded(model, values, label) {
-  return model.is_table ? tableWith(values, model.columns) : canvasWith(imageOf(values, model.shape), label);
+  return model.is_table ? tableWith([values], model.columns) : canvasWith(imageOf(values, model.shape), label);
 }
 
 // A sample of the data, as an element.
 export function sample(model, values, label) {
-  return model.is_table ? tableWith(values, model.columns) : canvasWith(thumbnailOf(values, model.thumbnail), label);
+  return model.is_table ? tableWith([values], model.columns) : canvasWith(thumbnailOf(values, model.thumbnail), label);
 }
 
 // A sample and its reconstruction side by side.
 export function pair(model, original, reconstruction) {
-  if (model.is_table) return [tableWith(original, model.columns, reconstruction)];
+  if (model.is_table) return [tableWith([original, reconstruction], model.columns, ["original", "reconstruction"])];
   const figure = (canvas, text) => {
     const made = document.createElement("figure");
     const caption = document.createElement("figcaption");
@@ -78,4 +80,9 @@ export function pair(model, original, reconstruction) {
       ? sample(model, original, "the sample")
       : canvasWith(imageOf(original, model.shape), "the image");
   return [figure(first, "original"), figure(decoded(model, reconstruction, "its reconstruction"), "reconstruction")];
+}
+
+// The steps of a walk through a table's rows, side by side.
+export function steps(model, rows) {
+  return tableWith(rows, model.columns, rows.map((_, i) => `step ${i + 1}`));
 }

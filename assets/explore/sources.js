@@ -1,8 +1,8 @@
 // Where a page's numbers come from: the server that has the model, or the page itself, if it was frozen. Both have the same
-// functions: load, decode, images, reconstruct.
+// functions: load, where, kinds, decode and images; a server also reconstructs.
 
 import { bytesOf, floatsOf, message, pointsOf } from "./numbers.js";
-import { pageDecoder } from "./decoder.js";
+import { PageDecoder } from "./decoder.js";
 
 // Images that are kept, so that a pointer that comes back asks nothing.
 const KEPT = 2000;
@@ -22,7 +22,9 @@ class ServedSource {
     this.points = pointsOf(points, this.model.count, this.model.latent);
   }
 
+  // What decodes, and what else could.
   where = () => this.model.device;
+  kinds = () => [this.model.device];
 
   // The images of the decoder for several latent vectors, one after the other.
   async decode(z, label) {
@@ -74,13 +76,16 @@ class FrozenSource {
   async load() {
     const { model, frozen } = this;
     this.points = pointsOf(bytesOf(frozen.points).buffer, model.count, model.latent);
-    this.decoder = await pageDecoder(frozen.decoder, model.latent);
+    this.decoder = new PageDecoder(frozen.decoder, model.latent);
+    await this.decoder.ready;
     const length = model.thumbnail.reduce((a, b) => a * b);
     this.values = model.is_table ? floatsOf(frozen.values) : await pixelsOf(frozen.atlas, model);
     this.length = model.is_table ? model.columns.length || model.shape[2] : length;
   }
 
-  where = () => this.decoder.where();
+  where = () => this.decoder.where;
+  kinds = () => Object.keys(this.decoder.kinds);
+  use = (kind) => (this.decoder.where = kind);
 
   async decode(z, label) {
     const { latent } = this.model;

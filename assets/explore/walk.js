@@ -1,6 +1,6 @@
 // A walk between two samples: points on a line or a great circle between their posterior means, decoded.
 
-import { decoded } from "./pictures.js";
+import { decoded, steps } from "./pictures.js";
 
 const STEPS = 11;
 
@@ -61,16 +61,21 @@ export class Walk {
     if (asked !== this.asked) return;
     this.points = points;
     const length = images.length / STEPS;
+    const each = points.map((_, i) => images.subarray(i * length, (i + 1) * length));
+    elements.strip.classList.toggle("table", app.model.is_table);
     elements.strip.replaceChildren(
-      ...points.map((z, i) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.title = `Step ${i + 1} of ${STEPS}: take this point.`;
-        button.append(decoded(app.model, images.subarray(i * length, (i + 1) * length), `step ${i + 1} of the walk`));
-        button.addEventListener("click", () => app.setZ(Float32Array.from(z)));
-        return button;
-      }),
+      ...(app.model.is_table ? [steps(app.model, each)] : each.map((image, i) => this.#step(image, i))),
     );
     app.redrawOverlay();
+  }
+
+  // The image of a step; a click takes its point.
+  #step(image, i) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = `Step ${i + 1} of ${STEPS}: take this point.`;
+    button.append(decoded(this.app.model, image, `step ${i + 1} of the walk`));
+    button.addEventListener("click", () => this.app.setZ(Float32Array.from(this.points[i])));
+    return button;
   }
 }

@@ -1,10 +1,13 @@
 // A decoder on the GPU through WebGPU: the kernels that the program itself runs, with their texts, one dispatch each.
 
+// Bytes that a workgroup shares, as crates/vae-kernels/src/gpu/adapter.rs asks for; WebGPU promises half of it.
+const WORKGROUP_STORAGE = 32768;
+
 // Fails where the browser has no WebGPU or no adapter.
 export async function gpuDecoder(program, parameters) {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) throw new Error("no adapter");
-  const device = await adapter.requestDevice();
+  const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize: WORKGROUP_STORAGE } });
   const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const buffer = (bytes, usage) => device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage });
   const filled = (values, usage) => {

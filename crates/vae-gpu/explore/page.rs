@@ -23,7 +23,7 @@ pub(super) const STYLE: &str = asset!("explore.css");
 /// Each is behind those that it imports.
 const MODULES: &[Module] = modules![
     "numbers.js" "colours.js" "passes.js" "likelihood.js" "webgpu.js" "decoder.js" "sources.js" "pictures.js" "plane.js"
-    "scatter.js" "overlay.js" "gestures.js" "colouring.js" "hover.js" "sliders.js" "selection.js" "walk.js" "upload.js"
+    "scatter.js" "overlay.js" "gestures.js" "choices.js" "colouring.js" "hover.js" "sliders.js" "selection.js" "walk.js" "upload.js"
     "app.js" "main.js"
 ];
 
