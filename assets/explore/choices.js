@@ -19,8 +19,11 @@ export function fillChoices({ model, source, statistics }) {
   the("label").append(...model.labels.map((name, index) => option([index, name])));
   the("label-choice").hidden = model.labels.length === 0;
 
-  const kinds = source.kinds();
-  the("kind").append(...kinds.map((name) => option([name, name])));
-  the("kind").value = source.where();
-  the("kind-choice").hidden = kinds.length < 2;
+  the("kind-choice").hidden = true;
+  source.ready.then(() => {
+    const kinds = source.kinds();
+    the("kind").append(...kinds.map((name) => option([name, name])));
+    the("kind").value = source.where();
+    the("kind-choice").hidden = kinds.length < 2;
+  });
 }

@@ -22,6 +22,7 @@ class ServedSource {
     this.points = pointsOf(points, this.model.count, this.model.latent);
   }
 
+  ready = Promise.resolve();
   // What decodes, and what else could.
   where = () => this.model.device;
   kinds = () => [this.model.device];
@@ -77,10 +78,14 @@ class FrozenSource {
     const { model, frozen } = this;
     this.points = pointsOf(bytesOf(frozen.points).buffer, model.count, model.latent);
     this.decoder = new PageDecoder(frozen.decoder, model.latent);
-    await this.decoder.ready;
     const length = model.thumbnail.reduce((a, b) => a * b);
     this.values = model.is_table ? floatsOf(frozen.values) : await pixelsOf(frozen.atlas, model);
     this.length = model.is_table ? model.columns.length || model.shape[2] : length;
+  }
+
+  // When it is known what can decode here.
+  get ready() {
+    return this.decoder.ready;
   }
 
   where = () => this.decoder.where;

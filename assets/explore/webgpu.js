@@ -3,10 +3,12 @@
 // Bytes that a workgroup shares, as crates/vae-kernels/src/gpu/adapter.rs asks for; WebGPU promises half of it.
 const WORKGROUP_STORAGE = 32768;
 
-// Fails where the browser has no WebGPU or no adapter.
+// Fails where the browser has no WebGPU or no adapter; or one that is software, which plain JavaScript always outruns, unless the
+// page's address ends in #webgpu, as that of tests does.
 export async function gpuDecoder(program, parameters) {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) throw new Error("no adapter");
+  if (adapter.info?.isFallbackAdapter && location.hash !== "#webgpu") throw new Error("the adapter is software");
   const device = await adapter.requestDevice({ requiredLimits: { maxComputeWorkgroupStorageSize: WORKGROUP_STORAGE } });
   const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
   const buffer = (bytes, usage) => device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage });
