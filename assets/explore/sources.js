@@ -78,9 +78,8 @@ class FrozenSource {
     const { model, frozen } = this;
     this.points = pointsOf(bytesOf(frozen.points).buffer, model.count, model.latent);
     this.decoder = new PageDecoder(frozen.decoder, model.latent);
-    const length = model.thumbnail.reduce((a, b) => a * b);
     this.values = model.is_table ? floatsOf(frozen.values) : await pixelsOf(frozen.atlas, model);
-    this.length = model.is_table ? model.columns.length || model.shape[2] : length;
+    this.length = this.values.length / model.count;
   }
 
   // When it is known what can decode here.

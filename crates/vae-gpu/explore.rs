@@ -76,6 +76,9 @@ pub(crate) fn run(arguments: &ExploreArguments) -> Result<ExitCode> {
     let name = arguments.model.run.display().to_string();
     let default = if server.is_some() { SERVED } else { FROZEN };
     let most = arguments.count.unwrap_or(default);
+    if server.is_none() {
+        freeze::check_count(images.count().min(most), inference.shape())?;
+    }
     let mut samples = Samples::new(&run, &name, &mut inference, &images, most)?;
     let Some(server) = server else {
         let file = freeze::freeze(&run, &samples, &inference)?;

@@ -233,6 +233,17 @@ impl Page {
         event("mouseReleased", last);
     }
 
+    /// Presses a key in the plane.
+    pub(crate) fn press(&mut self, key: &str) {
+        self.value("document.getElementById('overlay').focus()");
+        for kind in ["rawKeyDown", "keyUp"] {
+            self.call(
+                "Input.dispatchKeyEvent",
+                &json!({ "type": kind, "key": key }),
+            );
+        }
+    }
+
     /// Waits for a download and gives its text.
     pub(crate) fn downloaded(&mut self, name: &str) -> String {
         let end = Instant::now() + PATIENCE;

@@ -122,6 +122,8 @@ fn a_frozen_page_without_webgpu_draws_what_the_program_draws() {
         page.value("document.getElementById('device').textContent"),
         "Decoded by JavaScript."
     );
+    let loaded = "performance.getEntriesByType('resource').filter(({ name }) => !name.startsWith('data:')).length";
+    assert_eq!(page.value(loaded), 0, "it needs nothing but itself");
     // The page has the samples 0, 10, 20, ..; picking one decodes its mean.
     let expected = npy(&at("decoded.npy"), 1000 * 784);
     let count = page.value("explorer.decodes").as_u64().expect("a number");

@@ -42,17 +42,28 @@ fn a_drag_decodes_and_a_box_selects_the_samples_in_it_whose_ids_are_saved() {
         page.value("explorer.scatter.toPixels(explorer.plane.project(explorer.z)).map(Math.round)");
     assert_eq!(moved, serde_json::json!([260, 260]));
 
-    // A key moves it on.
+    // A key moves it on, another picks the sample nearest to it.
     let count = decodes(&mut page);
-    let key =
-        |kind: &str| serde_json::json!({ "type": kind, "key": "ArrowRight", "code": "ArrowRight" });
-    page.value("document.getElementById('overlay').focus()");
-    page.call("Input.dispatchKeyEvent", &key("rawKeyDown"));
-    page.call("Input.dispatchKeyEvent", &key("keyUp"));
+    page.press("ArrowRight");
     settle(&mut page, count);
     let moved =
         page.value("explorer.scatter.toPixels(explorer.plane.project(explorer.z)).map(Math.round)");
     assert_eq!(moved, serde_json::json!([268, 260]));
+    page.press("Enter");
+    page.wait_for("document.querySelectorAll('#picked canvas').length === 2");
+
+    page.value("document.querySelector('input[value=pan]').click()");
+    let before = page.value("explorer.scatter.toPlane([0, 0]).map((x) => x.toFixed(6))");
+    page.drag(&[[100.0, 100.0], [160.0, 130.0]]);
+    assert_eq!(
+        page.value("explorer.scatter.toPlane([60, 30]).map((x) => x.toFixed(6))"),
+        before
+    );
+    page.press("0");
+    assert_eq!(
+        page.value("explorer.scatter.toPlane([0, 0]).map((x) => x.toFixed(6))"),
+        before
+    );
 
     page.value("document.querySelector('input[value=select]').click()");
     page.drag(&[[150.0, 150.0], [300.0, 300.0], [420.0, 380.0]]);
@@ -81,6 +92,8 @@ fn a_drag_decodes_and_a_box_selects_the_samples_in_it_whose_ids_are_saved() {
     assert!((10..990).contains(&expected.len()), "{}", expected.len());
     assert_eq!(found.collect::<Vec<_>>(), expected);
     assert!(saved.starts_with("id,label,recon,kl\n"), "{saved}");
+    page.press("Escape");
+    assert_eq!(page.value("explorer.selection.places.length"), 0);
     page.assert_quiet();
 }
 

@@ -1,14 +1,16 @@
 //! The page as one file: samples, thumbnails and the decoder with its weights are in it, so that it needs neither a server nor this
 //! program.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use vae_data::Shape;
 use vae_device::PortableDecoder;
 use vae_infer::Inference;
 use vae_run::SavedRun;
 use vae_spec::GROUP_NORM_EPS;
+use vae_view::Thumbnails;
 
 use super::page;
 use super::samples::{About, Samples, bytes_of};
@@ -55,6 +57,18 @@ struct Shown {
 
 /// Version of the file's layout.
 const SCHEMA: u32 = 1;
+
+/// Refuses more samples than fit into one picture: browsers draw none of more than 16,384 pixels a side.
+pub(super) fn check_count(count: usize, shape: Shape) -> Result<()> {
+    const SIDE: usize = 16_384;
+    let Shape { height, width, .. } = Thumbnails::of(shape).shape;
+    let most = (SIDE / height.max(width).max(1)).pow(2);
+    ensure!(
+        shape.is_table() || count <= most,
+        "--count: expected at most {most} samples of this size in a file, found {count}"
+    );
+    Ok(())
+}
 
 /// The file's text.
 pub(super) fn freeze(
