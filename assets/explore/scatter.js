@@ -2,7 +2,7 @@
 // context of a GPU that a browser may lack.
 
 // How much of a point's colour remains where it is not among those selected, of 256.
-const DIMMED = 44;
+const DIMMED = 80;
 
 // Places of a disc around its centre with how much of each it covers, of 256.
 function disc(radius) {

@@ -90,7 +90,8 @@ fn a_drag_decodes_and_a_box_selects_the_samples_in_it_whose_ids_are_saved() {
         format!("{},{}", cells[0], cells[1])
     });
     assert!((10..990).contains(&expected.len()), "{}", expected.len());
-    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let found: Vec<String> = found.collect();
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
     assert!(saved.starts_with("id,label,recon,kl\n"), "{saved}");
     page.press("Escape");
     assert_eq!(page.value("explorer.selection.places.length"), 0);
