@@ -55,7 +55,6 @@ impl Reply {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
-            408 => "Request Timeout",
             411 => "Length Required",
             413 => "Content Too Large",
             431 => "Request Header Fields Too Large",
@@ -154,47 +153,61 @@ impl Head {
     }
 }
 
-/// Reads a request. `is_welcome` judges its head before the body is read. `None` if the client sends nothing: browsers open
-/// connections that they may not need.
+/// Why there is no request to answer.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The client has gone, or sent nothing in time: browsers open connections that they may not need.
+    Gone,
+    /// It is answered with this.
+    Refused(Reply),
+}
+
+impl From<io::Error> for Unread {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Reply> for Unread {
+    fn from(refusal: Reply) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Reads a request, whose head `is_welcome` judges before the body is read.
 pub(super) fn read(
     stream: &mut TcpStream,
     is_welcome: impl FnOnce(&Head) -> Result<(), Reply>,
-) -> io::Result<Option<Result<(Head, Vec<u8>), Reply>>> {
+) -> Result<(Head, Vec<u8>), Unread> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let start = Instant::now();
-    let mut bytes = Vec::new();
     let mut piece = [0; 1 << 14];
-    // Says whether more came.
-    let mut more = |bytes: &mut Vec<u8>| -> io::Result<bool> {
+    let mut more = |bytes: &mut Vec<u8>| -> Result<(), Unread> {
         let left = PATIENCE.checked_sub(start.elapsed());
-        let left = left.filter(|left| !left.is_zero());
-        stream.set_read_timeout(Some(left.ok_or(io::ErrorKind::TimedOut)?))?;
+        let left = left.filter(|left| !left.is_zero()).ok_or(Unread::Gone)?;
+        stream.set_read_timeout(Some(left))?;
         let count = stream.read(&mut piece)?;
         bytes.extend_from_slice(&piece[..count]);
-        Ok(count > 0)
+        if count == 0 {
+            return Err(Unread::Gone);
+        }
+        Ok(())
     };
+    let mut bytes = Vec::new();
     let (head, length) = loop {
-        if !more(&mut bytes)? {
-            return Ok(None);
-        }
-        match Head::parse(&bytes) {
-            Ok(Some(head)) => break head,
-            Ok(None) => {}
-            Err(refusal) => return Ok(Some(Err(refusal))),
+        more(&mut bytes)?;
+        if let Some(head) = Head::parse(&bytes)? {
+            break head;
         }
     };
-    let expected = match is_welcome(&head).and_then(|()| head.body_length()) {
-        Ok(expected) => expected,
-        Err(refusal) => return Ok(Some(Err(refusal))),
-    };
+    is_welcome(&head)?;
+    let expected = head.body_length()?;
     let mut body = bytes.split_off(length);
     while body.len() < expected {
-        if !more(&mut body)? {
-            return Ok(None);
-        }
+        more(&mut body)?;
     }
     body.truncate(expected);
-    Ok(Some(Ok((head, body))))
+    Ok((head, body))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::guard::Guard;
-use super::http::{self, Head, Reply};
+use super::http::{self, Head, Reply, Unread};
 
 /// Connections at a time: a browser opens six.
 const CONNECTIONS: usize = 64;
@@ -101,11 +101,10 @@ impl Drop for Open {
 
 /// One request and its reply.
 fn converse(mut stream: TcpStream, guard: &Guard, jobs: &mpsc::Sender<Job>) -> std::io::Result<()> {
-    let request = http::read(&mut stream, |head: &Head| guard.check(head))?;
-    let reply = match request {
-        None => return Ok(()),
-        Some(Err(refusal)) => refusal,
-        Some(Ok((head, body))) => {
+    let reply = match http::read(&mut stream, |head: &Head| guard.check(head)) {
+        Err(Unread::Gone) => return Ok(()),
+        Err(Unread::Refused(refusal)) => refusal,
+        Ok((head, body)) => {
             let (sender, reply) = mpsc::sync_channel(1);
             let path = guard.behind_token(&head.path).unwrap_or_default();
             let job = Job {
