@@ -3,6 +3,12 @@
 import { App, complain } from "./app.js";
 import { pageSource } from "./sources.js";
 
+// What nobody else caught, as when the server has gone.
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  complain(event.reason);
+});
+
 const source = pageSource();
 try {
   await source.load();

@@ -51,7 +51,7 @@ export class Overlay {
       context.textAlign = "center";
       context.fillText(shortNumber(x), at, height - 8);
     }
-    for (let y = Math.ceil(bottom / step) * step; y < top; y += step) {
+    for (let y = Math.ceil(bottom / step) * step; y < top && up; y += step) {
       const [, at] = scatter.toPixels([0, y]);
       if (at < 26 || at > height - 26) continue;
       line([0, at], [5, at]);
@@ -62,7 +62,7 @@ export class Overlay {
     context.textAlign = "right";
     context.fillText(`${across} \u2192`, width - 8, height - 24);
     context.textAlign = "left";
-    context.fillText(`\u2191 ${up}`, 8, 16);
+    if (up) context.fillText(`\u2191 ${up}`, 8, 16);
   }
 
   #line(places, colour) {

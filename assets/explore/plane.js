@@ -12,9 +12,10 @@ export class Plane {
   static ofLatents(latent, across, up) {
     const axis = (index) => Float32Array.from({ length: latent }, (_, i) => (i === index ? 1 : 0));
     const names = [across, up].map((index) => `latent ${index + 1}`);
-    // A model with one latent has a line of points.
-    const second = across === up ? new Float32Array(latent) : axis(up);
-    return new Plane(names, new Float32Array(latent), axis(across), second);
+    // One latent alone, as some models have, is a line.
+    const isLine = across === up;
+    if (isLine) names[1] = "";
+    return new Plane(names, new Float32Array(latent), axis(across), isLine ? new Float32Array(latent) : axis(up));
   }
 
   static principal(mu, count, latent) {

@@ -20,7 +20,7 @@ export class Sliders {
     hidden.forEach((index) => (this.rows[index].element.hidden = true));
     const more = document.createElement("button");
     more.type = "button";
-    more.textContent = `Show ${hidden.length} more, which vary less`;
+    more.textContent = `Show ${hidden.length} more`;
     more.addEventListener("click", () => {
       hidden.forEach((index) => (this.rows[index].element.hidden = false));
       more.remove();

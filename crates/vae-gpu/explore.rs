@@ -8,7 +8,7 @@ mod page;
 mod samples;
 mod server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,53 +58,66 @@ pub(crate) struct ExploreArguments {
     overwrite: OverwriteArguments,
 }
 
+/// Where the page goes.
+enum Place<'a> {
+    Server(Server),
+    File(&'a Path),
+}
+
 pub(crate) fn run(arguments: &ExploreArguments) -> Result<ExitCode> {
-    if let Some(out) = &arguments.export {
-        arguments.overwrite.check(out)?;
-    }
     let run = arguments.model.open()?;
-    // Before anything is computed: the port may be taken.
-    let server = match arguments.export {
-        None => Some(Server::listen(arguments.port.unwrap_or(0))?),
-        Some(_) => None,
+    // Before anything is computed: a file may be there, a port taken.
+    let place = match &arguments.export {
+        None => Place::Server(Server::listen(arguments.port.unwrap_or(0))?),
+        Some(out) => {
+            arguments.overwrite.check_of("--export", out)?;
+            Place::File(out)
+        }
     };
     let images = arguments.input.open(&run)?;
     ensure!(images.count() > 0, "the data have no samples to show");
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;
-    let name = arguments.model.run.display().to_string();
-    let default = if server.is_some() { SERVED } else { FROZEN };
-    let most = arguments.count.unwrap_or(default);
-    if server.is_none() {
+    let most = arguments.count.unwrap_or(match place {
+        Place::Server(_) => SERVED,
+        Place::File(_) => FROZEN,
+    });
+    if let Place::File(_) = place {
         freeze::check_count(images.count().min(most), inference.shape())?;
     }
+    let name = arguments.model.run.display().to_string();
     let mut samples = Samples::new(&run, &name, &mut inference, &images, most)?;
-    let Some(server) = server else {
-        let file = freeze::freeze(&run, &samples, &inference)?;
-        let Some(out) = &arguments.export else {
-            return Ok(ExitCode::SUCCESS);
-        };
-        output::write(out, file.as_bytes())?;
-        if arguments.open {
-            open(out.as_os_str())?;
+    match place {
+        Place::File(out) => {
+            let file = freeze::freeze(&run, &samples, &inference)?;
+            output::write(out, file.as_bytes())?;
+            if arguments.open {
+                open(out.as_os_str())?;
+            }
         }
-        return Ok(ExitCode::SUCCESS);
-    };
-    samples.about.device = format!("vae-gpu on {device}");
-    report::result(&server.address);
-    report::note("this address is for this machine and has a key in it; Ctrl-C ends the page");
-    if arguments.open {
-        open(server.address.as_ref())?;
+        Place::Server(server) => {
+            samples.about.device = format!("vae-gpu on {device}");
+            let idle = arguments.until_idle;
+            let idle = idle.map(|seconds| Duration::from_secs(seconds as u64));
+            let mut answerer = Answerer {
+                inference: &mut inference,
+                samples: &samples,
+            };
+            report::result(&server.address);
+            report::note(
+                "this address is for this machine and has a key in it; Ctrl-C ends the page",
+            );
+            if arguments.open
+                && let Err(error) = open(server.address.as_ref())
+            {
+                // The page is there nonetheless.
+                report::note(&error.to_string());
+            }
+            server.serve(idle, |method, path, body| {
+                answerer.answer(method, path, body)
+            });
+        }
     }
-    let idle = arguments.until_idle;
-    let idle = idle.map(|seconds| Duration::from_secs(seconds as u64));
-    let mut answerer = Answerer {
-        inference: &mut inference,
-        samples: &samples,
-    };
-    server.serve(idle, |method, path, body| {
-        answerer.answer(method, path, body)
-    });
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use crate::export::{CLASS, IMAGES, LATENT, MODELS, make, write_data};
 
 /// Values of an image of [`MODELS`].
 const PIXELS: usize = 120;
-/// Those of [`MODELS`] that are also decoded by WebGPU: their decoders have every pass that there is.
+/// Those of [`MODELS`] that are also decoded by WebGPU: their decoders have every pass but that of colours.
 const BY_WEBGPU: [&str; 3] = ["conditional", "residual", "counts"];
 /// Latents that are: a software adapter takes a quarter of a second for each.
 const ROWS: usize = 2;

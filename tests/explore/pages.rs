@@ -192,4 +192,14 @@ fn samples_are_coloured_picked_walked_between_and_uploaded() {
         0
     );
     page.assert_quiet();
+
+    drop(explore);
+    page.press("ArrowRight");
+    page.wait_for("!document.getElementById('trouble').hidden");
+    let said = page.value("document.getElementById('trouble').textContent");
+    assert!(
+        said.as_str()
+            .is_some_and(|text| text.contains("does not answer")),
+        "{said}"
+    );
 }

@@ -276,7 +276,7 @@ fn what_cannot_be_explored_is_refused_with_what_to_do() {
         ),
         (
             &["runs/digits-1", "--export", "vae.toml"],
-            "is there already",
+            "is there already; choose another --export",
         ),
         (&["runs/digits-1", "--export", "photos"], "not empty"),
         (
