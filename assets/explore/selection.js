@@ -41,7 +41,7 @@ export class Selection {
     const none = places.length === 0;
     [elements.save, elements.clear].forEach((button) => (button.disabled = none));
     elements.said.textContent = none
-      ? "Nothing is selected. Choose Select and draw a box around points, or take the nearest to the point."
+      ? "Nothing is selected. Let dragging select and draw a box around points, or take those nearest to the crosshair."
       : `${places.length} of ${app.points.count} samples are selected${places.length > SHOWN ? `; the first ${SHOWN} are shown` : ""}.`;
     const shown = places.slice(0, SHOWN);
     const values = none || app.model.is_table ? [] : await app.source.images(shown);

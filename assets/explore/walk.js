@@ -40,7 +40,7 @@ export class Walk {
     const [from, to] = this.ends.map((place) => (place === null ? "not chosen" : ids[place]));
     this.elements.said.textContent =
       this.ends[0] === null && this.ends[1] === null
-        ? "Pick a sample by a click on its point and start from it; then pick another and end there."
+        ? "Pick a sample by a click on its dot and start from it; then pick another and end there."
         : `From ${from} to ${to}.`;
   }
 

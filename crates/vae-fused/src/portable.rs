@@ -61,3 +61,41 @@ impl PortableDecoder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vae_spec::{Likelihood, Prior, Spread};
+
+    use super::*;
+
+    #[test]
+    fn the_weights_are_those_of_the_decoder_alone_from_the_first_on() {
+        let config = ModelConfig {
+            classes: 3,
+            likelihood: Likelihood::Gaussian(Spread::PerDimension),
+            prior: Prior::Mixture { components: 4 },
+            ..ModelConfig::dense(12, &[8, 5], 2)
+        };
+        let weights = Weights::initial(&config, 7);
+        let decoder = PortableDecoder::new(&config, &weights).expect("dense");
+        let tensors = weights.tensors().iter();
+        let of_decoder = tensors.filter(|tensor| {
+            ["decoder.", "output."]
+                .iter()
+                .any(|side| tensor.name.starts_with(side))
+        });
+        let expected: Vec<f32> = of_decoder
+            .flat_map(|tensor| tensor.values.clone())
+            .collect();
+        assert_eq!(decoder.parameters, expected);
+        let layers = decoder.passes.iter().filter_map(|pass| match pass {
+            ForwardPass::DenseForward { layer, .. } => Some((layer.offset, layer.inputs)),
+            _ => None,
+        });
+        // The decoder sees the label, too: 2 + 3 inputs, 5 outputs and their biases, and so on.
+        let expected = [(0, 5), (6 * 5, 5), (6 * 5 + 6 * 8, 8)];
+        assert_eq!(layers.collect::<Vec<_>>(), expected);
+        assert_eq!(decoder.kernels.len(), decoder.passes.len());
+        assert!(decoder.labels.is_some());
+    }
+}
