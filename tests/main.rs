@@ -6,6 +6,7 @@
 )]
 
 mod bottleneck;
+mod browser;
 mod cli;
 mod common;
 mod configurations;
@@ -14,6 +15,7 @@ mod devices;
 mod documents;
 mod eval;
 mod executors;
+mod explore;
 mod export;
 mod faults;
 mod folders;

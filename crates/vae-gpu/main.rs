@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod encode;
 mod eval;
+mod explore;
 mod export;
 mod import;
 mod interpolate;

@@ -6,6 +6,7 @@ mod loss;
 mod memory;
 mod parts;
 mod plan;
+mod portable;
 mod tape;
 mod update;
 
@@ -24,6 +25,7 @@ use vae_spec::{
 };
 
 pub use memory::Memory;
+pub use portable::PortableDecoder;
 
 use layout::Layout;
 use loss::LossPlan;
