@@ -36,6 +36,7 @@ mod resume;
 mod runs;
 mod sample_kl;
 mod science;
+mod shards;
 mod sweep;
 mod tables;
 mod tensorboard;

@@ -121,6 +121,13 @@ fn make() -> TempDir {
     fs::rename(at("all-test.npz"), at("new.npz")).expect("written");
     fs::remove_file(at("all.npz")).expect("written");
     run(&["encode", "runs/digits-1", "--out", "latents.csv"]);
+    for (shard, out) in [
+        ("1/2", "codes.csv"),
+        ("2/2", "codes.csv"),
+        ("1/1", "codes.npy"),
+    ] {
+        run(&["encode", "runs/digits-1", "--shard", shard, "--out", out]);
+    }
     run(&[
         "export",
         "runs/digits-1",
