@@ -65,6 +65,9 @@ impl Cpu {
     /// An executor with the optimizer state `moments`, each as long as `parameters`, on as many threads as rayon has.
     #[must_use]
     pub fn new(parameters: Vec<f32>, moments: Vec<Vec<f32>>) -> Self {
+        // Below so many times 6 rows of a batch, weights are read where they are: a copy of them in each thread costs more than it
+        // saves (docs/decisions.md).
+        gemm::set_lhs_packing_threshold_single_thread(64);
         let gradients = vec![0.0; parameters.len()];
         let threads = rayon::current_num_threads();
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
