@@ -63,7 +63,7 @@ fn resume(run: &Path) -> Command {
 }
 
 /// Results that must be equal between finished runs: each epoch's number and losses, and the weights.
-fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
+pub(crate) fn outcome(run: &Path) -> (Vec<serde_json::Value>, [Vec<u8>; 2]) {
     let metrics = fs::read_to_string(run.join("metrics.jsonl")).expect("written");
     let lines = metrics
         .lines()
