@@ -80,6 +80,22 @@ impl Dataset {
         )
     }
 
+    /// Samples that are in memory, called `name`, with others for validation or a part of them, as `choice` says.
+    ///
+    /// # Errors
+    /// If training and validation samples do not match, or one of the two parts would be empty.
+    pub fn of(
+        name: &str,
+        train: impl Into<Images>,
+        validation: Option<Images>,
+        choice: &Validation,
+    ) -> Result<Self, DataError> {
+        let source = Source::new(name, "in memory", train);
+        let other = validation
+            .map(|validation| Source::new("samples given for it", "in memory", validation));
+        Self::new(source, other, choice)
+    }
+
     /// The fingerprint of a single source.
     #[must_use]
     pub fn fingerprint_of(source: &Source) -> String {

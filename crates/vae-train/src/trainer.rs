@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use vae_data::Dataset;
-use vae_device::{Device, Route};
+use vae_device::Device;
 use vae_recipe::{Plateau, Recipe, StoppingState};
 use vae_run::{
     DataSummary, EpochReport, EventFile, FORMAT_VERSION, Interrupted, Manifest, Position,
@@ -45,6 +45,8 @@ pub struct Training<'a> {
     losses: Vec<Losses>,
     plateau: Plateau,
     stopping: StoppingState,
+    /// Whether the pictures of a finished run are drawn.
+    has_pictures: bool,
     /// Factor on the learning rate from rollbacks.
     lr_scale: f32,
     rollbacks: usize,
@@ -54,7 +56,7 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// A new run in the folder `path`, with initial weights, on `device` by `route`, the device's route for `recipe`.
+    /// A new run in the folder `path`, with initial weights, on `device`.
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder cannot be created.
@@ -62,10 +64,9 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
-        route: Route,
         path: &Path,
     ) -> Result<Self, TrainError> {
-        let task = Task::new(recipe, dataset, device, route)?;
+        let task = Task::new(recipe, dataset, device)?;
         let snapshot = Snapshot {
             weights: task.initial_weights(),
             moments: Vec::new(),
@@ -99,7 +100,7 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
-    /// Resumes the run `interrupted` with `recipe`; `device` and `route` as in [`Self::new`].
+    /// Resumes the run `interrupted` with `recipe` on `device`.
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder is locked or cannot be written.
@@ -108,14 +109,13 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
-        route: Route,
     ) -> Result<Self, TrainError> {
         let Interrupted {
             path,
             mut state,
             best,
         } = interrupted;
-        let mut task = Task::new(recipe, dataset, device, route)?;
+        let mut task = Task::new(recipe, dataset, device)?;
         let engine = task.engine(&state.snapshot)?;
         let (folder, epochs, unreadable) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
         if !unreadable.is_empty() {
@@ -137,6 +137,13 @@ impl<'a> Training<'a> {
         Self::at(task, engine, folder, state, best, epochs)
     }
 
+    /// The same without the pictures that a run draws when it ends.
+    #[must_use]
+    pub const fn without_pictures(mut self) -> Self {
+        self.has_pictures = false;
+        self
+    }
+
     /// The run at `state`.
     fn at(
         task: Task<'a>,
@@ -155,6 +162,7 @@ impl<'a> Training<'a> {
             writer: Writer::start(Arc::clone(&folder)),
             folder,
             events: None,
+            has_pictures: true,
             last_checkpoint: (Instant::now(), position.manifest.steps),
             manifest: position.manifest,
             epochs,
@@ -238,7 +246,9 @@ impl<'a> Training<'a> {
             events.end(self.manifest.steps)?;
         }
         let manifest = self.manifest.clone();
-        self.draw()?;
+        if self.has_pictures {
+            self.draw()?;
+        }
         Ok((manifest, outcome))
     }
 
