@@ -12,9 +12,10 @@ mod work;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::ptr;
 
 use pyo3::BoundObject;
-use pyo3::ffi::PyObject;
+use pyo3::ffi::{PyModule_Create, PyModuleDef, PyModuleDef_HEAD_INIT, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
@@ -33,13 +34,39 @@ pub unsafe extern "C" fn PyInit__native() -> *mut PyObject {
         Ok(module) => module.into_ptr(),
         Err(error) => {
             error.restore(py);
-            std::ptr::null_mut()
+            ptr::null_mut()
         }
     })
 }
 
+/// A module that the interpreter takes for an extension, still empty.
+#[expect(
+    unsafe_code,
+    reason = "only a module with a definition may be returned to the import system"
+)]
+fn empty_module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let definition = PyModuleDef {
+        m_base: PyModuleDef_HEAD_INIT,
+        m_name: c"_native".as_ptr(),
+        m_doc: ptr::null(),
+        // Not to be made twice in a process.
+        m_size: -1,
+        m_methods: ptr::null_mut(),
+        m_slots: ptr::null_mut(),
+        m_traverse: None,
+        m_clear: None,
+        m_free: None,
+    };
+    // SAFETY: the definition lives for ever, as it has to, and a module or null is returned.
+    let module = unsafe {
+        let module = PyModule_Create(Box::leak(Box::new(definition)));
+        Bound::from_owned_ptr_or_err(py, module)?
+    };
+    Ok(module.cast_into::<PyModule>()?)
+}
+
 fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    let module = PyModule::new(py, "_native")?;
+    let module = empty_module(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let names = vae_recipe::RecipePatch::NAMES;
     module.add("SETTINGS", PyTuple::new(py, names)?)?;
