@@ -78,10 +78,10 @@ except ImportError:
 
 def checked(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
     """Return ``X`` as an array, and remember or compare its number of features and their names."""
-    if HAS_SKLEARN and getattr(X, "ndim", 2) == 2 and np.ndim(X) == 2:
-        return validate_data(estimator, X, reset=reset, dtype="numeric", copy=False)
-    if HAS_SKLEARN and (hasattr(X, "toarray") or np.ndim(X) < 2):
-        return validate_data(estimator, X, reset=reset)
+    if not hasattr(X, "ndim"):
+        X = np.asarray(X)
+    if HAS_SKLEARN and X.ndim <= 2:
+        return validate_data(estimator, X, reset=reset, dtype="numeric")
     values = numbers(X)
     features = int(np.prod(values.shape[1:]))
     if reset:

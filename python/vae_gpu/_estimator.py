@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from typing import Any, Callable, Optional, Sequence, Union
@@ -511,6 +512,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _more_tags(self) -> dict[str, Any]:
         # The same for scikit-learn before 1.6.
         return {"X_types": ["2darray", "3darray"], "preserves_dtype": [np.float32]}
+
+
+# What is seen of a class is its parameters, not those of `__new__`.
+VAE.__new__.__signature__ = inspect.signature(VAE.__init__)  # type: ignore[attr-defined]
 
 
 def _print(epoch: dict[str, Any]) -> None:
