@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import vae_gpu
 from conftest import SMALL, command
 
@@ -22,10 +25,37 @@ def test_the_command_is_there_and_is_the_same_version() -> None:
     assert failed.returncode == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for a single process")
+def test_ctrl_c_ends_the_command_and_train_saves_first(digits, tmp_path) -> None:
+    program, run = Path(sys.executable).with_name("vae-gpu"), tmp_path / "run"
+    words = ["--epochs", "10000000", "--log-format", "lines", "--out", run, "--backend", "cpu"]
+    train = subprocess.Popen([program, "train", *words], stderr=subprocess.PIPE, text=True)
+    for line in train.stderr:
+        if line.startswith("epoch   2"):
+            train.send_signal(signal.SIGINT)
+            break
+    train.communicate(timeout=60)
+    assert train.returncode == 130
+
+    np.save(tmp_path / "many.npy", np.zeros((50_000, 28, 28), np.uint8))
+    words = ["--data", tmp_path / "many.npy", "--importance-samples", "5000", "--backend", "cpu"]
+    score = subprocess.Popen(
+        [program, "score", run, *words, "--out", tmp_path / "scores.csv"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert score.stderr.readline().startswith("data: ")
+    score.send_signal(signal.SIGINT)
+    score.communicate(timeout=60)
+    assert score.returncode == -signal.SIGINT
+
+
 def test_a_run_of_the_command_and_a_fit_are_the_same(digits, fitted, tmp_path) -> None:
     np.save(tmp_path / "digits.npy", digits)
     settings = "--latent 3 --hidden 32 --epochs 5 --backend cpu".split()
-    command("train", "--data", tmp_path / "digits.npy", *settings, "--out", tmp_path / "run", "--quiet")
+    command(
+        "train", "--data", tmp_path / "digits.npy", *settings, "--out", tmp_path / "run", "--quiet"
+    )
     model = vae_gpu.load(tmp_path / "run", backend="cpu")
     assert np.array_equal(model.encode(digits).mu, fitted.transform(digits))
     assert model.settings["epochs"] == SMALL["epochs"]

@@ -105,7 +105,9 @@ def test_channels_may_come_first_or_last(digits, axis) -> None:
 
 
 def test_a_conditional_model_is_told_its_labels(digits, labels) -> None:
-    names = np.array(["zero one two three four five six seven eight nine".split()[k] for k in labels])
+    names = np.array(
+        ["zero one two three four five six seven eight nine".split()[k] for k in labels]
+    )
     vae = vae_gpu.VAE(**{**SMALL, "epochs": 20}, conditional=True).fit(digits, names)
     assert sorted(vae.model_.classes) == sorted(set(names))
     z = vae.transform(digits, names)

@@ -76,7 +76,9 @@ def test_unknown_settings_are_named_with_a_suggestion() -> None:
 def test_what_a_fitted_model_is_given_has_to_fit(digits, fitted) -> None:
     with pytest.raises(ValueError, match="X has 25 features, but VAE is expecting 64 features"):
         fitted.transform(digits[:, :5, :5])
-    with pytest.raises(ValueError, match=r"expected an array of shape \(n, 3\), found one of \(5, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"expected an array of shape \(n, 3\), found one of \(5, 4\)"
+    ):
         fitted.inverse_transform(np.zeros((5, 4)))
     with pytest.raises(ValueError, match="z: expected finite numbers"):
         fitted.inverse_transform(np.full((5, 3), np.nan))
@@ -86,7 +88,9 @@ def test_what_a_fitted_model_is_given_has_to_fit(digits, fitted) -> None:
         fitted.sample(-3)
     with pytest.raises(ValueError, match="temperature: expected a number above 0, found 0"):
         fitted.sample(1, temperature=0)
-    with pytest.raises(ValueError, match="importance_samples: expected a whole number of at least 1"):
+    with pytest.raises(
+        ValueError, match="importance_samples: expected a whole number of at least 1"
+    ):
         fitted.score_samples(digits, importance_samples=0)
     assert fitted.sample(0).shape == (0, 8, 8)
 

@@ -7,6 +7,7 @@ command ``vae-gpu``. What needs NumPy or scikit-learn is imported when it is fir
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -48,4 +49,6 @@ def main() -> int:
     """Run the command ``vae-gpu`` with the arguments of this process; return its exit code."""
     from ._native import run_command
 
+    # Python only takes note of Ctrl-C; a command that does not listen for it is to end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return run_command(sys.argv)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def samples(
     X: Any,
     y: Any = None,
     *,
-    size: Optional[tuple[int, int]] = None,
+    size: Optional[Sequence[int]] = None,
     layout: Optional[str] = None,
     columns: Optional[list[str]] = None,
     name: str = "X",

@@ -194,9 +194,7 @@ class Model:
         _, values = self._native["sample"](n, seed, temperature, truncation, labels)
         return self._shaped(values, n)
 
-    def score(
-        self, X: Any, y: Any = None, *, importance_samples: Optional[int] = None
-    ) -> Scores:
+    def score(self, X: Any, y: Any = None, *, importance_samples: Optional[int] = None) -> Scores:
         """Score samples, as the command ``vae-gpu score`` does.
 
         Parameters

@@ -16,7 +16,7 @@ def run_command(arguments: Sequence[str], /) -> int: ...
 def sample_shape(
     name: str,
     sizes: Sequence[int],
-    size: Optional[tuple[int, int]],
+    size: Optional[Sequence[int]],
     layout: Optional[str],
     /,
 ) -> tuple[tuple[int, int, int], bool]: ...

@@ -11,6 +11,7 @@ mod train;
 mod work;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::ptr;
 
@@ -97,7 +98,12 @@ where
 /// `(arguments)`: runs the command, the first argument being the name of the program; returns its exit code.
 fn run_command(arguments: &Bound<'_, PyTuple>) -> PyResult<u8> {
     let (words,): (Vec<OsString>,) = arguments.extract()?;
-    let code = arguments.py().detach(|| vae_gpu::run(words));
+    let code = arguments.py().detach(|| {
+        let code = vae_gpu::run(words);
+        // What a program of Rust does when it ends. A reader that has gone has seen enough.
+        let _ = std::io::stdout().flush();
+        code
+    });
     // The code can only be compared.
     let is_it = |number: &u8| ExitCode::from(*number) == code;
     Ok((0..=u8::MAX).find(is_it).unwrap_or(1))
