@@ -1,5 +1,7 @@
 //! Trains on arrays of this program's own, watching the epochs: `cargo run --release --example train_arrays -- FOLDER`.
 
+#![expect(clippy::print_stdout, reason = "an example says what it does")]
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 

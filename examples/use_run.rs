@@ -1,5 +1,7 @@
 //! Loads a trained run, encodes samples, decodes and scores them: `cargo run --release --example use_run -- RUN`.
 
+#![expect(clippy::print_stdout, reason = "an example says what it does")]
+
 use std::path::PathBuf;
 
 use vae_data::Dataset;
