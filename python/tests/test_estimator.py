@@ -12,12 +12,12 @@ import pytest
 import vae_gpu
 from conftest import SMALL
 from vae_gpu import _native
-from vae_gpu._settings import OF_FILES, OWN
+from vae_gpu._settings import OWN
 
 
 def test_every_setting_of_the_command_is_a_parameter() -> None:
     params = set(vae_gpu.VAE().get_params()) - set(OWN)
-    assert params == set(_native.SETTINGS) - OF_FILES
+    assert params == set(_native.SETTINGS)
 
 
 def test_reconstructions_are_nearer_to_their_samples_than_the_mean_is(digits) -> None:

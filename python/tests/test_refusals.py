@@ -38,6 +38,13 @@ def test_samples_that_are_none(X, words) -> None:
         vae_gpu.VAE(**SMALL).fit(X)
 
 
+def test_errors_call_settings_as_python_does() -> None:
+    with pytest.raises(ValueError, match="choose scale bytes .* or scale min-max, or likelihood g"):
+        vae_gpu.VAE(**SMALL, likelihood="bernoulli").fit(ROWS * 3)
+    with pytest.raises(ValueError, match="validates on other data with validation"):
+        vae_gpu.VAE(**SMALL).fit(ROWS.reshape(1, 20, 20))
+
+
 def test_nan_among_images_is_found_where_it_is() -> None:
     images = ROWS.reshape(25, 4, 4).copy()
     images[3, 1, 2] = np.nan

@@ -12,11 +12,6 @@ import numpy as np
 
 from ._arrays import Samples
 
-# Settings of the command that are about files, or that an array says itself.
-OF_FILES = frozenset(
-    "data image columns grey fit bits skip_bad labels ids header separator decimal array stream "
-    "val_data classes".split()
-)
 # Parameters of the estimator that are no settings of the command.
 OWN = ("preset", "out", "pictures", "verbose")
 

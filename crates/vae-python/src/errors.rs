@@ -10,7 +10,7 @@ use pyo3::exceptions::{
 use vae_data::DataError;
 use vae_device::DeviceError;
 use vae_infer::InferError;
-use vae_recipe::RecipeError;
+use vae_recipe::{RecipeError, RecipePatch};
 use vae_run::RunError;
 use vae_spec::EngineError;
 use vae_train::TrainError;
@@ -31,10 +31,57 @@ enum Kind {
     Runtime,
 }
 
+/// Settings that are about files, which Python has none of.
+const OF_FILES: [&str; 14] = [
+    "data",
+    "image",
+    "columns",
+    "grey",
+    "fit",
+    "bits",
+    "skip_bad",
+    "labels",
+    "ids",
+    "header",
+    "separator",
+    "decimal",
+    "array",
+    "stream",
+];
+/// Settings that are arguments of their own in Python, and what these are called.
+const OTHERWISE: [(&str, &str); 2] = [("val_data", "validation"), ("classes", "y")];
+
+/// The settings that are parameters in Python.
+pub(crate) fn settings() -> impl Iterator<Item = &'static str> {
+    let is_other = |name: &str| OTHERWISE.iter().any(|(other, _)| *other == name);
+    let names = RecipePatch::NAMES.iter().copied();
+    names.filter(move |name| !OF_FILES.contains(name) && !is_other(name))
+}
+
+/// `words` with the options of the command called as Python calls them: `--batch-size` is `batch_size`.
+pub(crate) fn in_python(words: &str) -> String {
+    let mut parts = words.split("--");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c == '-';
+        let end = part.find(|c| !is_of_name(c)).unwrap_or(part.len());
+        let (option, rest) = part.split_at(end);
+        let name = option.replace('-', "_");
+        let other = OTHERWISE.iter().find(|(other, _)| *other == name);
+        match other {
+            Some((_, name)) => text.push_str(name),
+            None if settings().any(|setting| setting == name) => text.push_str(&name),
+            None => text.extend(["--", option]),
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
 /// The exception that `error` is, with the causes that it does not name itself.
 pub(crate) fn raised(error: impl Into<anyhow::Error>) -> PyErr {
     let error = error.into();
-    let words = format!("{error:#}");
+    let words = in_python(&format!("{error:#}"));
     match kind(error.as_ref()) {
         Kind::Value => PyValueError::new_err(words),
         Kind::NotFound => PyFileNotFoundError::new_err(words),

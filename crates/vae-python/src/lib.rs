@@ -69,8 +69,8 @@ fn empty_module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let module = empty_module(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    let names = vae_recipe::RecipePatch::NAMES;
-    module.add("SETTINGS", PyTuple::new(py, names)?)?;
+    let settings: Vec<&str> = errors::settings().collect();
+    module.add("SETTINGS", PyTuple::new(py, settings)?)?;
     module.add("run_command", function(py, c"run_command", run_command)?)?;
     module.add("sample_shape", function(py, c"sample_shape", sample_shape)?)?;
     module.add("train", function(py, c"train", train::train)?)?;

@@ -13,6 +13,7 @@ use vae_run::Interrupted;
 use vae_train::{Event, Outcome, Training};
 
 use crate::arrays::samples;
+use crate::errors::in_python;
 use crate::work::{Desk, work};
 
 /// What a run says of its data, which no file holds.
@@ -114,14 +115,14 @@ fn go(training: Training<'_>, task: &Task, dataset: &Dataset, desk: &Desk) -> an
         training.without_pictures()
     };
     for note in &dataset.notes {
-        desk.tell(json!({ "notice": note }).to_string());
+        desk.tell(json!({ "notice": in_python(note) }).to_string());
     }
     let (manifest, outcome) = training.run(&desk.stop, |event| {
         desk.tell(
             match event {
                 Event::Progress(report) => json!({ "progress": report }),
                 Event::Epoch(report) => json!({ "epoch": report }),
-                Event::Notice(notice) => json!({ "notice": notice }),
+                Event::Notice(notice) => json!({ "notice": in_python(&notice) }),
             }
             .to_string(),
         );
