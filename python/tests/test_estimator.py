@@ -143,6 +143,8 @@ def test_values_of_any_size_are_standardized_for_a_gaussian() -> None:
     settings = vae.model_.settings
     assert (settings["likelihood"], settings["scale"]) == ("gaussian", "standardize")
     np.testing.assert_allclose(vae.sample(2000).mean(axis=0), [5, -300], rtol=0.1)
+    scaled = vae_gpu.VAE(**SMALL, scale="min-max").fit(rows)
+    assert scaled.model_.settings["likelihood"] == "bernoulli"
 
 
 def test_epochs_are_told_and_an_exception_ends_the_training(digits, capsys) -> None:

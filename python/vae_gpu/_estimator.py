@@ -50,8 +50,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     init, output_bias : str
         Initial weights and bias of the output [``"glorot"``, ``"init"``].
     likelihood : str
-        ``"auto"``: ``"bernoulli"`` of bytes and of values from 0 to 1, else ``"gaussian"`` of
-        standardized values. Or one of these, ``"continuous-bernoulli"``, ``"laplace"``,
+        ``"auto"``: ``"bernoulli"`` of bytes and of values that are from 0 to 1 or scaled to it, else
+        ``"gaussian"`` of standardized values. Or one of these, ``"continuous-bernoulli"``, ``"laplace"``,
         ``"discretized-logistic"``, ``"poisson"`` and ``"negative-binomial"``.
     sigma : float, "learned" or "per-dimension"
         Spread of the likelihood, in units of the scaled values [by likelihood].

@@ -18,6 +18,8 @@ OWN = ("preset", "out", "pictures", "verbose")
 # Settings that are lists, of which a single number may be given, and text that may be a number alone.
 _LISTS = {"hidden", "decoder_hidden", "channels"}
 _TEXTS = {"free_bits", "capacity", "early_stopping"}
+# Scalings to 0..1.
+_UNIT = {"bytes", "min-max", "range"}
 
 
 def refuse_unknown(cls: type, names: dict[str, Any]) -> None:
@@ -33,8 +35,8 @@ def refuse_unknown(cls: type, names: dict[str, Any]) -> None:
 def as_json(params: dict[str, Any], X: Samples) -> tuple[str, Optional[str]]:
     """Return the settings that are set as a JSON object, and the name of the preset.
 
-    The likelihood ``"auto"`` is chosen by the samples: ``bernoulli`` of bytes and of values from 0 to
-    1, else ``gaussian`` of standardized values.
+    The likelihood ``"auto"`` is chosen by the samples: ``bernoulli`` of bytes and of values that are from
+    0 to 1 or scaled to it, else ``gaussian`` of standardized values.
     """
     params = dict(params)
     preset = params.pop("preset")
@@ -42,7 +44,7 @@ def as_json(params: dict[str, Any], X: Samples) -> tuple[str, Optional[str]]:
         del params[name]
     if params["likelihood"] == "auto":
         params["likelihood"] = None
-        if preset is None and not _is_unit(X):
+        if preset is None and params["scale"] not in _UNIT and not _is_unit(X):
             params["likelihood"] = "gaussian"
             if params["scale"] is None:
                 params["scale"] = "standardize"
