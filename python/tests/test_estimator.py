@@ -59,6 +59,8 @@ def test_a_pickle_and_a_copy_carry_the_run(digits, fitted) -> None:
         assert other.run_ != fitted.run_
         assert np.array_equal(other.transform(digits), expected)
         assert other.score(digits) == fitted.score(digits)
+        with pytest.raises(FileNotFoundError, match="is resumed where it was fitted"):
+            other.resume(digits)
 
 
 def test_a_private_run_goes_with_its_estimator(digits, tmp_path) -> None:

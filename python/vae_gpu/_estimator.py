@@ -319,8 +319,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         VAE
             This estimator.
         """
+        run = self._fitted()
+        if not run.has_state:
+            raise FileNotFoundError(
+                f"{run.path}: the state of training is missing; a copy of an estimator has what using "
+                "the model takes, and is resumed where it was fitted, or fitted anew"
+            )
         given = self._given(X, y, reset=False)
-        self._train(self._fitted(), given, validation, epochs, on_epoch)
+        self._train(run, given, validation, epochs, on_epoch)
         return self
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:

@@ -48,6 +48,11 @@ class Run:
         """Whether the folder is a run already, which can be loaded and resumed."""
         return (self.path / "config.toml").exists()
 
+    @property
+    def has_state(self) -> bool:
+        """Whether it can be resumed."""
+        return (self.path / "state.safetensors").exists()
+
     def epochs(self) -> list[dict[str, Any]]:
         """Return the reports of all epochs."""
         lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

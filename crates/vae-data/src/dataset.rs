@@ -258,6 +258,23 @@ mod tests {
     }
 
     #[test]
+    fn samples_in_memory_are_a_data_set_with_others_or_a_part_of_them_for_validation() {
+        let rows = |count: usize| Images::from(Array::bytes(vec![7; count * 4], Shape::grey(2, 2)));
+        let counts = |train: usize, other: Option<usize>| {
+            let choice = Validation {
+                fraction: Some(0.25),
+                ..Validation::default()
+            };
+            let dataset = Dataset::of("mine", rows(train), other.map(rows), &choice)?;
+            Ok::<_, DataError>([dataset.train.count(), dataset.validation.count()])
+        };
+        assert_eq!(counts(20, None).expect("a part"), [15, 5]);
+        assert_eq!(counts(20, Some(3)).expect("others"), [20, 3]);
+        let error = counts(1, None).expect_err("one side empty").to_string();
+        assert!(error.contains("1 sample"), "{error}");
+    }
+
+    #[test]
     fn what_is_validated_on_is_never_trained_on() {
         let all = || source("a", (0..100).collect());
         let tested = || Source {
