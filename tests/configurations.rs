@@ -89,12 +89,14 @@ impl Subject {
         };
         let said = |error: &dyn std::error::Error| error.to_string();
         let Self { recipe, dataset } = self;
+        let recipe = Recipe {
+            engine,
+            ..recipe.clone()
+        };
         let device = Device::open(backend).map_err(|error| said(&error))?;
-        let route = device.route(engine, &recipe.model(), &recipe.optimizer_config());
-        let route = route.map_err(|error| said(&error))?;
         let training = match resumed {
-            Some(run) => Training::resume(run, recipe, dataset, &device, route),
-            None => Training::new(recipe, dataset, &device, route, path),
+            Some(run) => Training::resume(run, &recipe, dataset, &device),
+            None => Training::new(&recipe, dataset, &device, path),
         };
         let training = training.map_err(|error| said(&error))?;
         let (is_stopped, mut epochs) = (AtomicBool::new(false), Vec::new());

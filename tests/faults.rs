@@ -45,9 +45,7 @@ struct Ran {
 /// Trains in the folder `path`, with `fault` done to the device behind the first epoch.
 fn run(path: &Path, recipe: &Recipe, dataset: &Dataset, fault: impl Fn(&Device)) -> Ran {
     let device = Device::open(recipe.backend).expect("a device");
-    let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config());
-    let route = route.expect("a route");
-    let training = Training::new(recipe, dataset, &device, route, path).expect("started");
+    let training = Training::new(recipe, dataset, &device, path).expect("started");
     let (mut notices, mut epochs) = (Vec::new(), 0);
     let outcome = training.run(&AtomicBool::new(false), |event| match event {
         Event::Epoch(report) => {
@@ -234,8 +232,7 @@ fn a_disk_without_room_stops_no_run() {
     // A folder under the state's name cannot be replaced; before the end there is room again.
     let state = path.join("state.safetensors");
     let device = Device::open(recipe.backend).expect("a CPU");
-    let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config());
-    let training = Training::new(&recipe, &dataset, &device, route.expect("a route"), &path);
+    let training = Training::new(&recipe, &dataset, &device, &path);
     let mut notices = Vec::new();
     let training = training.expect("started");
     fs::remove_file(&state).expect("written");

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use vae_data::Dataset;
-use vae_device::{Device, Memory, Route, memory};
+use vae_device::memory;
 use vae_infer::EVALUATION_BATCH;
 use vae_recipe::{Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest};
-use vae_train::Outcome;
+use vae_train::{Outcome, needed};
 
 pub(crate) use arguments::TrainArguments;
 pub(crate) use progress::{Progress, ReportArguments, summary};
@@ -124,40 +124,4 @@ fn description(recipe: &Recipe, dataset: &Dataset) -> Result<String> {
         memory::bytes(data as u64),
     )?;
     Ok(text)
-}
-
-/// What training takes on the fused engine.
-fn needed(recipe: &Recipe, dataset: &Dataset) -> Memory {
-    // A batch holds no more than there is.
-    let rows = recipe.batch_size.saturating_mul(recipe.accumulate);
-    let rows = rows.min(dataset.train.count());
-    Memory::of(
-        &recipe.model(),
-        &recipe.objective(),
-        &recipe.optimizer_config(),
-        recipe.corrupt.is_some(),
-        [rows, recipe.batch_size],
-        EVALUATION_BATCH.min(dataset.validation.count()),
-    )
-}
-
-/// Refuses what the CPU's memory cannot hold, before anything is allocated.
-fn check_memory(recipe: &Recipe, dataset: &Dataset, device: &Device, route: &Route) -> Result<()> {
-    let (true, Route::Fused, Some(free)) = (device.is_cpu(), route, memory::available()) else {
-        return Ok(());
-    };
-    let needed = needed(recipe, dataset);
-    let fits = needed.rows_in(free as usize);
-    let advice = match fits {
-        0 => "a smaller network or fewer --samples may fit".to_owned(),
-        fits => format!("a --batch-size of up to {fits} fits"),
-    };
-    ensure!(
-        needed.total() as u64 <= free,
-        "memory: training in batches of {} takes about {}, found {} free; {advice}",
-        recipe.batch_size,
-        memory::bytes(needed.total() as u64),
-        memory::bytes(free),
-    );
-    Ok(())
 }

@@ -80,6 +80,22 @@ impl Dataset {
         )
     }
 
+    /// Samples that are in memory, called `name`, with others for validation or a part of them, as `choice` says.
+    ///
+    /// # Errors
+    /// If training and validation samples do not match, or one of the two parts would be empty.
+    pub fn of(
+        name: &str,
+        train: impl Into<Images>,
+        validation: Option<Images>,
+        choice: &Validation,
+    ) -> Result<Self, DataError> {
+        let source = Source::new(name, "in memory", train);
+        let other = validation
+            .map(|validation| Source::new("samples given for it", "in memory", validation));
+        Self::new(source, other, choice)
+    }
+
     /// The fingerprint of a single source.
     #[must_use]
     pub fn fingerprint_of(source: &Source) -> String {
@@ -239,6 +255,23 @@ mod tests {
         (0..images.count())
             .map(|place| images.bytes(place)[0])
             .collect()
+    }
+
+    #[test]
+    fn samples_in_memory_are_a_data_set_with_others_or_a_part_of_them_for_validation() {
+        let rows = |count: usize| Images::from(Array::bytes(vec![7; count * 4], Shape::grey(2, 2)));
+        let counts = |train: usize, other: Option<usize>| {
+            let choice = Validation {
+                fraction: Some(0.25),
+                ..Validation::default()
+            };
+            let dataset = Dataset::of("mine", rows(train), other.map(rows), &choice)?;
+            Ok::<_, DataError>([dataset.train.count(), dataset.validation.count()])
+        };
+        assert_eq!(counts(20, None).expect("a part"), [15, 5]);
+        assert_eq!(counts(20, Some(3)).expect("others"), [20, 3]);
+        let error = counts(1, None).expect_err("one side empty").to_string();
+        assert!(error.contains("1 sample"), "{error}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub use dataset::{Dataset, Validation};
 pub use error::DataError;
 pub use images::Images;
 pub use labels::Labels;
+pub use mapped::array_shape;
 pub use prefetch::Prefetch;
 pub use progress::{OnProgress, Progress};
 pub use read::{Inherited, Layout, ReadOptions, Source};

@@ -45,7 +45,7 @@ pub(crate) fn open(
             npy::NpyElement::F32 if !header.big_endian => Element::F32,
             other => return Err(convert(&name, &format!("elements of {other:?}"))),
         };
-        let (rows, shape, is_channels_last) = npy_shape(&name, &header.shape, size, layout)?;
+        let (rows, shape, is_channels_last) = array_shape(&name, &header.shape, size, layout)?;
         if header.fortran_order || is_channels_last {
             return Err(convert(&name, "Fortran order or channels last"));
         }
@@ -87,8 +87,12 @@ fn convert(name: &str, what: &str) -> DataError {
     )
 }
 
-/// Number of rows, row shape, and whether channels come last, for an array of samples.
-pub(crate) fn npy_shape(
+/// Number of rows, row shape, and whether channels come last, for an array of samples of `sizes` that is called `name`. `size`
+/// shapes flat rows into images; `layout` says where the channels are where that could be either.
+///
+/// # Errors
+/// If `sizes` are not those of samples.
+pub fn array_shape(
     name: &str,
     sizes: &[usize],
     size: Option<[usize; 2]>,

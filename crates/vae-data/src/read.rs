@@ -97,7 +97,7 @@ pub struct Source {
 }
 
 impl Source {
-    fn new(name: &str, format: impl Into<String>, train: impl Into<Images>) -> Self {
+    pub(crate) fn new(name: &str, format: impl Into<String>, train: impl Into<Images>) -> Self {
         Self {
             name: name.to_owned(),
             format: format.into(),

@@ -1,9 +1,8 @@
 //! The data that a trained model is used on.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use vae_data::folder::Bits;
-use vae_data::{Dataset, Element, Images, Inherited, ReadOptions, Source};
+use vae_data::{Dataset, Images, Inherited, ReadOptions, Source};
 use vae_run::SavedRun;
 
 use super::ReadArguments;
@@ -92,18 +91,7 @@ impl InputArguments {
             None => "",
         };
         report::note(&format!("data: {name}: {} {which}samples", images.count()));
-        let (images, was_other) = images.aligned(&run.recipe.columns, name)?;
-        ensure!(
-            images.shape() == run.recipe.image,
-            "{name}: expected samples of {}, as the model was trained on, found {}; --size resizes image files",
-            run.recipe.image,
-            images.shape()
-        );
-        ensure!(
-            run.recipe.bits != Some(Bits::Sixteen) || images.array.element != Element::U8,
-            "{name}: expected images of 16 bits, as the model was trained on, found values of 8, which have no common scale with \
-             those"
-        );
+        let (images, was_other) = run.recipe.matching(&images, name)?;
         if was_other {
             report::note("columns: put in the order of the training data");
         }

@@ -13,8 +13,8 @@ use vae_recipe::{BackendChoice, Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest, Metrics, RunFolder};
 use vae_train::{Outcome, Training};
 
+use super::INTERRUPTED;
 use super::progress::{Progress, ReportArguments, Subject};
-use super::{INTERRUPTED, check_memory};
 use crate::report;
 
 /// Where a run begins.
@@ -90,7 +90,6 @@ impl Session {
         let (is_quiet, arguments) = (self.report.is_quiet(), self.report);
         let device = self.device(recipe.backend)?;
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
-        check_memory(&recipe, &dataset, device, &route)?;
         if !is_quiet {
             report::device(device);
             report::note(&format!("engine: {route}"));
@@ -122,9 +121,9 @@ impl Session {
         };
         let training = match start {
             Start::Resumed(interrupted) => {
-                Training::resume(*interrupted, &recipe, &dataset, device, route.clone())?
+                Training::resume(*interrupted, &recipe, &dataset, device)?
             }
-            Start::New(_) => Training::new(&recipe, &dataset, device, route.clone(), &path)?,
+            Start::New(_) => Training::new(&recipe, &dataset, device, &path)?,
         };
         let stop = stop.map_or_else(stop_on_ctrl_c, Ok)?;
         let mut progress = Progress::start(arguments, subject, epochs);

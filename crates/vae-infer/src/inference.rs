@@ -221,6 +221,14 @@ impl<'a> Inference<'a> {
         self.means(z, &labels)
     }
 
+    /// The same with a class for each of the latents, `[count]`, for a conditional model.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn decode_as(&mut self, z: &[f32], classes: &[u32]) -> Result<Vec<f32>, EngineError> {
+        self.means(z, classes)
+    }
+
     /// Samples from the likelihood given latents `[count, latent]`, in units of the model: `[count, pixels]`.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ macro_rules! settings {
 
         impl RecipePatch {
             /// What a config file calls the settings.
-            pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($setting)),*];
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($setting)),*];
 
             /// These settings, with those of `below` where they are unset.
             #[must_use]

@@ -64,6 +64,20 @@ pub enum TrainError {
         /// What differs.
         difference: String,
     },
+    /// The model and a batch do not fit the memory of the machine.
+    #[error(
+        "memory: training in batches of {batch_size} takes about {needed}, found {free} free; {advice}"
+    )]
+    Memory {
+        /// Samples in a batch.
+        batch_size: usize,
+        /// What training takes.
+        needed: String,
+        /// What is free.
+        free: String,
+        /// What may fit.
+        advice: String,
+    },
     /// A loss or weight became NaN or infinite.
     #[error("{0}\n  the last good checkpoint and the weights of the best epoch are kept")]
     Diverged(Box<Divergence>),

@@ -4,8 +4,10 @@
 
 mod error;
 mod event;
+mod memory;
 mod trainer;
 
 pub use error::TrainError;
 pub use event::{Event, Outcome};
+pub use memory::needed;
 pub use trainer::{DeviceLost, Divergence, Training};

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use vae_data::Dataset;
-use vae_device::{Device, Route};
+use vae_device::Device;
 use vae_recipe::{Plateau, Recipe, StoppingState};
 use vae_run::{
     DataSummary, EpochReport, EventFile, FORMAT_VERSION, Interrupted, Manifest, Position,
@@ -51,6 +51,8 @@ pub struct Training<'a> {
     losses: Vec<Losses>,
     plateau: Plateau,
     stopping: StoppingState,
+    /// Whether the pictures of a finished run are drawn.
+    has_pictures: bool,
     /// Factor on the learning rate from rollbacks.
     lr_scale: f32,
     rollbacks: usize,
@@ -60,7 +62,7 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// A new run in the folder `path`, with initial weights, on `device` by `route`, the device's route for `recipe`.
+    /// A new run in the folder `path`, with initial weights, on `device`.
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder cannot be created.
@@ -68,10 +70,9 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
-        route: Route,
         path: &Path,
     ) -> Result<Self, TrainError> {
-        let task = Task::new(recipe, dataset, device, route)?;
+        let task = Task::new(recipe, dataset, device)?;
         let snapshot = Snapshot {
             weights: task.initial_weights(),
             moments: Vec::new(),
@@ -105,7 +106,7 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
-    /// Resumes the run `interrupted` with `recipe`; `device` and `route` as in [`Self::new`].
+    /// Resumes the run `interrupted` with `recipe` on `device`.
     ///
     /// # Errors
     /// If the data do not fit the model, the model does not fit the device, or the folder is locked or cannot be written.
@@ -114,14 +115,13 @@ impl<'a> Training<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
-        route: Route,
     ) -> Result<Self, TrainError> {
         let Interrupted {
             path,
             mut state,
             best,
         } = interrupted;
-        let mut task = Task::new(recipe, dataset, device, route)?;
+        let mut task = Task::new(recipe, dataset, device)?;
         let engine = task.engine(&state.snapshot)?;
         let (folder, epochs, unreadable) = RunFolder::reopen(&path, state.position.metrics_bytes)?;
         if !unreadable.is_empty() {
@@ -141,6 +141,13 @@ impl<'a> Training<'a> {
         }
         folder.write_rest(&state, task.preprocessing.scaling())?;
         Self::at(task, engine, folder, state, best, epochs)
+    }
+
+    /// The same without the pictures that a run draws when it ends.
+    #[must_use]
+    pub const fn without_pictures(mut self) -> Self {
+        self.has_pictures = false;
+        self
     }
 
     /// The run at `state`.
@@ -163,6 +170,7 @@ impl<'a> Training<'a> {
             folder,
             trouble: None,
             events: None,
+            has_pictures: true,
             last_checkpoint: (Instant::now(), position.manifest.steps),
             manifest: position.manifest,
             epochs,
@@ -254,7 +262,9 @@ impl<'a> Training<'a> {
             events.end(self.manifest.steps)?;
         }
         let manifest = self.manifest.clone();
-        self.draw()?;
+        if self.has_pictures {
+            self.draw()?;
+        }
         Ok((manifest, outcome))
     }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::{ReadOptions, Source, in_memory_only, open_file};
-use crate::mapped::{flat, npy_shape};
+use crate::mapped::{array_shape, flat};
 use crate::{Array, DataError, Images, Labels, Shape, idx, mapped, matrix_market, npy};
 
 pub(super) fn npy_file(path: &Path, options: &ReadOptions) -> Result<Source, DataError> {
@@ -132,7 +132,8 @@ pub(super) fn samples(
     array: npy::NpyArray,
     options: &ReadOptions,
 ) -> Result<Array, DataError> {
-    let (_, shape, is_channels_last) = npy_shape(name, &array.shape, options.size, options.layout)?;
+    let (_, shape, is_channels_last) =
+        array_shape(name, &array.shape, options.size, options.layout)?;
     let Shape {
         channels,
         height,

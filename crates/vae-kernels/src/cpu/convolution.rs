@@ -2,7 +2,7 @@
 //! depend on the number of threads.
 //!
 //! With stride 1 a convolution is also a transposed one, with the kernel rotated by 180 degrees and its two sides swapped
-//! ([`Sizes::swapped`]); of the two forms the one is taken that unfolds the side of fewer numbers.
+//! (`Sizes::swapped`); of the two forms the one is taken that unfolds the side of fewer numbers.
 
 mod patches;
 #[cfg(test)]

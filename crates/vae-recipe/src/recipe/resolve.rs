@@ -1,7 +1,7 @@
 //! Completes a patch with the defaults and checks it against the data.
 
 use vae_data::folder::Bits;
-use vae_data::{AutoScale, Dataset, Scale};
+use vae_data::{AutoScale, DataError, Dataset, Element, Images, Scale};
 use vae_spec::{KlEstimate, MmdKernel, Optimizer, OptimizerConfig};
 
 use super::{Binarize, Capacity, ObjectiveName, PriorText, Recipe, RecipePatch};
@@ -61,6 +61,32 @@ const IMPORTANCE_SAMPLES: usize = 5;
 const MOST_FRACTIONS: usize = 20;
 
 impl Recipe {
+    /// `images`, which are called `name`, as samples of this model, their columns in the order of its training samples; and
+    /// whether they were in another.
+    ///
+    /// # Errors
+    /// If they have another shape, other columns or other bits than the model was trained on.
+    pub fn matching(&self, images: &Images, name: &str) -> Result<(Images, bool), DataError> {
+        let (images, was_other) = images.aligned(&self.columns, name)?;
+        let unfit = |what: String| DataError::Unfit {
+            name: name.to_owned(),
+            what,
+        };
+        if images.shape() != self.image {
+            return Err(unfit(format!(
+                "expected samples of {}, as the model was trained on, found {}; --size resizes image files",
+                self.image,
+                images.shape()
+            )));
+        }
+        if self.bits == Some(Bits::Sixteen) && images.array.element == Element::U8 {
+            let what = "expected images of 16 bits, as the model was trained on, found values of 8, which have no common scale \
+                with those";
+            return Err(unfit(what.to_owned()));
+        }
+        Ok((images, was_other))
+    }
+
     /// Completes `patch` with the defaults and checks it against the data.
     ///
     /// # Errors
@@ -77,6 +103,7 @@ impl Recipe {
         }
         let patch = RecipePatch {
             image: Some(found),
+            data: patch.data.clone().or(Some(dataset.name.clone())),
             ..patch.over_defaults()
         };
         let Some(mut recipe) = patch.complete() else {

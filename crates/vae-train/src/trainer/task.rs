@@ -9,7 +9,7 @@ use vae_spec::{
     DataStart, Engine, EngineSetup, ObjectiveKind, Snapshot, Spread, TrainingImages, Weights,
 };
 
-use crate::TrainError;
+use crate::{TrainError, memory};
 
 /// A recipe with its device and its preprocessed data.
 pub(super) struct Task<'a> {
@@ -33,8 +33,9 @@ impl<'a> Task<'a> {
         recipe: &'a Recipe,
         dataset: &Dataset,
         device: &'a Device,
-        route: Route,
     ) -> Result<Self, TrainError> {
+        let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
+        memory::check(recipe, dataset, device, &route)?;
         let preprocessing = Preprocessing::fit(recipe, dataset)?;
         Ok(Self {
             recipe,
