@@ -23,6 +23,7 @@ use self::cells::{Cell, HonestPages, Refusal, batch, is_delta_text, is_unsigned,
 pub(crate) use images::{has_images, unpack};
 
 use crate::DataError;
+use crate::limits::{bomb, most_unpacked};
 use crate::table::{Table, listed};
 
 /// Rows decoded at a time: memory grows with the data read, not with what the file claims.
@@ -97,6 +98,7 @@ impl Source<'_> {
         file: impl ChunkReader + 'static,
         [label, ids]: [Option<Asked<'_>>; 2],
     ) -> Result<Table, DataError> {
+        let most = most_unpacked(file.len());
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);
@@ -118,6 +120,8 @@ impl Source<'_> {
             return Err(self.wrong("table", expected, "none".into()));
         }
 
+        // One run of a repeated value stands for as many rows as it says.
+        let most_rows = most / (size_of::<f32>() * columns.len().max(1)) as u64;
         let mut rows = 0;
         let mut values = Vec::new();
         let mut cells = texts.map(|text| text.map(|_| Vec::new()));
@@ -135,6 +139,9 @@ impl Source<'_> {
                 let mut column = Vec::new();
                 self.each_cell(&*group, at, BATCH, |cell| {
                     row += 1;
+                    if row as u64 > most_rows {
+                        return Err(self.unreadable(bomb(most)));
+                    }
                     if !is_text(at) {
                         column.push(number(cell).map_err(|why| refused(why, row))?);
                         return Ok(());

@@ -11,6 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use super::cells::{Cell, text};
 use super::{Asked, Source, quietly};
 use crate::DataError;
+use crate::limits::{BLOCK, bomb, most_unpacked};
 
 /// Images decoded at a time.
 const BATCH: usize = 64;
@@ -66,6 +67,9 @@ impl Source<'_> {
         };
         let names = label.map_or(Vec::new(), |label| class_names(metadata, &columns[label]));
         let stem = self.0.file_stem().unwrap_or_default().to_string_lossy();
+        let length = fs::metadata(self.0).map_err(|cause| self.unreadable(cause))?;
+        let most = most_unpacked(length.len());
+        let mut left = most;
         let mut row = 0;
         for group in 0..file.num_row_groups() {
             let group = file
@@ -81,6 +85,9 @@ impl Source<'_> {
                         self.wrong(place, expected, found)
                     })?;
                     let name = class.parse().ok().and_then(|class: usize| names.get(class));
+                    if classes.len() as u64 > most / BLOCK {
+                        return Err(self.unreadable(bomb(most)));
+                    }
                     classes.push(folder_name(name.unwrap_or(&class)));
                     Ok(())
                 })?;
@@ -94,6 +101,10 @@ impl Source<'_> {
                     let found = "nothing (images that are files elsewhere are not read)";
                     return Err(self.wrong(place, "the bytes of an image", found.into()));
                 };
+                // One run of a repeated image stands for as many files as it says.
+                left = left
+                    .checked_sub(BLOCK + bytes.len() as u64)
+                    .ok_or_else(|| self.unreadable(bomb(most)))?;
                 let class = classes.get(row - first).map_or("", String::as_str);
                 let target = folder.join(class);
                 let file = target.join(format!("{stem}-{row:07}"));

@@ -1,0 +1,8 @@
+//! The file of a sweep.
+#![no_main]
+
+use vae_gpu_fuzz::readers;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    drop(readers::sweep(bytes));
+});
