@@ -160,10 +160,7 @@ mod tests {
                 &format!("{convolutional}kernel = 300"),
                 "at most 255, found 300",
             ),
-            (
-                &format!("{convolutional}kernel = 254\nstride = 2"),
-                "as few stages",
-            ),
+            ("channels = [1, 1, 1, 1, 1, 1]\nkernel = 4", "as few stages"),
             (
                 &format!("{convolutional}group_norm = 0"),
                 "group_norm: expected at least 1",

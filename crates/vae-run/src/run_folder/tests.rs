@@ -261,7 +261,10 @@ fn a_config_or_scaling_that_cannot_be_is_refused_with_its_file() {
     for (setting, said) in [
         ("stride = 0", "stride: expected at least 1"),
         ("kernel = 0", "kernel: expected at least 1"),
-        ("kernel = 99", "as few stages"),
+        (
+            "kernel = 300",
+            "kernel: expected at least 1 and at most 255",
+        ),
         ("residual_blocks = 4000000000", "residual_blocks: expected"),
         ("group_norm = 0", "group_norm: expected"),
     ] {

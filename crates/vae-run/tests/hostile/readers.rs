@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use vae_data::{AutoScale, Dataset, ReadOptions, Scale, Scaling, Validation};
+use vae_data::{AutoScale, Dataset, Inherited, ReadOptions, Scale, Scaling, Source};
 use vae_recipe::{Preprocessing, RecipePatch, Sweep};
 use vae_run::{Interrupted, Metrics, RunOverview, SavedRun, read_pytorch};
 
@@ -20,11 +20,11 @@ pub fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
     fs::write(&path, bytes).map_err(said)?;
     let path = path.to_string_lossy().into_owned();
     let open = |options: &ReadOptions| -> Verdict {
-        let dataset = Dataset::open(&path, options, &Validation::default(), &|_| {});
-        let dataset = dataset.map_err(said)?;
-        let fitted = match Scale::auto(&dataset.train).map_err(said)? {
-            AutoScale::Known(scale) => Scaling::fit(scale, &dataset.train),
-            AutoScale::Unclear { .. } => Scaling::fit(Scale::MinMax, &dataset.train),
+        let source = Source::open(&path, options, &|_| {}).map_err(said)?;
+        let _ = Dataset::fingerprint_of(&source);
+        let fitted = match Scale::auto(&source.train).map_err(said)? {
+            AutoScale::Known(scale) => Scaling::fit(scale, &source.train),
+            AutoScale::Unclear { .. } => Scaling::fit(Scale::MinMax, &source.train),
         };
         fitted.map(drop).map_err(said)
     };
@@ -39,6 +39,10 @@ pub fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
         others.push(ReadOptions {
             labels: Some("kind".into()),
             ids: Some("name".into()),
+            inherited: Inherited {
+                ids: true,
+                ..Inherited::default()
+            },
             ..ReadOptions::default()
         });
     }
@@ -52,11 +56,9 @@ pub fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
             ..ReadOptions::default()
         });
     }
-    for options in &others {
-        // Whether it is refused is the first reading's to say.
-        let _ = open(options);
-    }
-    plain
+    // A file is refused if no way of reading it takes it.
+    let others: Vec<Verdict> = others.iter().map(open).collect();
+    others.into_iter().find(Result::is_ok).unwrap_or(plain)
 }
 
 /// A config file.
