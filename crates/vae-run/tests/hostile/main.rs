@@ -130,22 +130,22 @@ fn tables() {
 
 #[test]
 fn matrices() {
-    hold("matrices", 3000, 1024, |_| corpus::matrices(), data);
+    hold("matrices", 3000, 512, |_| corpus::matrices(), data);
 }
 
 #[test]
 fn images() {
-    hold("images", 3000, 2048, |_| corpus::images(), data);
+    hold("images", 1500, 1536, |_| corpus::images(), data);
 }
 
 #[test]
 fn zips() {
-    hold("zips", 300, 2048, |_| corpus::zips(), data);
+    hold("zips", 200, 1536, |_| corpus::zips(), data);
 }
 
 #[test]
 fn parquet() {
-    hold("parquet", 3000, 4096, |_| corpus::parquet(), data);
+    hold("parquet", 3000, 64, |_| corpus::parquet(), data);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn configs() {
         files.truncate(1);
         files
     };
-    hold("configs", 3000, 64, configs, |_, bytes, _| {
+    hold("configs", 3000, 16, configs, |_, bytes, _| {
         readers::config(bytes)
     });
 }
@@ -164,8 +164,8 @@ fn configs() {
 fn sweeps() {
     hold(
         "sweeps",
-        1000,
-        512,
+        500,
+        64,
         |_| corpus::sweeps(),
         |_, bytes, _| readers::sweep(bytes),
     );
@@ -174,7 +174,7 @@ fn sweeps() {
 #[test]
 fn runs() {
     let runs = |folder: &Path| corpus::run(&folder.join("run"));
-    hold("runs", 3000, 64, runs, |name, bytes, folder| {
+    hold("runs", 1500, 16, runs, |name, bytes, folder| {
         readers::run(name, bytes, &folder.join("run"))
     });
 }
@@ -182,7 +182,7 @@ fn runs() {
 #[test]
 fn imports() {
     let imports = |folder: &Path| corpus::imports(&folder.join("run"));
-    hold("imports", 3000, 64, imports, |_, bytes, folder| {
+    hold("imports", 3000, 16, imports, |_, bytes, folder| {
         readers::import(bytes, folder)
     });
 }
