@@ -10,7 +10,7 @@ use tempfile::TempDir;
 #[path = "../crates/vae-run/tests/hostile/corpus.rs"]
 mod corpus;
 #[path = "../crates/vae-run/tests/hostile/readers.rs"]
-pub mod readers;
+mod readers;
 
 /// A folder of this process, with a whole run in `run`.
 fn folder() -> &'static Path {
@@ -26,6 +26,16 @@ fn folder() -> &'static Path {
 /// Reads data in a file of this name.
 pub fn data(name: &str, bytes: &[u8]) {
     let _ = readers::data(name, bytes, folder());
+}
+
+/// Reads a config file.
+pub fn config(bytes: &[u8]) {
+    let _ = readers::config(bytes);
+}
+
+/// Reads the file of a sweep.
+pub fn sweep(bytes: &[u8]) {
+    let _ = readers::sweep(bytes);
 }
 
 /// Reads the run with `bytes` for its file `name`.

@@ -17,7 +17,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 /// Names, by whose endings formats are told, with contents.
-pub type Files = Vec<(String, Vec<u8>)>;
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
 fn named(files: Vec<(&str, Vec<u8>)>) -> Files {
     let files = files.into_iter();
@@ -46,7 +46,7 @@ fn idx_of(kind: u8, size: usize, shape: &[u32]) -> Vec<u8> {
     bytes
 }
 
-pub fn idx() -> Files {
+pub(crate) fn idx() -> Files {
     let images = idx_of(8, 1, &[12, 2, 3]);
     named(vec![
         ("images-idx3-ubyte.gz", gzipped(&images)),
@@ -56,7 +56,7 @@ pub fn idx() -> Files {
     ])
 }
 
-pub fn npy() -> Files {
+pub(crate) fn npy() -> Files {
     let written = |write: &dyn Fn(&mut Vec<u8>) -> std::io::Result<()>| {
         let mut bytes = Vec::new();
         write(&mut bytes).expect("in memory");
@@ -89,7 +89,7 @@ pub fn npy() -> Files {
     ])
 }
 
-pub fn npz() -> Files {
+pub(crate) fn npz() -> Files {
     let bytes: Vec<u8> = (0..48).map(|byte| 5 * byte).collect();
     let ids: Vec<String> = (0..12).map(|id| format!("id {id}")).collect();
     let labels: Vec<i64> = (0..12).map(|row| row % 3).collect();
@@ -112,7 +112,7 @@ pub fn npz() -> Files {
     ])
 }
 
-pub fn tables() -> Files {
+pub(crate) fn tables() -> Files {
     let rows = |separator: &str, decimal: &str| {
         let mut text = ["name", "length", "width", "kind"].join(separator) + "\n";
         for row in 0..12 {
@@ -140,7 +140,7 @@ pub fn tables() -> Files {
     ])
 }
 
-pub fn matrices() -> Files {
+pub(crate) fn matrices() -> Files {
     let values: String = (0..24).map(|value| format!("{value}.5\n")).collect();
     let entries: String = (1..13)
         .map(|row| format!("{row} {} 7\n", 1 + row % 3))
@@ -163,7 +163,7 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     out.into_inner()
 }
 
-pub fn images() -> Files {
+pub(crate) fn images() -> Files {
     let shade = |x: u32, y: u32| (40 * x + 7 * y) as u8;
     let colour = image::RgbImage::from_fn(5, 4, |x, y| image::Rgb([shade(x, y), 9, shade(y, x)]));
     let colour = DynamicImage::from(colour);
@@ -189,7 +189,7 @@ pub fn images() -> Files {
     named(files.into())
 }
 
-pub fn zips() -> Files {
+pub(crate) fn zips() -> Files {
     let images = images();
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
@@ -205,12 +205,12 @@ pub fn zips() -> Files {
 }
 
 /// Written by `crates/vae-data/assets/pandas_parquet.py`.
-pub fn parquet() -> Files {
+pub(crate) fn parquet() -> Files {
     let pandas = include_bytes!("../../../vae-data/assets/pandas.parquet");
     vec![("pandas.parquet".into(), pandas.to_vec())]
 }
 
-pub fn sweeps() -> Files {
+pub(crate) fn sweeps() -> Files {
     let grid = "seeds = 2\n[base]\nepochs = 3\nhidden = [8]\n[grid]\nbeta = [1, 4.5]\nlatent = [2, 8]\nprior = [\"normal\", \"vamp:5\"]\n";
     let seeds = "seeds = [3, 7]\n[base]\npreset = \"conv\"\ndata = \"../x\"\n[grid]\nkl_schedule = [\"constant\", \"linear:10\"]\n";
     named(vec![
@@ -220,7 +220,7 @@ pub fn sweeps() -> Files {
 }
 
 /// Writes a run with all its files into `folder`, and returns these.
-pub fn run(folder: &Path) -> Files {
+pub(crate) fn run(folder: &Path) -> Files {
     let patch = "hidden = [3]\nlatent = 2\nprior = \"mixture:3\"\nlikelihood = \"gaussian\"\nscale = \"min-max\"\n";
     let patch: RecipePatch = toml::from_str(patch).expect("settings");
     let table = folder.join("table.csv");
@@ -283,7 +283,7 @@ pub fn run(folder: &Path) -> Files {
 }
 
 /// State dicts after the renaming of their layers; a run is written into `folder` for it.
-pub fn imports(folder: &Path) -> Files {
+pub(crate) fn imports(folder: &Path) -> Files {
     run(folder);
     let patch = "image = [2, 2]\nhidden = [3]\nlatent = 2\n";
     let patch: RecipePatch = toml::from_str(patch).expect("settings");

@@ -8,14 +8,14 @@ use vae_recipe::{Preprocessing, RecipePatch, Sweep};
 use vae_run::{Interrupted, Metrics, RunOverview, SavedRun, read_pytorch};
 
 /// What is wrong with a file, in words; whatever is in it, no reader does anything else.
-pub type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
 
 fn said(error: impl ToString) -> String {
     error.to_string()
 }
 
 /// Data in a file called `name`, whose ending tells text tables and images from others. It is written into `folder`.
-pub fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
+pub(crate) fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
     let path = folder.join(name);
     fs::write(&path, bytes).map_err(said)?;
     let path = path.to_string_lossy().into_owned();
@@ -62,7 +62,7 @@ pub fn data(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
 }
 
 /// A config file.
-pub fn config(bytes: &[u8]) -> Verdict {
+pub(crate) fn config(bytes: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(bytes);
     let patch = RecipePatch::parse(&text, Path::new("config.toml")).map_err(said)?;
     let recipe = patch.over_defaults().complete();
@@ -79,7 +79,7 @@ pub fn config(bytes: &[u8]) -> Verdict {
 }
 
 /// The file of a sweep.
-pub fn sweep(bytes: &[u8]) -> Verdict {
+pub(crate) fn sweep(bytes: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(bytes);
     let sweep = Sweep::parse(&text, Path::new("sweep.toml")).map_err(said)?;
     for run in sweep.runs() {
@@ -92,7 +92,7 @@ pub fn sweep(bytes: &[u8]) -> Verdict {
 }
 
 /// The file `name` of the run in `folder`, which is put back to what it was.
-pub fn run(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
+pub(crate) fn run(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
     let path = folder.join(name);
     let whole = fs::read(&path).map_err(said)?;
     fs::write(&path, bytes).map_err(said)?;
@@ -111,7 +111,7 @@ pub fn run(name: &str, bytes: &[u8], folder: &Path) -> Verdict {
 }
 
 /// A state dict of another program, after lines such as `fc1=encoder.0` and an empty one. It is written into `folder`.
-pub fn import(bytes: &[u8], folder: &Path) -> Verdict {
+pub(crate) fn import(bytes: &[u8], folder: &Path) -> Verdict {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n");
     let (lines, file) = end.map_or((&[][..], bytes), |end| (&bytes[..end], &bytes[end + 2..]));
     let lines = String::from_utf8_lossy(lines);
