@@ -90,15 +90,17 @@ impl Source<'_> {
         F: ChunkReader + UnwindSafe + 'static,
     {
         // The `parquet` crate trusts the sizes that a file claims: some corrupt files make it panic.
-        quietly(|| self.read_loudly(file, asked)).unwrap_or_else(|panic| Err(self.damaged(panic)))
+        let most = most_unpacked(file.len());
+        quietly(|| self.read_loudly(file, asked, most))
+            .unwrap_or_else(|panic| Err(self.damaged(panic)))
     }
 
     fn read_loudly(
         self,
         file: impl ChunkReader + 'static,
         [label, ids]: [Option<Asked<'_>>; 2],
+        most: u64,
     ) -> Result<Table, DataError> {
-        let most = most_unpacked(file.len());
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);

@@ -37,11 +37,20 @@ pub(crate) fn unpack(
     folder: &Path,
 ) -> Result<(), DataError> {
     let source = Source(path);
-    quietly(|| source.unpack(label, folder)).unwrap_or_else(|panic| Err(source.damaged(panic)))
+    let length = fs::metadata(path).map_err(|cause| source.unreadable(cause))?;
+    let most = most_unpacked(length.len());
+    quietly(|| source.unpack(label, folder, most))
+        .unwrap_or_else(|panic| Err(source.damaged(panic)))
 }
 
 impl Source<'_> {
-    fn unpack(self, label: Option<Asked<'_>>, folder: &Path) -> Result<(), DataError> {
+    /// Writes files of `most` bytes in all.
+    pub(super) fn unpack(
+        self,
+        label: Option<Asked<'_>>,
+        folder: &Path,
+        most: u64,
+    ) -> Result<(), DataError> {
         let file = File::open(self.0).map_err(|cause| self.unreadable(cause))?;
         let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
         let metadata = file.metadata().file_metadata();
@@ -67,8 +76,6 @@ impl Source<'_> {
         };
         let names = label.map_or(Vec::new(), |label| class_names(metadata, &columns[label]));
         let stem = self.0.file_stem().unwrap_or_default().to_string_lossy();
-        let length = fs::metadata(self.0).map_err(|cause| self.unreadable(cause))?;
-        let most = most_unpacked(length.len());
         let mut left = most;
         let mut row = 0;
         for group in 0..file.num_row_groups() {
