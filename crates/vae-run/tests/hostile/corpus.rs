@@ -210,6 +210,17 @@ pub(crate) fn parquet() -> Files {
     vec![("pandas.parquet".into(), pandas.to_vec())]
 }
 
+/// The config of the run that is written into `folder`, and one with convolutions.
+pub(crate) fn configs(folder: &Path) -> Files {
+    let mut files = run(folder);
+    files.truncate(1);
+    let stages = "channels = [4, 8]\nkernel = 3\nstride = 2\ngroup_norm = 2\nresidual_blocks = 1\n";
+    let stages =
+        format!("image = [3, 8, 8]\n{stages}hidden = [8]\nlatent = 2\nprior = \"vamp:5\"\n");
+    files.push(("stages.toml".into(), stages.into_bytes()));
+    files
+}
+
 pub(crate) fn sweeps() -> Files {
     let grid = "seeds = 2\n[base]\nepochs = 3\nhidden = [8]\n[grid]\nbeta = [1, 4.5]\nlatent = [2, 8]\nprior = [\"normal\", \"vamp:5\"]\n";
     let seeds = "seeds = [3, 7]\n[base]\npreset = \"conv\"\ndata = \"../x\"\n[grid]\nkl_schedule = [\"constant\", \"linear:10\"]\n";

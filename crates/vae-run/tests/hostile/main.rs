@@ -150,11 +150,7 @@ fn parquet() {
 
 #[test]
 fn configs() {
-    let configs = |folder: &Path| {
-        let mut files = corpus::run(&folder.join("run"));
-        files.truncate(1);
-        files
-    };
+    let configs = |folder: &Path| corpus::configs(&folder.join("run"));
     hold("configs", 3000, 16, configs, |_, bytes, _| {
         readers::config(bytes)
     });
