@@ -132,3 +132,39 @@ fn the_doctor_says_what_was_checked_and_whether_to_trust_it() {
             );
     }
 }
+
+#[test]
+fn the_cpu_has_the_threads_that_this_process_may_use_and_the_run_says_so() {
+    let parent = folder();
+    let run = parent.path().join("run");
+    let mut command = vae_gpu(&[
+        "train",
+        "--backend",
+        "cpu",
+        "--hidden",
+        "8",
+        "--epochs",
+        "1",
+    ]);
+    command.env("RAYON_NUM_THREADS", "1").arg("--out").arg(&run);
+    command
+        .assert()
+        .success()
+        .stderr(contains("cpu (1 thread)"));
+    let manifest = fs::read_to_string(run.join("manifest.json")).expect("written");
+    assert!(manifest.contains("cpu (1 thread)"), "{manifest}");
+    // A process that is bound to one core.
+    let binary = assert_cmd::cargo::cargo_bin!("vae-gpu");
+    let bound = std::process::Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(binary)
+        .arg("devices")
+        .output();
+    match bound {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(said.contains("cpu (1 thread)"), "{said}");
+        }
+        Err(error) => eprintln!("skipped: no taskset ({error})"),
+    }
+}

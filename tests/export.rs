@@ -10,16 +10,16 @@ use crate::common::program::{folder, vae_gpu};
 use crate::common::stripes;
 use crate::verbs::python;
 
-const IMAGES: usize = 60;
+pub(crate) const IMAGES: usize = 60;
 /// Height and width of the images, which stages of stride 2 cannot all halve evenly.
 const SIZE: [usize; 2] = [12, 10];
 const CLASSES: usize = 3;
 /// Class of the latents that belong to no image: its name, which is also its index.
-const CLASS: &str = "1";
-const LATENT: usize = 3;
+pub(crate) const CLASS: &str = "1";
+pub(crate) const LATENT: usize = 3;
 
 /// Models to train; `--likelihood` determines the data.
-const MODELS: [(&str, &[&str]); 7] = [
+pub(crate) const MODELS: [(&str, &[&str]); 7] = [
     ("transposed", &["--channels", "4,6"]),
     (
         "conditional",
@@ -91,7 +91,7 @@ const MODELS: [(&str, &[&str]); 7] = [
 ];
 
 /// Writes `data.npz`, `counts.npz`, their images alone as `.npy`, and latents that are further out than those of data.
-fn write_data(parent: &Path) {
+pub(crate) fn write_data(parent: &Path) {
     let bytes = stripes(IMAGES, SIZE[0] * SIZE[1]);
     let labels: Vec<i64> = (0..IMAGES).map(|place| (place % CLASSES) as i64).collect();
     let write = |name: &str, values: Vec<f32>| {
@@ -130,7 +130,7 @@ fn verb(name: &str, run: &Path, rest: &[&str], out: &Path) {
 }
 
 /// Trains a model, exports it, encodes its data and decodes `z.npy` with it; returns the name of its data.
-fn make(parent: &Path, name: &str, options: &[&str]) -> &'static str {
+pub(crate) fn make(parent: &Path, name: &str, options: &[&str]) -> &'static str {
     let is_count = options
         .iter()
         .any(|option| ["poisson", "negative-binomial"].contains(option));

@@ -6,12 +6,19 @@ use std::sync::atomic::AtomicBool;
 
 use vae_data::Dataset;
 use vae_device::Device;
+use vae_fused::FusedEngine;
+use vae_kernels::gpu::{Gpu, GraphicsApi};
 use vae_recipe::{BackendChoice, EngineChoice, OnDeviceLost, Recipe, RecipePatch};
+use vae_rng::{Generator, Stream};
 use vae_run::Interrupted;
+use vae_spec::{
+    Batch, Engine, EngineSetup, ModelConfig, Optimizer, OptimizerConfig, Posterior, Step,
+    TrainingImages, Wait, Weighting, Weights,
+};
 use vae_train::{Event, Outcome, Training};
 
-use crate::common::gpu;
 use crate::common::program::{folder, train_tiny, vae_gpu};
+use crate::common::{distance, gpu};
 
 /// A small run of three epochs on the built-in digits.
 fn recipe(dataset: &Dataset, backend: BackendChoice, change: impl Fn(&mut Recipe)) -> Recipe {
@@ -167,6 +174,55 @@ fn steps_are_verified_against_another_way_to_compute_them() {
         let ran = run(&parent.path().join("run"), &recipe, &dataset, |_| {});
         assert_eq!(ran.outcome, Ok(Outcome::Finished), "{backend:?}");
     }
+}
+
+#[test]
+fn a_memory_that_is_full_takes_fewer_rows_at_once_and_says_so_in_training() {
+    let Some(whole) = gpu() else { return };
+    let small = Gpu::open(GraphicsApi::Any).expect("as before");
+    // What some rows take of the 40 that are asked for.
+    let small = small.with_checked_shaders().with_memory(16_000);
+    let model = ModelConfig::dense(50, &[17], 3);
+    let weights = Weights::initial(&model, 0);
+    let setup = EngineSetup::new(&model, &weights, OptimizerConfig::new(Optimizer::Adam), 0);
+    let images = Generator::new(0, Stream::Shuffle).uniforms(0, 0, 40, 50);
+    let batch = Batch {
+        first_row: 5,
+        ..Batch::of(&images)
+    };
+    let found = [&small, whole].map(|gpu| {
+        let mut engine = FusedEngine::gpu(&setup, gpu).expect("a working device");
+        let losses = engine.evaluate(&batch, Weighting::PLAIN).expect("in parts");
+        let Posterior { mu, log_var } = engine.encode(&batch).expect("in parts");
+        let output = engine.decode(&mu, &[]).expect("in parts");
+        let nll = engine.nll(&mu, &batch).expect("in parts");
+        let bound = engine.importance_nll(&batch, &[3]).expect("in parts");
+        let bound = bound.iter().flatten().map(|nll| *nll as f32).collect();
+        let losses = [losses.loss, losses.recon, losses.kl].map(|loss| loss as f32);
+        let training = TrainingImages {
+            bytes: vec![128; 40 * 50].into(),
+            count: 40,
+            ..TrainingImages::default()
+        };
+        engine.train_on(training).expect("a working device");
+        let rows: Vec<u32> = (0..40).collect();
+        let trained = engine.train_step(&rows, &Step::plain(0, 1e-3));
+        let trained = trained.and_then(|()| engine.take_losses(Wait::ForAll));
+        if trained.is_err() {
+            // It goes on.
+            assert_eq!(engine.decode(&mu, &[]).expect("in parts"), output);
+        }
+        let numbers = [losses.to_vec(), mu, log_var, output, nll, bound].concat();
+        (numbers, trained.err().map(|error| error.to_string()))
+    });
+    let [(found, refused), (expected, trained)] = found;
+    assert!(distance(&found, &expected, |i| 1e-5 * expected[i].abs().max(1.0)) <= 1.0);
+    assert_eq!(trained, None);
+    let refused = refused.expect("no room for 40 rows");
+    assert!(
+        refused.contains("for 40 rows. --batch-size 20 --accumulate 2"),
+        "{refused}"
+    );
 }
 
 #[test]

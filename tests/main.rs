@@ -6,6 +6,7 @@
 )]
 
 mod bottleneck;
+mod browser;
 mod cli;
 mod common;
 mod configurations;
@@ -14,6 +15,7 @@ mod devices;
 mod documents;
 mod eval;
 mod executors;
+mod explore;
 mod export;
 mod faults;
 mod folders;
@@ -34,6 +36,7 @@ mod resume;
 mod runs;
 mod sample_kl;
 mod science;
+mod shards;
 mod sweep;
 mod tables;
 mod tensorboard;

@@ -150,17 +150,22 @@ impl OverwriteArguments {
     /// Refuses an `out` that is there: a file unless it may be replaced, and a folder with anything in it, for what is left of it
     /// would be taken for results.
     pub(crate) fn check(self, out: &Path) -> Result<()> {
+        self.check_of("--out", out)
+    }
+
+    /// The same of an `out` that another option named.
+    pub(crate) fn check_of(self, option: &str, out: &Path) -> Result<()> {
         if out.is_dir() {
             let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
             ensure!(
                 is_empty,
-                "{}: a folder that is not empty; choose another --out, or delete it",
+                "{}: a folder that is not empty; choose another {option}, or delete it",
                 out.display()
             );
         } else {
             ensure!(
                 self.force || !out.exists(),
-                "{}: is there already; choose another --out, or replace it with --force",
+                "{}: is there already; choose another {option}, or replace it with --force",
                 out.display()
             );
         }

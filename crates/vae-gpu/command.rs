@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    data, decode, denoise, devices, doctor, encode, eval, export, import, interpolate, latent,
-    manifold, manual, page, reconstruct, runs, sample, score, show, sweep, train, traverse,
+    data, decode, denoise, devices, doctor, encode, eval, explore, export, import, interpolate,
+    latent, manifold, manual, page, reconstruct, runs, sample, score, show, sweep, train, traverse,
 };
 
 /// Two commands, as they are typed, below the options of another.
@@ -113,6 +113,12 @@ pub(crate) enum Command {
     /// Everything is in the one file; nothing is loaded from a network.
     #[command(after_help = examples!["vae-gpu report runs/digits-1", "vae-gpu report runs/digits-1 runs/digits-2 --out both.html"])]
     Report(page::ReportArguments),
+    /// Explore the latent space on a page in the browser: samples in a plane, decoded points, walks, selections.
+    ///
+    /// The page is served on this machine alone, under an address with a key in it. With --export it is one file, which decodes by
+    /// itself and opens without this program.
+    #[command(after_help = examples!["vae-gpu explore runs/digits-1", "vae-gpu explore runs/digits-1 --data new.npz --export page.html"])]
+    Explore(Box<explore::ExploreArguments>),
     /// Export the model as ONNX files or as a PyTorch state dict.
     #[command(after_help = examples!["vae-gpu export runs/digits-1 --format onnx", "vae-gpu export runs/digits-1 --format pytorch --out weights"])]
     Export(export::ExportArguments),
@@ -152,6 +158,7 @@ impl Command {
             Self::Runs(arguments) => runs::run(arguments),
             Self::Show(arguments) => show::run(arguments),
             Self::Report(arguments) => page::run(arguments),
+            Self::Explore(arguments) => explore::run(arguments),
             Self::Export(arguments) => export::run(arguments),
             Self::Import(arguments) => import::run(arguments),
             Self::Completions(arguments) => manual::completions(arguments),

@@ -10,6 +10,7 @@ use vae_data::{Dataset, Format, Images, Source, did_you_mean, split, text_column
 
 use crate::arguments::{FetchArguments, OverwriteArguments, ReadArguments, one_of};
 use crate::command::examples;
+use crate::merge::{self, MergeArguments};
 use crate::report;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,9 @@ pub(crate) enum DataCommand {
     /// Convert data to another format.
     #[command(after_help = examples!["vae-gpu data convert photos/ --size 64x64 --fit crop --out photos.npy", "vae-gpu data convert new.npz --out pictures/"])]
     Convert(ConvertArguments),
+    /// Put the parts together that `encode --shard` and `score --shard` wrote, in order.
+    #[command(after_help = examples!["vae-gpu data merge codes.csv", "vae-gpu data merge codes.npy --force"])]
+    Merge(MergeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +98,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<ExitCode> {
         DataCommand::Fetch(arguments) => fetch_sets(arguments),
         DataCommand::Split(arguments) => split_in_two(arguments),
         DataCommand::Convert(arguments) => convert(arguments),
+        DataCommand::Merge(arguments) => merge::run(arguments),
     }
     .map(|()| ExitCode::SUCCESS)
 }

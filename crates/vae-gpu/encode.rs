@@ -8,6 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, Latents};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments};
+use crate::shard::{ShardArguments, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -30,10 +31,14 @@ pub(crate) struct EncodeArguments {
     out: PathBuf,
     #[command(flatten)]
     overwrite: OverwriteArguments,
+    #[command(flatten)]
+    shard: ShardArguments,
 }
 
 pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
+    let Some(out) = arguments.shard.out(&arguments.out, arguments.overwrite)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let kind = output::extension(&arguments.out, "csv");
     if !["csv", "npz", "npy"].contains(&kind.as_str()) {
         bail!(
@@ -42,10 +47,10 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
         );
     }
     let run = arguments.model.open()?;
-    let images = arguments.input.open(&run)?;
+    let Work { images, first } = arguments.shard.work(arguments.input.open(&run)?)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
-    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
     let posteriors = inference.encode(&images)?;
     let latents = Latents {
         z: arguments.with_z.then(|| inference.draw(&posteriors)),
@@ -58,6 +63,6 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
         "npz" => output::seekable(|out| latents.write_npz(out))?,
         _ => output::seekable(|out| latents.write_npy(out))?,
     };
-    output::write(&arguments.out, &bytes)?;
+    output::write(&out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

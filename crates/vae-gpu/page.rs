@@ -2,7 +2,8 @@
 
 mod sections;
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Result, bail};
@@ -45,7 +46,7 @@ pub(crate) fn run(arguments: &ReportArguments) -> Result<ExitCode> {
     };
     output::write(&out, page(&runs).html().as_bytes())?;
     if arguments.open {
-        open(&out)?;
+        open(out.as_os_str())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,8 +69,8 @@ fn page(runs: &[RunOverview]) -> Page {
     }
 }
 
-/// Shows a file with what the system has for it.
-fn open(file: &Path) -> Result<()> {
+/// Shows a file or an address with what the system has for it.
+pub(crate) fn open(what: &OsStr) -> Result<()> {
     let (program, first): (&str, &[&str]) = if cfg!(target_os = "macos") {
         ("open", &[])
     } else if cfg!(windows) {
@@ -78,12 +79,12 @@ fn open(file: &Path) -> Result<()> {
         ("xdg-open", &[])
     };
     let mut command = Command::new(program);
-    command.args(first).arg(file);
+    command.args(first).arg(what);
     let started = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !started.is_ok_and(|status| status.success()) {
         bail!(
             "{program} cannot show {}: open it in a browser",
-            file.display()
+            what.display()
         );
     }
     report::note(&format!("opened by {program}"));

@@ -8,6 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, write_scores};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
+use crate::shard::{ShardArguments, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -34,15 +35,19 @@ pub(crate) struct ScoreArguments {
     out: PathBuf,
     #[command(flatten)]
     overwrite: OverwriteArguments,
+    #[command(flatten)]
+    shard: ShardArguments,
 }
 
 pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
-    arguments.overwrite.check(&arguments.out)?;
+    let Some(out) = arguments.shard.out(&arguments.out, arguments.overwrite)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let run = arguments.model.open()?;
-    let images = arguments.input.open(&run)?;
+    let Work { images, first } = arguments.shard.work(arguments.input.open(&run)?)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
-    let mut inference = Inference::open(&run, &device, &on_progress)?;
+    let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
     let scores = inference.score(&images, arguments.importance_samples)?;
     let count = scores.len() as f64;
     let mean = scores.iter().map(|score| score.elbo()).sum::<f64>() / count;
@@ -54,6 +59,6 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
         ));
     }
     let bytes = output::seekable(|out| write_scores(out, &images, &scores, arguments.sort))?;
-    output::write(&arguments.out, &bytes)?;
+    output::write(&out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -33,12 +33,27 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
 }
 
 fn train(arguments: &TrainArguments) -> Result<ExitCode> {
-    let interrupted = arguments
-        .resume
-        .as_deref()
-        .map(Interrupted::open)
-        .transpose()?;
+    let mut session = Session::new(arguments.read.fetch.options(), arguments.report);
+    // A folder becomes a run with its config.
+    let started = arguments.resume_or_start.as_deref();
+    let started = started.filter(|run| run.join("config.toml").exists());
+    let interrupted = arguments.resume.as_deref().or(started);
+    let interrupted = interrupted.map(Interrupted::open).transpose()?;
     let patch = match &interrupted {
+        Some((interrupted, recipe)) if started.is_some() => {
+            let (_, asked, _) = session.prepare(typed(arguments)?, false)?;
+            let differences = interrupted.differences(&asked);
+            ensure!(
+                differences.is_empty(),
+                "{}: was started with other settings: {}; choose another folder, or the settings that it was started with",
+                interrupted.path.display(),
+                differences.join(", ")
+            );
+            RecipePatch {
+                epochs: Some(asked.epochs),
+                ..arguments.resume_patch().over(recipe.clone().into())
+            }
+        }
         Some((_, recipe)) => {
             arguments.check_resume();
             let more = arguments.epochs.unwrap_or(0);
@@ -48,16 +63,8 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
                 ..patch
             }
         }
-        None => {
-            let config = arguments
-                .config
-                .as_deref()
-                .map(RecipePatch::read)
-                .transpose()?;
-            arguments.patch(config.unwrap_or_default())
-        }
+        None => typed(arguments)?,
     };
-    let mut session = Session::new(arguments.read.fetch.options(), arguments.report);
     if arguments.print_config {
         let (dataset, recipe, _) = session.prepare(patch, false)?;
         report::result(&description(&recipe, &dataset)?);
@@ -65,7 +72,13 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
     }
     let start = match interrupted {
         Some((interrupted, _)) => Start::Resumed(Box::new(interrupted)),
-        None => Start::New(arguments.out.clone()),
+        None => {
+            let out = arguments
+                .out
+                .as_ref()
+                .or(arguments.resume_or_start.as_ref());
+            Start::New(out.cloned())
+        }
     };
     let end =
         |progress: Progress<'_>, manifest: &Manifest, outcome| progress.end(manifest, outcome);
@@ -74,6 +87,12 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Interrupted => ExitCode::from(INTERRUPTED),
     })
+}
+
+/// The settings that are asked for.
+fn typed(arguments: &TrainArguments) -> Result<RecipePatch> {
+    let config = arguments.config.as_deref().map(RecipePatch::read);
+    Ok(arguments.patch(config.transpose()?.unwrap_or_default()))
 }
 
 /// The recipe as a config file, with what follows from it as comments.

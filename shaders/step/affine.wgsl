@@ -4,7 +4,7 @@
 const A_ALONG_K = true;
 const B_ALONG_K = false;
 
-fn size_k() -> u32 {
+fn size_k(workgroup: vec3<u32>) -> u32 {
     return INPUTS;
 }
 

@@ -13,7 +13,7 @@ fn place(workgroup: vec3<u32>) -> vec2<u32> {
     return tile_of(workgroup);
 }
 
-fn size_k() -> u32 {
+fn size_k(workgroup: vec3<u32>) -> u32 {
     return PATCH;
 }
 

@@ -15,7 +15,7 @@ fn place(workgroup: vec3<u32>) -> vec2<u32> {
     return tile_of(workgroup);
 }
 
-fn size_k() -> u32 {
+fn size_k(workgroup: vec3<u32>) -> u32 {
     return sizes.batch * PLACES;
 }
 
@@ -28,14 +28,14 @@ fn a(m: u32, k: u32) -> f32 {
 }
 
 fn a4(m: u32, k: u32) -> vec4<f32> {
-    if k >= size_k() {
+    if k >= sizes.batch * PLACES {
         return vec4<f32>();
     }
     return vec4<f32>(a(m, k), a(m + 1u, k), a(m + 2u, k), a(m + 3u, k));
 }
 
 fn b4(k: u32, n: u32) -> vec4<f32> {
-    if k >= size_k() {
+    if k >= sizes.batch * PLACES {
         return vec4<f32>();
     }
     // Columns of d_W beyond the last one are not stored.

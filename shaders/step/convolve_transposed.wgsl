@@ -15,14 +15,22 @@ const B_ALONG_K = true;
 // Row and column of this workgroup's remainders.
 var<private> remainder: vec2<u32>;
 
+fn remainder_of(workgroup: vec3<u32>) -> vec2<u32> {
+    return vec2<u32>(workgroup.z / STRIDE, workgroup.z % STRIDE);
+}
+
 fn place(workgroup: vec3<u32>) -> vec2<u32> {
-    remainder = vec2<u32>(workgroup.z / STRIDE, workgroup.z % STRIDE);
+    remainder = remainder_of(workgroup);
     return tile_of(workgroup);
 }
 
-// Number of taps that the pixels see, down and across.
-fn taps() -> vec2<u32> {
+// Number of taps that the pixels of a remainder see, down and across.
+fn taps_of(remainder: vec2<u32>) -> vec2<u32> {
     return (vec2<u32>(KERNEL + STRIDE - 1u) - remainder) / STRIDE;
+}
+
+fn taps() -> vec2<u32> {
+    return taps_of(remainder);
 }
 
 // The first of the pixels, and their number, down and across.
@@ -45,8 +53,13 @@ fn rows() -> u32 {
     return sizes.batch * count().x * count().y;
 }
 
-fn size_k() -> u32 {
-    return taps().x * taps().y * MAP_CHANNELS;
+fn size_k(workgroup: vec3<u32>) -> u32 {
+    let taps = taps_of(remainder_of(workgroup));
+    return taps.x * taps.y * MAP_CHANNELS;
+}
+
+fn is_beyond(k: u32) -> bool {
+    return k >= taps().x * taps().y * MAP_CHANNELS;
 }
 
 // Row and column of the k-th product's tap among those of the remainders.
@@ -71,14 +84,14 @@ fn a(m: u32, k: u32) -> f32 {
 }
 
 fn a4(m: u32, k: u32) -> vec4<f32> {
-    if k >= size_k() || rows() == 0u {
+    if is_beyond(k) || rows() == 0u {
         return vec4<f32>();
     }
     return vec4<f32>(a(m, k), a(m + 1u, k), a(m + 2u, k), a(m + 3u, k));
 }
 
 fn b4(k: u32, n: u32) -> vec4<f32> {
-    if k >= size_k() {
+    if is_beyond(k) {
         return vec4<f32>();
     }
     let tap = remainder + STRIDE * tap_of(k);

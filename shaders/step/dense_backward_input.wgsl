@@ -13,7 +13,7 @@ const COLUMNS = {{columns}}u; // those behind are of labels
 const A_ALONG_K = true;
 const B_ALONG_K = true;
 
-fn size_k() -> u32 {
+fn size_k(workgroup: vec3<u32>) -> u32 {
     return WIDTH;
 }
 

@@ -39,7 +39,7 @@ fn place(workgroup: vec3<u32>) -> vec2<u32> {
     return vec2<u32>(i / across * TILE_M, i % across * TILE_N);
 }
 
-fn size_k() -> u32 {
+fn size_k(workgroup: vec3<u32>) -> u32 {
     return sizes.batch;
 }
 

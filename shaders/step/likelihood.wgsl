@@ -58,9 +58,10 @@ fn discretized_logistic(m: f32, x: f32, spread: vec2<f32>) -> vec3<f32> {
 // ln x! - x ln y + x.
 fn counts(output: f32, x: f32) -> vec3<f32> {
     let y = max(x, 1.0);
-    let deviation = min(output, MAX_LOG_MEAN) - log(y);
-    let next = x + 1.0;
-    let constant = x * ln_ratio(next, y, next - y) + 0.5 * log(next) + binet(next).x + (HALF_LN_TAU - 1.0);
+    let log_y = log(y);
+    let deviation = min(output, MAX_LOG_MEAN) - log_y;
+    // 0! = 1; else x! = x Gamma(x).
+    let constant = select(0.0, 0.5 * log_y + HALF_LN_TAU + binet(y).x, x > 0.0);
     return vec3<f32>(deviation, y * exp_minus_1(deviation) + (y - x), constant);
 }
 

@@ -1,5 +1,5 @@
 // A tile of the matrix product A B for each workgroup, with the entry point; a library, put before a kernel's text.
-// The kernel gives size_k(); a4(m, k), A at k in four rows from m on, and b4(k, n), B at k in four columns from n on, both zero
+// The kernel gives size_k(workgroup), on which barriers depend; a4(m, k), A at k in four rows from m on, and b4(k, n), B at k in four columns from n on, both zero
 // outside; A_ALONG_K and B_ALONG_K, whether neighbours along k, not along the other index, are neighbours in memory;
 // place(workgroup), the first m and n of its tile; and store4(m, n, values), which ignores what lies outside.
 // One thread = THREAD_M x THREAD_N elements, over one group's share of k. While a slice of k is multiplied, the next one is being
@@ -73,10 +73,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     } //? losses
     let first_m = place(workgroup).x;
     let first_n = place(workgroup).y;
-    part = workgroup.z % PARTS;
-    let share = (size_k() + SLICE * PARTS - 1u) / (SLICE * PARTS) * SLICE;
-    let begin = part * share;
-    let end = min(begin + share, size_k());
+    // The loop has barriers, so its bounds must be the same in all threads; of a private variable browsers do not believe it.
+    let part_of_k = workgroup.z % PARTS;
+    part = part_of_k;
+    let length = size_k(workgroup);
+    let share = (length + SLICE * PARTS - 1u) / (SLICE * PARTS) * SLICE;
+    let begin = part_of_k * share;
+    let end = min(begin + share, length);
     let group_k = thread / LANES * DEPTH;
     let lane_m = thread % LANES / LANES_N;
     let lane_n = thread % LANES_N;

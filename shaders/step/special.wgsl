@@ -40,12 +40,12 @@ fn binet(z: f32) -> vec2<f32> {
     let small = select(z, 1.0, is_large);
     let next = small + 4.0;
     let inverse_next = 1.0 / next;
-    var product = 1.0;
-    var inverses = 0.0;
-    for (var k = 0u; k < 4u; k += 1u) {
-        product *= (small + f32(k)) * inverse_next;
-        inverses += 1.0 / (small + f32(k));
-    }
+    // z (z + 3) and (z + 1) (z + 2) are q and q + 2.
+    let q = small * (small + 3.0);
+    let factors = q * (q + 2.0);
+    let inverses = (2.0 * small + 3.0) * (2.0 * q + 2.0) / factors;
+    let square = inverse_next * inverse_next;
+    let product = factors * (square * square);
     let log_next = log(next / small);
     let below = (small - 0.5) * log_next - log(product) - 4.0;
     let below_slope = log_next + (small - 0.5) * (inverse_next - 1.0 / small) - inverses + 4.0 * inverse_next;

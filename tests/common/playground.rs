@@ -55,14 +55,17 @@ pub(crate) fn shell(command: &str, folder: &Path) -> Output {
         .expect("a shell")
 }
 
-/// A command as the tests run it: training that names no epochs takes one.
+/// A command as the tests run it: training that names no epochs takes one, and a page that nobody asks for ends.
 pub(crate) fn shortened(command: &str) -> String {
     let lines = command.lines().map(|line| {
         let is_long = line.starts_with("vae-gpu train")
             && !line.contains("--epochs")
             && !line.contains("--print-config");
+        let is_served = line.starts_with("vae-gpu explore") && !line.contains("--export");
         if is_long {
             line.replacen("vae-gpu train", "vae-gpu train --epochs 1", 1)
+        } else if is_served {
+            line.replacen("vae-gpu explore", "vae-gpu explore --until-idle 1", 1)
         } else {
             line.to_owned()
         }
@@ -118,6 +121,13 @@ fn make() -> TempDir {
     fs::rename(at("all-test.npz"), at("new.npz")).expect("written");
     fs::remove_file(at("all.npz")).expect("written");
     run(&["encode", "runs/digits-1", "--out", "latents.csv"]);
+    for (shard, out) in [
+        ("1/2", "codes.csv"),
+        ("2/2", "codes.csv"),
+        ("1/1", "codes.npy"),
+    ] {
+        run(&["encode", "runs/digits-1", "--shard", shard, "--out", out]);
+    }
     run(&[
         "export",
         "runs/digits-1",

@@ -20,7 +20,7 @@ pub struct CheckError(String);
 
 impl From<ExecutorError> for CheckError {
     fn from(error: ExecutorError) -> Self {
-        Self(error.0)
+        Self(error.to_string())
     }
 }
 

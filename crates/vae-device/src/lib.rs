@@ -12,7 +12,7 @@ use vae_recipe::{BackendChoice, EngineChoice};
 use vae_spec::{Engine, EngineSetup, ModelConfig, Network, ObjectiveKind, OptimizerConfig, Prior};
 
 pub use error::DeviceError;
-pub use vae_fused::Memory;
+pub use vae_fused::{Memory, PortableDecoder};
 
 /// Which engine runs a model on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]

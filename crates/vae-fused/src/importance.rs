@@ -6,6 +6,7 @@ use vae_rng::Noise;
 use vae_spec::network::Network;
 use vae_spec::{Batch, Draws, EngineError, Evidence, IMPORTANCE_ROWS, Prior};
 
+use crate::parts::{in_parts, rows};
 use crate::plan::{Model, Plan};
 use crate::{FusedEngine, on_average, run_plan};
 
@@ -37,14 +38,10 @@ pub(super) fn nll(
         let mut evidence = vec![Evidence::NONE; images];
         let mut found = Vec::new();
         for (draws, plan) in &plans {
-            let at_once = (IMPORTANCE_ROWS / draws.at_once).max(1);
-            for first in (0..images).step_by(at_once) {
-                let count = at_once.min(images - first);
-                let labels = match batch.labels {
-                    [] => &[],
-                    labels => &labels[first..][..count],
-                };
-                let first_row = batch.first_row + first as u32;
+            let mut most = (IMPORTANCE_ROWS / draws.at_once).max(1);
+            in_parts(images, &mut most, |range| {
+                let labels = rows(batch.labels, 1, &range);
+                let first_row = batch.first_row + range.start as u32;
                 let runs = draws.steps().map(|step| Run {
                     noise: Noise {
                         generator,
@@ -54,17 +51,17 @@ pub(super) fn nll(
                     ..plain
                 });
                 let runs: Vec<Run> = runs.collect();
-                let values = &batch.images[first * pixels..][..count * pixels];
-                let posterior = &of_images[first * columns..][..count * columns];
-                let posterior = [posterior, pseudo_inputs].concat();
-                let none = [f32::MIN, 0.0].repeat(count);
+                let values = rows(batch.images, pixels, &range);
+                let posterior = [rows(of_images, columns, &range), pseudo_inputs].concat();
+                let none = [f32::MIN, 0.0].repeat(range.len());
                 let inputs = [values, &none, &posterior];
                 let sums = run_plan(executor, plan, &runs, &inputs, labels)?;
                 let (sums, _) = sums.as_chunks::<2>();
-                for (evidence, &[largest, sum]) in evidence[first..].iter_mut().zip(sums) {
+                for (evidence, &[largest, sum]) in evidence[range].iter_mut().zip(sums) {
                     evidence.add(largest.into(), sum.into());
                 }
-            }
+                Ok(())
+            })?;
             if counts.contains(&draws.end()) {
                 let nll = evidence.iter().map(|evidence| evidence.nll(draws.end()));
                 found.push(nll.collect());

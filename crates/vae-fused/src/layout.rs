@@ -246,6 +246,15 @@ impl Layout {
         values.collect::<Vec<Vec<f32>>>().concat()
     }
 
+    /// The layout with `first` at the start of the arena; the parameters before it have no place any more.
+    pub(super) fn starting_at(mut self, first: Parameter) -> Self {
+        let start = self.offset(first);
+        for place in &mut self.places {
+            place.offset = place.offset.saturating_sub(start);
+        }
+        self
+    }
+
     /// The tensors of an arena, named like the parameters.
     pub(super) fn tensors(&self, arena: &[f32]) -> Vec<NamedTensor> {
         let tensor = |(spec, place): (&ParameterSpec, &Place)| {

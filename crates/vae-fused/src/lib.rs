@@ -4,7 +4,9 @@ mod importance;
 mod layout;
 mod loss;
 mod memory;
+mod parts;
 mod plan;
+mod portable;
 mod tape;
 mod update;
 
@@ -23,9 +25,11 @@ use vae_spec::{
 };
 
 pub use memory::Memory;
+pub use portable::PortableDecoder;
 
 use layout::Layout;
 use loss::LossPlan;
+use parts::{in_parts, rows};
 use plan::{Model, Plan};
 
 /// A model as step programs. Rerun with the same seed on the CPU it gives the same bits, whatever the number of threads.
@@ -47,6 +51,16 @@ pub struct FusedEngine {
     data_count: usize,
     /// Whether there is optimizer state: not before the first step.
     has_moments: bool,
+    /// Rows that are evaluated, encoded or decoded at once, as far as the memory has shown.
+    at_once: usize,
+}
+
+/// The plans that make one row of another.
+#[derive(Clone, Copy)]
+enum Which {
+    Nll,
+    Encode,
+    Decode,
 }
 
 impl FusedEngine {
@@ -112,6 +126,7 @@ impl FusedEngine {
             generators: Generators::new(setup.seed),
             data_count: 0,
             has_moments: !setup.moments.is_empty(),
+            at_once: usize::MAX,
         }
     }
 
@@ -211,6 +226,33 @@ impl FusedEngine {
             .map_err(failed)
     }
 
+    /// Runs the plan on rows of inputs, each with its columns, and their labels, in parts if the memory is full.
+    fn run_rows(
+        &mut self,
+        which: Which,
+        inputs: &[(&[f32], usize)],
+        labels: &[u32],
+    ) -> Result<Vec<f32>, EngineError> {
+        let (run, average) = (self.plain_run(), self.average());
+        let plan = match which {
+            Which::Nll => &self.nll,
+            Which::Encode => &self.encode,
+            Which::Decode => &self.decode,
+        };
+        let count = row_count(inputs[0].0, inputs[0].1);
+        let most = &mut self.at_once;
+        let parts = on_average(self.executor.as_mut(), average, |executor| {
+            in_parts(count, most, |range| {
+                let inputs = inputs.iter();
+                let inputs: Vec<&[f32]> = inputs
+                    .map(|(values, columns)| rows(values, *columns, &range))
+                    .collect();
+                run_plan(executor, plan, &[run], &inputs, rows(labels, 1, &range))
+            })
+        })?;
+        Ok(parts.into_iter().flat_map(|(values, _)| values).collect())
+    }
+
     /// The tensors of an arena, named like the parameters.
     fn tensors(&mut self, arena: Arena) -> Result<Vec<NamedTensor>, EngineError> {
         let values = self.executor.arena(arena).map_err(failed)?;
@@ -282,7 +324,10 @@ fn moments(setup: &EngineSetup<'_>, layout: &Layout) -> Vec<Vec<f32>> {
 }
 
 fn failed(error: ExecutorError) -> EngineError {
-    EngineError::Device(error.0)
+    match error {
+        ExecutorError::Failed(message) => EngineError::Device(message),
+        ExecutorError::OutOfMemory { bytes, rows } => EngineError::OutOfMemory { bytes, rows },
+    }
 }
 
 /// Number of rows of `values`, `[rows, columns]`.
@@ -373,16 +418,34 @@ impl Engine for FusedEngine {
             )
         };
         let plan = LossPlan::of([&self.loss, &self.denoising], batch);
-        let labels = floats(batch.labels);
-        let inputs = plan.inputs(batch, &labels);
         let (terms, outputs) = (&plan.terms, plan.term_matrices());
-        let average = self.average();
-        let values = on_average(self.executor.as_mut(), average, |executor| {
-            let values = executor.run(&plan.forward, &[run], count, &inputs, &outputs);
-            values.map_err(failed)
+        let (average, pixels) = (self.average(), self.config.pixels());
+        let mut whole = usize::MAX;
+        // The loss of rows that are compared with each other is that of all of them.
+        let most = match plan.couples_rows() {
+            true => &mut whole,
+            false => &mut self.at_once,
+        };
+        let parts = on_average(self.executor.as_mut(), average, |executor| {
+            in_parts(count, most, |range| {
+                let first_row = batch.first_row + range.start as u32;
+                let batch = Batch {
+                    images: rows(batch.images, pixels, &range),
+                    corrupted: batch.corrupted.map(|images| rows(images, pixels, &range)),
+                    labels: rows(batch.labels, 1, &range),
+                    first_row,
+                };
+                let mut run = run;
+                run.noise.first_row = first_row;
+                let labels = floats(batch.labels);
+                let inputs = plan.inputs(&batch, &labels);
+                let values = executor.run(&plan.forward, &[run], range.len(), &inputs, &outputs);
+                values.map_err(failed)
+            })
         })?;
-        let means = terms.iter().zip(values).map(|(term, values)| {
-            let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+        let means = terms.iter().enumerate().map(|(index, term)| {
+            let values = parts.iter().flat_map(|(values, _)| &values[index]);
+            let sum: f64 = values.map(|&value| f64::from(value)).sum();
             sum / plan.forward.rows[term.matrix.0].of(count) as f64
         });
         let means: Vec<f64> = means.collect();
@@ -393,11 +456,11 @@ impl Engine for FusedEngine {
     }
 
     fn nll(&mut self, z: &[f32], batch: &Batch<'_>) -> Result<Vec<f32>, EngineError> {
-        let (run, average) = (self.plain_run(), self.average());
-        let (executor, inputs) = (self.executor.as_mut(), [z, batch.images]);
-        let parts = on_average(executor, average, |executor| {
-            run_plan(executor, &self.nll, &[run], &inputs, batch.labels)
-        })?;
+        let inputs = [
+            (z, self.config.latent),
+            (batch.images, self.config.pixels()),
+        ];
+        let parts = self.run_rows(Which::Nll, &inputs, batch.labels)?;
         let rows = parts.chunks_exact(self.nll.program.columns[self.nll.output.0]);
         let sum = |row: &[f32]| row.iter().map(|&part| f64::from(part)).sum::<f64>() as f32;
         Ok(rows.map(sum).collect())
@@ -412,12 +475,8 @@ impl Engine for FusedEngine {
     }
 
     fn encode(&mut self, batch: &Batch<'_>) -> Result<Posterior, EngineError> {
-        let (run, average) = (self.plain_run(), self.average());
-        let executor = self.executor.as_mut();
-        let (images, labels) = ([batch.images], batch.labels);
-        let posterior = on_average(executor, average, |executor| {
-            run_plan(executor, &self.encode, &[run], &images, labels)
-        })?;
+        let images = [(batch.images, self.config.pixels())];
+        let posterior = self.run_rows(Which::Encode, &images, batch.labels)?;
         let latent = self.config.latent;
         let rows = || posterior.chunks_exact(2 * latent);
         let log_var = rows().flat_map(|row| &row[latent..]);
@@ -428,10 +487,8 @@ impl Engine for FusedEngine {
     }
 
     fn decode(&mut self, z: &[f32], labels: &[u32]) -> Result<Vec<f32>, EngineError> {
-        let (run, average) = (self.plain_run(), self.average());
-        on_average(self.executor.as_mut(), average, |executor| {
-            run_plan(executor, &self.decode, &[run], &[z], labels)
-        })
+        let z = [(z, self.config.latent)];
+        self.run_rows(Which::Decode, &z, labels)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {

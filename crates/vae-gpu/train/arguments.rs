@@ -144,6 +144,18 @@ pub(crate) struct TrainArguments {
         conflicts_with_all = ["preset", "config", "out", "print_config"]
     )]
     pub(crate) resume: Option<PathBuf>,
+    /// Resume the run in this folder if it is one, else start it there: one command line for a job that a scheduler starts again
+    /// [default: start a new run]
+    ///
+    /// All other options must be those that it was started with; --epochs is the number in all.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        value_name = "RUN",
+        help_heading = "Checkpoints",
+        conflicts_with_all = ["resume", "out", "print_config"]
+    )]
+    pub(crate) resume_or_start: Option<PathBuf>,
     /// Also write a checkpoint every N steps, not only after each epoch [default: never].
     #[arg(
         long,

@@ -38,6 +38,8 @@ pub struct Inference<'a> {
     seed: u64,
     label: Option<u32>,
     prior: Option<Mixture>,
+    /// Place of the first sample that is given among all samples, which selects the noise.
+    first: u32,
 }
 
 impl<'a> Inference<'a> {
@@ -60,6 +62,7 @@ impl<'a> Inference<'a> {
             seed: recipe.seed,
             label: None,
             prior: None,
+            first: 0,
         }
     }
 
@@ -84,6 +87,12 @@ impl<'a> Inference<'a> {
             preprocessing,
             on_progress,
         ))
+    }
+
+    /// The samples that are given are those from place `first` on of a larger set, as whose parts they draw their noise.
+    #[must_use]
+    pub fn starting_at(self, first: u32) -> Self {
+        Self { first, ..self }
     }
 
     /// Sets the class with which latents that belong to no image are decoded; without it they take each class in turn.
@@ -190,7 +199,7 @@ impl<'a> Inference<'a> {
     #[must_use]
     pub fn draw(&self, posteriors: &Posterior) -> Vec<f32> {
         let rows = posteriors.mu.len() / self.latent();
-        self.draws(posteriors, 0, 0, rows)
+        self.draws(posteriors, 0, self.first, rows)
     }
 
     fn draws(&self, posteriors: &Posterior, step: u64, first_row: u32, rows: usize) -> Vec<f32> {

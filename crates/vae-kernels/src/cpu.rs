@@ -19,6 +19,7 @@ mod prior;
 mod rearrange;
 mod sample_kl;
 mod special;
+mod vectorized;
 mod workspace;
 
 pub use corrupt::corrupt;

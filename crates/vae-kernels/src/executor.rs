@@ -143,10 +143,21 @@ pub enum Arena {
     Moment(usize),
 }
 
-/// The device failed, with its message.
+/// Why a device did not run a program.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ExecutorError(pub String);
+pub enum ExecutorError {
+    /// It failed, with its message.
+    #[error("{0}")]
+    Failed(String),
+    /// Its memory does not hold the program's matrices; it works as before.
+    #[error("no memory for {bytes} bytes of matrices for {rows} rows")]
+    OutOfMemory {
+        /// What was asked for.
+        bytes: usize,
+        /// Rows of the batch.
+        rows: usize,
+    },
+}
 
 /// A device with the parameters of one model.
 ///

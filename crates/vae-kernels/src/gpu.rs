@@ -7,6 +7,7 @@ mod executor;
 mod gradients;
 mod kernel;
 mod link;
+mod portable;
 mod prepared;
 mod source;
 mod step;
@@ -15,6 +16,7 @@ mod traffic;
 
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GpuId, GraphicsApi, adapters};
 pub use executor::GpuExecutor;
+pub use portable::{Bound, PortableKernel, portable_kernels};
 #[cfg(test)]
 pub(crate) use source::valid;
 pub use traffic::Traffic;

@@ -5,6 +5,7 @@
 //! are defined here; how they are computed is up to the executor.
 
 mod convolution;
+mod forward;
 mod latents;
 mod pass;
 mod places;
@@ -13,9 +14,11 @@ mod touched;
 
 use std::ops::Range;
 
+use serde::Serialize;
 use vae_spec::Clip;
 
 pub use convolution::{Convolution, Geometry};
+pub use forward::ForwardPass;
 pub use latents::{Coefficient, KlGradient, KlPath, Weight};
 pub use pass::{Finish, GroupNorm, LearnedSpread, Pass, Repeat, Slope};
 pub(crate) use places::Places;
@@ -23,7 +26,7 @@ pub use prior::{Gate, Normals, PriorPass};
 pub(crate) use touched::Touched;
 
 /// Index of a matrix in [`Program::columns`] and [`Program::rows`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatrixId(pub usize);
 
 /// Columns of the output whose negative log-likelihoods are summed into one element of `recon`.
@@ -31,7 +34,7 @@ pub const NLL_COLUMNS: usize = 32;
 
 /// A dense layer, or several of one shape that read the same input: `blocks` matrices `[W; b]` one after the other in the arena,
 /// each `[inputs + 1, outputs]`, row-major, its last row the bias. The outputs of the blocks lie side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Layer {
     /// Offset of the first weight in the arena.
     pub offset: usize,

@@ -70,6 +70,17 @@ impl Interrupted {
         (self.state.position.epoch, self.state.losses.len())
     }
 
+    /// What a run with `recipe` would do otherwise than this one did, setting by setting, but for those that may change on resuming.
+    #[must_use]
+    pub fn differences(&self, recipe: &Recipe) -> Vec<String> {
+        let position = &self.state.position;
+        changed(
+            &position.recipe,
+            recipe,
+            position.format_version < FORMAT_VERSION,
+        )
+    }
+
     /// Version of vae-gpu that wrote the checkpoint, if it differs: results may not be bit-identical.
     #[must_use]
     pub fn other_version(&self) -> Option<&str> {

@@ -234,6 +234,17 @@ pub enum EngineError {
         "the device failed: {0}. If its memory is full, a smaller batch may help, else another --backend"
     )]
     Device(String),
+    /// The device's memory does not hold what is computed at once; the device works as before.
+    #[error(
+        "the device's memory is full: {bytes} bytes are wanted for {rows} rows. --batch-size {half} --accumulate 2 trains on as many at a \
+         time in two parts", half = .rows.div_ceil(2)
+    )]
+    OutOfMemory {
+        /// What was asked for.
+        bytes: usize,
+        /// Rows that are computed at once.
+        rows: usize,
+    },
     /// The weights belong to another network.
     #[error(transparent)]
     Weights(#[from] WeightsError),

@@ -34,7 +34,8 @@ pub use divergence::Divergence;
 pub struct Training<'a> {
     task: Task<'a>,
     validation_labels: Vec<u32>,
-    engine: Box<dyn Engine>,
+    /// None only while another takes its place.
+    engine: Option<Box<dyn Engine>>,
     folder: Arc<RunFolder>,
     writer: Writer,
     /// Why the last checkpoint could not be written, if it could not.
@@ -157,7 +158,7 @@ impl<'a> Training<'a> {
         Ok(Self {
             validation_labels: task.preprocessing.labels(&task.validation)?,
             task,
-            engine,
+            engine: Some(engine),
             writer: Writer::start(Arc::clone(&folder), scaling),
             folder,
             trouble: None,
@@ -255,6 +256,11 @@ impl<'a> Training<'a> {
         let manifest = self.manifest.clone();
         self.draw()?;
         Ok((manifest, outcome))
+    }
+
+    fn engine(&mut self) -> Result<&mut (dyn Engine + 'static), EngineError> {
+        let closed = || EngineError::Device("it is closed".to_owned());
+        self.engine.as_deref_mut().ok_or_else(closed)
     }
 
     /// Trains the rest of an epoch and validates it; returns the report, `None` if interrupted, and the snapshot.

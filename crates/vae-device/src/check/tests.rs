@@ -3,9 +3,10 @@
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingStep};
 use vae_kernels::program::{MatrixId, Program};
+use vae_spec::NamedTensor;
 
 use super::passes::passes_on;
-use super::{CheckError, distance, engines, step_times};
+use super::{CheckError, difference, distance, engines, step_times};
 
 /// The CPU, wrong by a thousandth in the pass of one stem.
 #[derive(Debug)]
@@ -110,4 +111,23 @@ fn half_precision_is_far_off_and_rounding_is_not() {
     assert!(distance(&off(1e-6), &expected) < 0.1);
     assert!(distance(&off(1.0 / 2048.0), &expected) > 5.0);
     assert!(distance(&[f32::NAN], &[1.0]).is_infinite());
+}
+
+#[test]
+fn gradients_that_are_off_by_a_hundredth_are_named_and_rounding_is_not() {
+    let gradients = |factor: f32| {
+        ["weight", "bias"].map(|name| NamedTensor {
+            name: name.to_owned(),
+            shape: vec![3],
+            values: [0.5, -2.0, 1e-3]
+                .map(|x| if name == "bias" { factor * x } else { x })
+                .to_vec(),
+        })
+    };
+    let expected = gradients(1.0);
+    assert_eq!(difference(&gradients(1.0 + 1e-6), &expected), None);
+    for wrong in [1.01, -1.0, f32::NAN] {
+        let said = difference(&gradients(wrong), &expected).expect("told apart");
+        assert!(said.contains("`bias`"), "{said}");
+    }
 }

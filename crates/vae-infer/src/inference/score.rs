@@ -50,7 +50,7 @@ impl Inference<'_> {
                 ..Batch::of(&values)
             };
             let posteriors = self.engine.encode(&batch)?;
-            let z = self.draws(&posteriors, 0, places[0], places.len());
+            let z = self.draws(&posteriors, 0, self.first + places[0], places.len());
             let recon = self.engine.nll(&z, &batch)?;
             for (row, &recon) in recon.iter().enumerate() {
                 let of_row = |values: &[f32]| values[row * latent..][..latent].to_vec();
@@ -100,7 +100,7 @@ impl Inference<'_> {
                 images: &values,
                 labels: of(&labels, &places),
                 corrupted: None,
-                first_row: places[0],
+                first_row: self.first + places[0],
             };
             let nll = self.engine.importance_nll(&batch, counts)?;
             for (all, nll) in all.iter_mut().zip(nll) {

@@ -1,7 +1,7 @@
 //! Loops over the elements of some rows: written so that the compiler vectorises them, run with the widest registers that the
 //! processor has. Sharing rows among the cores is up to the caller.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 use rayon::prelude::*;
 use vae_spec::Activation;
 
@@ -69,12 +69,17 @@ pub(super) fn activate(
 }
 
 /// `(output, slope) = f(output + bias)`
-fn map(output: &mut [f32], bias: &[f32], slope: Option<&mut [f32]>, f: impl Fn(f32) -> (f32, f32)) {
-    let rows = output.chunks_mut(bias.len());
-    Arch::new().dispatch(
+fn map(
+    output: &mut [f32],
+    bias: &[f32],
+    mut slope: Option<&mut [f32]>,
+    f: impl Fn(f32) -> (f32, f32),
+) {
+    vectorized(
         #[inline(always)]
         || {
-            if let Some(slope) = slope {
+            let rows = output.chunks_mut(bias.len());
+            if let Some(slope) = &mut slope {
                 for (y, slope) in rows.zip(slope.chunks_mut(bias.len())) {
                     for ((y, slope), bias) in y.iter_mut().zip(slope).zip(bias) {
                         (*y, *slope) = f(*y + bias);
@@ -134,7 +139,7 @@ impl<'a> Factor<'a> {
 
 /// `values *= factor(of)`
 fn multiply(values: &mut [f32], of: &[f32], factor: impl Fn(f32) -> f32) {
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (value, of) in values.iter_mut().zip(of) {
@@ -146,7 +151,7 @@ fn multiply(values: &mut [f32], of: &[f32], factor: impl Fn(f32) -> f32) {
 
 /// `values += other`, as far as `values` go.
 pub(super) fn add(values: &mut [f32], other: &[f32]) {
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (value, other) in values.iter_mut().zip(other) {
@@ -158,10 +163,10 @@ pub(super) fn add(values: &mut [f32], other: &[f32]) {
 
 /// `output = ln(1 + input)`, of `input >= 0`.
 pub(super) fn ln_1p(input: &[f32], output: &mut [f32]) {
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
-            for (x, y) in input.iter().zip(output) {
+            for (x, y) in input.iter().zip(&mut *output) {
                 *y = ln_ratio(1.0 + x, 1.0, *x);
             }
         },
@@ -179,7 +184,7 @@ pub(super) fn tiled(channels: &[f32]) -> Vec<f32> {
 /// The sums over pixels of `values`.
 pub(super) fn channel_sums(values: &[f32], channels: usize) -> Vec<f32> {
     let mut sums = tiled(&vec![0.0; channels]);
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for values in values.chunks(sums.len()) {
@@ -228,7 +233,7 @@ pub(super) fn pieces(
 
 /// `sums[j] = sum_i matrix[i][j]`, rows in order.
 pub(super) fn column_sums(matrix: Matrix<'_>, sums: &mut [f32]) {
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             sums.fill(0.0);

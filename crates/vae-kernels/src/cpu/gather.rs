@@ -1,6 +1,6 @@
 //! The CPU twin of `shaders/step/gather.wgsl`.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 use rayon::prelude::*;
 use vae_rng::Generator;
 
@@ -55,7 +55,6 @@ pub(super) fn gather_into(
         rows,
         first_row,
     } = from;
-    let arch = Arch::new();
     let batch = images.par_chunks_exact_mut(columns).zip(rows);
     let batch = batch.with_min_len(TASK_ROWS);
     batch.enumerate().for_each(|(row, (image, &index))| {
@@ -74,7 +73,7 @@ pub(super) fn gather_into(
                 *x = f32::from(pixel) / 255.0;
             }
         } else {
-            arch.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (x, byte) in image.iter_mut().zip(bytes) {

@@ -1,6 +1,6 @@
 //! Group normalisation of images with channels last, forward and backward: one task is one row.
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 use rayon::prelude::*;
 use vae_spec::{Activation, GROUP_NORM_EPS};
 
@@ -65,7 +65,7 @@ pub(super) fn forward(
             .map(|(inverse, scale)| inverse * scale)
             .collect();
         let (means, factors) = (tiled(&means), tiled(&factors));
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 let pixels = input
@@ -137,7 +137,7 @@ pub(super) fn backward(
             let less = by_channel(&|channel| mean[channel] * inverses[channel]);
             let slants =
                 by_channel(&|channel| slant[channel] * inverses[channel] * inverses[channel]);
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let inputs = d_output.chunks(means.len()).zip(input.chunks(means.len()));
@@ -160,7 +160,7 @@ fn centred_products(input: &[f32], other: Option<&[f32]>, means: &[f32]) -> Vec<
     let channels = means.len();
     let means = tiled(means);
     let mut sums = vec![0.0; means.len()];
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             let pixels = input.chunks(means.len());

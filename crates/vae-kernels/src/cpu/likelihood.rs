@@ -3,7 +3,7 @@
 
 use std::f32::consts::LN_2;
 
-use pulp::Arch;
+use super::vectorized::vectorized;
 use vae_spec::{Likelihood, Spread};
 
 use super::special::{
@@ -116,7 +116,6 @@ impl Pixels {
         let rows = output
             .chunks_exact_mut(columns)
             .zip(recon.chunks_exact_mut(parts));
-        let arch = Arch::new();
         for (row, (y, recon)) in rows.enumerate() {
             let x = targets.row(row);
             let spreading = match &mut spreading {
@@ -126,31 +125,38 @@ impl Pixels {
                     Spreading::PerDimension(&mut values[row * columns..][..columns])
                 }
             };
-            let (out, pixels) = ([y, recon], [bias, x]);
+            let pixels = [bias, x];
+            let mut out = [y, recon];
+            // As closures: a function that is handed on is called for each pixel.
+            macro_rules! each {
+                ($formula:expr) => {
+                    self.each(
+                        out,
+                        pixels,
+                        spreading,
+                        #[inline(always)]
+                        |output, x, of_spread| $formula(output, x, of_spread),
+                    )
+                };
+            }
             match self.likelihood {
-                Likelihood::Bernoulli | Likelihood::Gaussian(Spread::Fixed(_)) => arch.dispatch(
+                Likelihood::Bernoulli | Likelihood::Gaussian(Spread::Fixed(_)) => vectorized(
                     #[inline(always)]
-                    || self.simple(out, pixels),
+                    || self.simple(&mut out, pixels),
                 ),
-                Likelihood::ContinuousBernoulli => {
-                    self.each(arch, out, pixels, spreading, continuous_bernoulli);
-                }
-                Likelihood::Gaussian(_) => self.each(arch, out, pixels, spreading, gaussian),
-                Likelihood::Laplace(_) => self.each(arch, out, pixels, spreading, laplace),
-                Likelihood::DiscretizedLogistic(_) => {
-                    self.each(arch, out, pixels, spreading, discretized_logistic);
-                }
-                Likelihood::Poisson => self.each(arch, out, pixels, spreading, poisson),
-                Likelihood::NegativeBinomial(_) => {
-                    self.each(arch, out, pixels, spreading, negative_binomial);
-                }
+                Likelihood::ContinuousBernoulli => each!(continuous_bernoulli),
+                Likelihood::Gaussian(_) => each!(gaussian),
+                Likelihood::Laplace(_) => each!(laplace),
+                Likelihood::DiscretizedLogistic(_) => each!(discretized_logistic),
+                Likelihood::Poisson => each!(poisson),
+                Likelihood::NegativeBinomial(_) => each!(negative_binomial),
             }
         }
     }
 
     /// One row of a likelihood with loops of its own.
     #[inline(always)]
-    fn simple(&self, [y, recon]: [&mut [f32]; 2], [bias, x]: [&[f32]; 2]) {
+    fn simple(&self, [y, recon]: &mut [&mut [f32]; 2], [bias, x]: [&[f32]; 2]) {
         match self.likelihood {
             Likelihood::Gaussian(Spread::Fixed(sigma)) => {
                 gaussian_nll(y, bias, x, recon, self.scale, sigma);
@@ -163,7 +169,6 @@ impl Pixels {
     /// log-likelihood and its derivatives with respect to the output and to the log spread.
     fn each(
         &self,
-        arch: Arch,
         [y, recon]: [&mut [f32]; 2],
         [bias, x]: [&[f32]; 2],
         mut spreading: Spreading<'_>,
@@ -184,7 +189,7 @@ impl Pixels {
             for (numbers, of_columns) in pixels.of_spread.iter_mut().zip(&self.of_spread) {
                 copy(of_columns, start, numbers);
             }
-            arch.dispatch(
+            vectorized(
                 #[inline(always)]
                 || pixels.evaluate(&formula),
             );
@@ -422,16 +427,18 @@ impl Counts {
         const MAX_LOG_MEAN: f32 = Likelihood::MAX_LOG_MEAN as f32;
         let log_mean = output.min(MAX_LOG_MEAN);
         let y = x.max(1.0);
-        let deviation = log_mean - ln(y);
-        let next = x + 1.0;
+        let log_y = ln(y);
+        let deviation = log_mean - log_y;
         Self {
             mean: exp(log_mean),
             deviation,
             excess: y * exp_minus_1(deviation) + (y - x),
-            constant: x * ln_ratio(next, y, next - y)
-                + 0.5 * ln(next)
-                + binet(next)[0]
-                + (HALF_LN_TAU - 1.0),
+            // 0! = 1; else x! = x Gamma(x).
+            constant: if x > 0.0 {
+                0.5 * log_y + HALF_LN_TAU + binet(y)[0]
+            } else {
+                0.0
+            },
             has_gradient: if output <= MAX_LOG_MEAN { 1.0 } else { 0.0 },
         }
     }

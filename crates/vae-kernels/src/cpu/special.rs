@@ -131,12 +131,12 @@ pub(super) fn binet(z: f32) -> [f32; 2] {
     let small = if is_large { 1.0 } else { z };
     let next = small + 4.0;
     let inverse_next = 1.0 / next;
-    let mut product = 1.0;
-    let mut inverses = 0.0;
-    for k in [0.0, 1.0, 2.0, 3.0] {
-        product *= (small + k) * inverse_next;
-        inverses += 1.0 / (small + k);
-    }
+    // z (z + 3) and (z + 1) (z + 2) are q and q + 2; the sum of the inverses is the derivative of the product over the product.
+    let q = small * (small + 3.0);
+    let factors = q * (q + 2.0);
+    let inverses = (2.0 * small + 3.0) * (2.0 * q + 2.0) / factors;
+    let square = inverse_next * inverse_next;
+    let product = factors * (square * square);
     let log = ln(next / small);
     let step = (small - 0.5) * log - ln(product) - 4.0;
     let slope = log + (small - 0.5) * (inverse_next - 1.0 / small) - inverses + 4.0 * inverse_next;

@@ -138,6 +138,7 @@ pub struct Gpu {
     failure: Failure,
     checks_shaders: bool,
     cores: Cores,
+    memory: usize,
 }
 
 /// The first error that the driver reported outside a call, once there is one.
@@ -215,6 +216,7 @@ impl Gpu {
                         DeviceType::IntegratedGpu => Cores::SMALL,
                         _ => Cores::LARGE,
                     },
+                    memory: usize::MAX,
                     report,
                 })
             }
@@ -243,6 +245,17 @@ impl Gpu {
             cores: Cores::ONE,
             ..self
         }
+    }
+
+    /// Lets the fused engine find the memory full where a program's matrices take more than so many bytes: for tests.
+    #[must_use]
+    pub fn with_memory(self, memory: usize) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// Bytes that a program's matrices may take.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Number of cores to keep busy.

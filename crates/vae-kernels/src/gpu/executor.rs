@@ -260,7 +260,7 @@ impl Executor for GpuExecutor {
         self.flush()?;
         let filled = inputs.iter().map(|(matrix, _)| *matrix);
         let kept: Vec<_> = filled.chain(outputs.iter().copied()).collect();
-        let prepared = self.prepare(program, batch, None, &kept);
+        let prepared = self.prepare(program, batch, None, &kept)?;
         self.left = prepared.gradients;
         for &(matrix, values) in inputs {
             let (buffer, bytes) = prepared.matrices.of(matrix);

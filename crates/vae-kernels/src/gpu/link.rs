@@ -16,6 +16,8 @@ pub(super) struct Link {
     pub(super) device: Device,
     pub(super) queue: Queue,
     failure: Failure,
+    /// Bytes that may be asked for at once.
+    memory: usize,
 }
 
 /// A copy of some buffers that the GPU fills and the CPU will read.
@@ -32,6 +34,7 @@ impl Link {
             device: device.clone(),
             queue: queue.clone(),
             failure: gpu.failure(),
+            memory: gpu.memory(),
         }
     }
 
@@ -40,11 +43,22 @@ impl Link {
         self.buffer(bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC)
     }
 
+    /// Empty storage buffers of so many bytes, or none of them if the memory is full.
+    pub(super) fn storages(&self, bytes: &[usize]) -> Option<Vec<Buffer>> {
+        if bytes.iter().sum::<usize>() > self.memory {
+            return None;
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffers = bytes.iter().map(|&bytes| self.storage(bytes)).collect();
+        let refused = pollster::block_on(scope.pop());
+        refused.is_none().then_some(buffers)
+    }
+
     /// Fails if the driver has reported an error since the device was opened.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         self.failure
             .get()
-            .map_or(Ok(()), |message| Err(ExecutorError(message)))
+            .map_or(Ok(()), |message| Err(ExecutorError::Failed(message)))
     }
 
     /// Fills a buffer from its start, in pieces that the driver can hold.
@@ -132,5 +146,5 @@ impl Reading {
 }
 
 pub(super) fn failed(error: impl std::fmt::Display) -> ExecutorError {
-    ExecutorError(error.to_string())
+    ExecutorError::Failed(error.to_string())
 }

@@ -1,7 +1,9 @@
 //! Convolutions as plain data.
 
+use serde::Serialize;
+
 /// Geometry of a convolution: at point `[y, x]` of the map, the kernel's corner is at `stride * [y, x] - padding` of the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Geometry {
     /// Kernel size (the side of the square kernel).
     pub kernel: usize,
@@ -37,7 +39,7 @@ impl Geometry {
 
 /// The linear map of a convolution, from images `[height, width, image_channels]` to maps `[height, width, map_channels]`, and,
 /// transposed, back. Channels come last, so that what the kernel sees of a row is one stretch of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Convolution {
     /// Offset of the weight in the arena, `[kernel, kernel, image_channels, map_channels]`.
     pub weight: usize,

@@ -1,5 +1,6 @@
 //! The steps of a computation.
 
+use serde::Serialize;
 use vae_spec::{Activation, Corruption, Element, KlEstimate, Likelihood};
 
 use super::{Convolution, KlGradient, Layer, MatrixId, PriorPass};
@@ -364,7 +365,7 @@ pub enum Pass {
 }
 
 /// Sizes of an upsampling by repetition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeat {
     /// Height and width of the small image.
     pub small: [usize; 2],
@@ -377,7 +378,7 @@ pub struct Repeat {
 }
 
 /// Sizes and parameters of a group normalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct GroupNorm {
     /// Offset of the scale in the arena, `[channels]`; the shift, `[channels]`, is behind it.
     pub scale: usize,

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Training<'_> {
     /// Current weights and optimizer moments.
     pub(super) fn snapshot(&mut self) -> Result<Snapshot, TrainError> {
-        self.engine.snapshot().map_err(|error| match error {
+        self.engine()?.snapshot().map_err(|error| match error {
             EngineError::Weights(bad @ WeightsError::NotFinite { .. }) => {
                 self.diverged(None, Some(bad.to_string()))
             }

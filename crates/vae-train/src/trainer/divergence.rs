@@ -124,7 +124,9 @@ impl Training<'_> {
     /// Restores the last checkpoint.
     pub(super) fn go_back(&mut self) -> Result<(), TrainError> {
         let state = Arc::clone(&self.last_good);
-        self.engine = self.task.engine(&state.snapshot)?;
+        // Two engines at a time may exceed the device's memory.
+        drop(self.engine.take());
+        self.engine = Some(self.task.engine(&state.snapshot)?);
         self.losses.clone_from(&state.losses);
         let position = &state.position;
         self.epoch = position.epoch;
@@ -145,10 +147,11 @@ impl Training<'_> {
         let done = self.losses.len();
         for batch in batches.iter().take(bad).skip(done) {
             let step = self.step(self.manifest.steps);
-            self.engine.train_step(&self.dataset_rows(batch), &step)?;
+            let rows = self.dataset_rows(batch);
+            self.engine()?.train_step(&rows, &step)?;
             self.manifest.steps += 1;
         }
-        self.engine.take_losses(Wait::ForAll)?;
+        self.engine()?.take_losses(Wait::ForAll)?;
         let Some(places) = batches.get(bad) else {
             return Ok(());
         };
@@ -172,7 +175,7 @@ impl Training<'_> {
                 labels: labels.get(rows).unwrap_or_default(),
                 first_row: first as u32,
             };
-            let trace = self.engine.trace(&batch, &step)?;
+            let trace = self.engine()?.trace(&batch, &step)?;
             bad = trace
                 .iter()
                 .find_map(|tensor| first_not_finite(tensor, first));

@@ -169,14 +169,15 @@ impl Training<'_> {
                 .corrupted(&self.task.validation, &places)?;
             let first = places[0] as usize;
             let labels = self.validation_labels.get(first..first + places.len());
+            let labels = labels.unwrap_or_default().to_vec();
             let batch = Batch {
                 images: &images,
                 corrupted: damaged.as_deref(),
-                labels: labels.unwrap_or_default(),
+                labels: &labels,
                 first_row: places[0],
             };
-            losses.push((self.engine.evaluate(&batch, weighting)?, places.len()));
-            let posterior = self.engine.encode(&Batch {
+            losses.push((self.engine()?.evaluate(&batch, weighting)?, places.len()));
+            let posterior = self.engine()?.encode(&Batch {
                 images: damaged.as_deref().unwrap_or(&images),
                 ..batch
             })?;

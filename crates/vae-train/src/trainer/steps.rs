@@ -82,7 +82,8 @@ impl Training<'_> {
                 self.take_losses(Wait::ForAll)?;
                 self.verify(batch, &step)?;
             }
-            self.engine.train_step(&self.dataset_rows(batch), &step)?;
+            let rows = self.dataset_rows(batch);
+            self.engine()?.train_step(&rows, &step)?;
             self.manifest.steps += 1;
             given += batch.len();
             if let Some(prefetch) = &prefetch {
@@ -127,7 +128,7 @@ impl Training<'_> {
     }
 
     pub(super) fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {
-        for losses in self.engine.take_losses(wait)? {
+        for losses in self.engine()?.take_losses(wait)? {
             self.losses.push(losses);
             let is_good = [losses.loss, losses.recon, losses.kl]
                 .iter()

@@ -29,7 +29,7 @@ impl Training<'_> {
             first_row: 0,
         };
         let snapshot = self.snapshot()?;
-        let found = self.engine.gradients(&batch, step)?;
+        let found = self.engine()?.gradients(&batch, step)?;
         let (reference, route) = match self.task.device().is_cpu() {
             true => (
                 BackendChoice::Ndarray,

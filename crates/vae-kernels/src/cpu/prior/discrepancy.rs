@@ -1,7 +1,7 @@
 //! The squared maximum mean discrepancy of two samples, unbiased (Gretton et al. 2012, equation 3): for each row its partners side
 //! by side.
 
-use pulp::Arch;
+use crate::cpu::vectorized::vectorized;
 use rayon::prelude::*;
 use vae_spec::MmdKernel;
 
@@ -61,20 +61,28 @@ pub(super) fn forward([z, y]: [&[f32]; 2], of: MmdKernel, parts: &mut [f32]) {
     tasks.for_each_init(
         || vec![0.0; padded(rows)],
         |squared, (row, part)| {
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let [z, y] = [z, y].map(|values| &values[row * latent..][..latent]);
-                    let mut total = |row, others: &[f32]| {
-                        distances(row, others, squared);
-                        sum([squared], |[squared]| kernel(of, width, squared)[0])
-                    };
-                    let same = total(z, &others[0]) + total(y, &others[1]) - 2.0 * at_itself;
-                    *part = within * same - between * total(z, &others[1]);
+                    let mut same = 0.0;
+                    for (row, others) in [z, y].into_iter().zip(&others) {
+                        same += total(of, row, others, squared);
+                    }
+                    *part = within * (same - 2.0 * at_itself)
+                        - between * total(of, z, &others[1], squared);
                 },
             );
         },
     );
+}
+
+/// The sum of the kernel over the pairs of a row and the others. No closure: the compiler would make a function of it, for any processor.
+#[inline(always)]
+fn total(of: MmdKernel, row: &[f32], others: &[f32], squared: &mut [f32]) -> f32 {
+    let width = 2.0 * row.len() as f32;
+    distances(row, others, squared);
+    sum([squared], |[squared]| kernel(of, width, squared)[0])
 }
 
 /// See [`crate::program::PriorPass::DiscrepancyBackward`].
@@ -96,7 +104,7 @@ pub(super) fn backward(
     tasks.for_each_init(
         || vec![0.0; length],
         |slopes, (row, d_z)| {
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let z = &z[row * latent..][..latent];

@@ -1,6 +1,6 @@
 //! Densities of all latents under all normals: for each latent its normals side by side.
 
-use pulp::Arch;
+use crate::cpu::vectorized::vectorized;
 use rayon::prelude::*;
 use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 
@@ -104,7 +104,7 @@ pub(super) fn forward(z: &[f32], components: &Components, columns: usize, sums: 
     let rows = rows.zip(z.par_chunks_exact(components.latent));
     let logs = || vec![0.0; components.length()];
     rows.for_each_init(logs, |logs, (sums, z)| {
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 components.joint(z, 0, logs);
@@ -202,7 +202,7 @@ impl<'a, 'c> Pairs<'a, 'c> {
         let buffers = || [vec![0.0; length], vec![0.0; length]];
         let rows = d_z.par_chunks_exact_mut(latent).enumerate();
         rows.for_each_init(buffers, |[joint, shares], (row, d_z)| {
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     self.joint(row, 0, joint);
@@ -239,7 +239,7 @@ impl<'a, 'c> Pairs<'a, 'c> {
         let mut d_logits = vec![0.0; BLOCK];
         let (mut joint, mut shares) = ([0.0; BLOCK], [0.0; BLOCK]);
         let (joint, shares) = (&mut joint[..length], &mut shares[..length]);
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 for row in 0..rows {

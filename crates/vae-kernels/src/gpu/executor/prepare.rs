@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wgpu::Buffer;
 
 use super::GpuExecutor;
-use crate::executor::TrainingProgram;
+use crate::executor::{ExecutorError, TrainingProgram};
 use crate::gpu::gradients::Parts;
 use crate::gpu::kernel::{self, Lowering, Place};
 use crate::gpu::link::Link;
@@ -47,16 +47,21 @@ impl Matrices {
         batch: usize,
         kernels: &[kernel::Kernel],
         kept: &[MatrixId],
-    ) -> Self {
+    ) -> Result<Self, ExecutorError> {
         let lengths = program.lengths(batch);
         let steps: Vec<Touched> = kernels.iter().map(kernel::Kernel::touched).collect();
         let places = Places::new(&lengths, &steps, kept);
-        let buffer = |length: &usize| link.storage(length * size_of::<f32>());
-        Self {
-            buffers: places.lengths().iter().map(buffer).collect(),
+        let bytes = places.lengths().iter();
+        let bytes: Vec<usize> = bytes.map(|length| length * size_of::<f32>()).collect();
+        let buffers = link.storages(&bytes);
+        Ok(Self {
+            buffers: buffers.ok_or_else(|| ExecutorError::OutOfMemory {
+                bytes: bytes.iter().sum(),
+                rows: batch,
+            })?,
             places,
             lengths,
-        }
+        })
     }
 
     /// Where a matrix begins its buffer, and its bytes.
@@ -114,7 +119,7 @@ impl GpuExecutor {
         batch: usize,
         training: Option<&TrainingProgram>,
         kept: &[MatrixId],
-    ) -> Rc<Prepared> {
+    ) -> Result<Rc<Prepared>, ExecutorError> {
         let is_training = training.is_some();
         let is_same = |prepared: &&Rc<Prepared>| {
             (prepared.batch, prepared.is_training) == (batch, is_training)
@@ -122,7 +127,7 @@ impl GpuExecutor {
                 && prepared.program == *program
         };
         if let Some(prepared) = self.prepared.iter().find(is_same) {
-            return Rc::clone(prepared);
+            return Ok(Rc::clone(prepared));
         }
         if self.prepared.len() == KEPT {
             self.prepared.pop_front();
@@ -145,7 +150,7 @@ impl GpuExecutor {
             losses: training.map_or(&[], |training| &training.terms),
             gradients,
         });
-        let matrices = Matrices::new(&self.link, program, batch, &kernels, kept);
+        let matrices = Matrices::new(&self.link, program, batch, &kernels, kept)?;
         let dispatches = self.dispatches(&kernels, &matrices);
         let prepared = Rc::new(Prepared {
             program: program.clone(),
@@ -157,7 +162,7 @@ impl GpuExecutor {
             dispatches,
         });
         self.prepared.push_back(Rc::clone(&prepared));
-        prepared
+        Ok(prepared)
     }
 
     pub(super) fn dispatches(

@@ -124,7 +124,7 @@ impl GpuExecutor {
     }
 
     /// Uploads what the pending steps need and returns the kernels of their pieces.
-    pub(super) fn stage(&mut self) -> (Vec<Staged>, Vec<Stepped>) {
+    pub(super) fn stage(&mut self) -> Result<(Vec<Staged>, Vec<Stepped>), ExecutorError> {
         let pending = std::mem::take(&mut self.pending);
         let mut rows: Vec<u32> = Vec::new();
         let mut constants = Vec::new();
@@ -155,19 +155,18 @@ impl GpuExecutor {
             rows = (0..rows.len() as u32).collect();
         }
         self.link.upload(&self.rows, bytemuck::cast_slice(&rows));
-        let steps = pending.iter().map(|step| self.stage_step(step));
-        let staged: Vec<_> = steps.collect();
-        (
-            staged.into_iter().flatten().collect(),
-            pending.iter().map(Stepped::of).collect(),
-        )
+        let mut staged = Vec::new();
+        for step in &pending {
+            staged.extend(self.stage_step(step)?);
+        }
+        Ok((staged, pending.iter().map(Stepped::of).collect()))
     }
 
-    fn stage_step(&mut self, step: &TrainingStep) -> Vec<Staged> {
+    fn stage_step(&mut self, step: &TrainingStep) -> Result<Vec<Staged>, ExecutorError> {
         let count = step.pieces().len();
         let pieces = step.pieces().enumerate().map(|(index, (piece, _))| {
             let program = &step.program.program;
-            let prepared = self.prepare(program, piece.rows, Some(&step.program), &[]);
+            let prepared = self.prepare(program, piece.rows, Some(&step.program), &[])?;
             let (parts, is_accumulated) = (prepared.gradients, count > 1);
             let mut then = Vec::new();
             if is_accumulated {
@@ -176,7 +175,7 @@ impl GpuExecutor {
             if index + 1 == count {
                 then.push(self.prepare_update(step.update, parts, is_accumulated));
             }
-            Staged { prepared, then }
+            Ok(Staged { prepared, then })
         });
         pieces.collect()
     }
@@ -189,7 +188,7 @@ impl GpuExecutor {
         while self.submitted.len() >= SUBMISSIONS {
             self.collect(true)?;
         }
-        let (staged, steps) = self.stage();
+        let (staged, steps) = self.stage()?;
         let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (slot, step) in staged.iter().enumerate() {

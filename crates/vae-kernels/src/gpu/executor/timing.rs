@@ -20,7 +20,7 @@ impl GpuExecutor {
         }
         self.flush()?;
         self.train(step)?;
-        let (staged, steps) = self.stage();
+        let (staged, steps) = self.stage()?;
         let pieces = staged.iter().enumerate();
         let dispatches: Vec<(usize, &Dispatch)> = pieces
             .flat_map(|(slot, piece)| piece.dispatches().map(move |dispatch| (slot, dispatch)))

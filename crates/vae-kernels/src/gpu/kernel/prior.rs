@@ -220,10 +220,13 @@ fn of_kernel(choice: Choice, kernel: MmdKernel) -> Choice {
         .with("scales", scales.join(", "))
 }
 
+/// A number with all its digits: browsers take a largest float that was rounded up for none.
+fn exact(x: f32) -> String {
+    format!("{:e}", f64::from(x))
+}
+
 fn clamped(choice: Choice, [low, high]: [f32; 2]) -> Choice {
-    choice
-        .with("low", format!("{low:e}"))
-        .with("high", format!("{high:e}"))
+    choice.with("low", exact(low)).with("high", exact(high))
 }
 
 /// What `shaders/step/pairs.wgsl` is made for.

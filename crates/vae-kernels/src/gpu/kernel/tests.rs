@@ -567,7 +567,7 @@ fn the_libraries_do_not_hide_a_mistake() {
     let renamed = |count| {
         kernels()[0]
             .source
-            .replacen("fn size_k()", "fn size_of_k()", count)
+            .replacen("fn size_k(", "fn size_of_k(", count)
     };
     assert!(valid(&renamed(0)).is_ok());
     let source = renamed(1);
