@@ -112,7 +112,8 @@ pub(super) fn agent(url: &str, patience: Patience) -> Result<Agent, Failure> {
     const HERE: [&str; 3] = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let is_here = HERE.iter().any(|here| {
         let rest = url.strip_prefix(here);
-        rest.is_some_and(|rest| rest.starts_with([':', '/']))
+        // What is before an @ is a name and a password, and no host.
+        rest.is_some_and(|rest| rest.starts_with([':', '/']) && !rest.contains('@'))
     });
     if !is_here && !url.starts_with("https://") {
         let reason = "expected an address that begins with https://, as only a server on this machine may have http://";

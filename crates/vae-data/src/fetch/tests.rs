@@ -352,6 +352,7 @@ fn only_https_is_spoken_but_to_this_machine() {
         "http://mirror.example/a.gz",
         "http://127.0.0.1.mirror.example/a.gz",
         "http://localhost@mirror.example/a.gz",
+        "http://localhost:80@mirror.example/a.gz",
         "file:///etc/hostname",
         "",
     ] {
