@@ -3,6 +3,7 @@
 //! A value that is missing or is not a finite number is refused, never guessed.
 
 mod cells;
+mod finite;
 mod images;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedF
 use parquet::schema::types::ColumnDescriptor;
 
 use self::cells::{Cell, HonestPages, Refusal, batch, is_delta_text, is_unsigned, number, text};
+use self::finite::Finite;
 pub(crate) use images::{has_images, unpack};
 
 use crate::DataError;
@@ -101,7 +103,7 @@ impl Source<'_> {
         [label, ids]: [Option<Asked<'_>>; 2],
         most: u64,
     ) -> Result<Table, DataError> {
-        let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
+        let file = SerializedFileReader::new(Finite(file)).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);
         let columns: Vec<String> = names.cloned().collect();

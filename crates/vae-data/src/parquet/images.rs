@@ -9,6 +9,7 @@ use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::cells::{Cell, text};
+use super::finite::Finite;
 use super::{Asked, Source, quietly};
 use crate::DataError;
 use crate::limits::{BLOCK, bomb, most_unpacked};
@@ -22,7 +23,7 @@ const METADATA: &str = "huggingface";
 
 /// Whether a file has a column of images.
 pub(crate) fn has_images(path: &Path) -> bool {
-    let file = || SerializedFileReader::new(File::open(path).ok()?).ok();
+    let file = || SerializedFileReader::new(Finite(File::open(path).ok()?)).ok();
     let found = quietly(|| file().and_then(|file| images_column(file.metadata().file_metadata())));
     found.is_ok_and(|column| column.is_some())
 }
@@ -52,7 +53,7 @@ impl Source<'_> {
         most: u64,
     ) -> Result<(), DataError> {
         let file = File::open(self.0).map_err(|cause| self.unreadable(cause))?;
-        let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
+        let file = SerializedFileReader::new(Finite(file)).map_err(|error| self.damaged(error))?;
         let metadata = file.metadata().file_metadata();
         let Some(images) = images_column(metadata) else {
             return Err(self.wrong(

@@ -505,3 +505,16 @@ fn rows_and_images_beyond_what_the_file_may_unpack_to_are_refused() {
     assert!(unpack(3 * 4097).is_ok());
     assert!(unpack(3 * 4097 - 1).is_err());
 }
+
+/// Found by `cargo fuzz run parquet`: two billion booleans in a field of the metadata that nobody knows, half a minute for 3 KB.
+#[test]
+fn a_list_without_end_is_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/endless_list.parquet");
+    assert!(!has_images(&path));
+    let error = read(&path, None, None).expect_err("a hostile file");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(
+        cause.to_string().contains("expected at most 1024 booleans"),
+        "{cause}"
+    );
+}
