@@ -101,7 +101,7 @@ fn a_lost_device_or_an_error_of_its_driver_ends_a_run_that_can_be_resumed() {
         let parent = folder();
         let path = parent.path().join("run");
         let recipe = recipe(&dataset, BackendChoice::Wgpu, |recipe| {
-            recipe.engine = engine
+            recipe.engine = engine;
         });
         let ran = run(&path, &recipe, &dataset, fault);
         let error = ran.outcome.expect_err(name);

@@ -205,10 +205,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         step: &Step,
     ) -> Result<Vec<NamedTensor>, EngineError> {
         let (_, gradients) = self.backward(batch, step);
-        let values = gradients
-            .into_iter()
-            .map(|gradient| read(gradient))
-            .collect::<Result<_, _>>()?;
+        let values = gradients.into_iter().map(read).collect::<Result<_, _>>()?;
         Ok(self.named(values))
     }
 

@@ -38,7 +38,7 @@ impl Guarded {
 
     fn guard<T>(
         &mut self,
-        work: impl FnOnce(&mut dyn Engine) -> Result<T, EngineError>,
+        work: impl FnOnce(&mut (dyn Engine + 'static)) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         self.check()?;
         let Some(engine) = self.engine.as_deref_mut() else {
@@ -124,6 +124,6 @@ impl Engine for Guarded {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
-        self.guard(|engine| engine.snapshot())
+        self.guard(Engine::snapshot)
     }
 }

@@ -138,6 +138,8 @@ fn meant(path: &Path) -> String {
 fn unreadable(cause: &io::Error) -> &'static str {
     if cause.kind() == io::ErrorKind::NotFound {
         "there is no such file"
+    } else if cause.kind() == io::ErrorKind::FileTooLarge {
+        "cannot be read, for it unpacks to more than is in any honest file"
     } else if cause.raw_os_error().is_some() {
         "cannot be read"
     } else {

@@ -4,13 +4,13 @@ mod download;
 mod sets;
 
 use std::env;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
-use self::download::{Failure, download};
+use self::download::{Failure, Patience, download};
 pub use self::sets::NamedSet;
 use self::sets::Sum;
 use crate::{DataError, OnProgress, Progress};
@@ -73,11 +73,16 @@ struct Place {
     folder: PathBuf,
     /// Whether files with a wrong checksum may be replaced.
     ours: bool,
+    patience: Patience,
 }
 
 impl Place {
     fn cache(folder: PathBuf) -> Self {
-        Self { folder, ours: true }
+        Self {
+            folder,
+            ours: true,
+            patience: Patience::default(),
+        }
     }
 
     fn of_the_user(set: &NamedSet, data_dir: &Path) -> Self {
@@ -92,6 +97,7 @@ impl Place {
         Self {
             folder,
             ours: false,
+            patience: Patience::default(),
         }
     }
 
@@ -132,9 +138,9 @@ impl Place {
                     return Ok(true);
                 }
                 let url = format!("{mirror}/{file}");
-                match download(&url, &part, sum, on_progress) {
+                match download(&url, &part, sum, self.patience, on_progress) {
                     Ok(()) => Ok(true),
-                    Err(Failure::Mirror(reason)) => {
+                    Err(Failure::Mirror(reason) | Failure::Passing(reason)) => {
                         reasons += &format!("\n  {url}: {reason}");
                         Ok(false)
                     }
@@ -193,7 +199,10 @@ fn stored(folder: &Path, stem: &str) -> Option<PathBuf> {
 /// Keeps other processes from downloading into `folder` until the lock is dropped.
 fn lock(folder: &Path, on_progress: OnProgress<'_>) -> Result<File, DataError> {
     let path = folder.join(".lock");
-    let file = File::create(&path).map_err(unwritable(&path))?;
+    // Not emptied, for it may be a link in a folder that is not ours.
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(&path).map_err(unwritable(&path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -5,8 +5,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
-
+use crate::limits::gunzip;
 use crate::npy::{self, NpyArray, NpyElement, NpyHeader};
 use crate::{Array, DataError, Images, Labels, Shape};
 
@@ -114,7 +113,7 @@ fn unzipped<'a>(input: impl Read + 'a, source_name: &str) -> Result<Box<dyn Read
     let is_gzip = start == GZIP_MAGIC;
     let whole = io::Cursor::new(start).chain(input);
     Ok(if is_gzip {
-        Box::new(MultiGzDecoder::new(whole))
+        Box::new(gunzip(whole))
     } else {
         Box::new(whole)
     })

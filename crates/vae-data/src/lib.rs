@@ -12,6 +12,7 @@ pub mod folder;
 pub mod idx;
 mod images;
 mod labels;
+mod limits;
 mod mapped;
 mod matrix_market;
 pub mod npy;

@@ -10,6 +10,11 @@ pub(crate) const MAGIC: &[u8] = b"%%MatrixMarket";
 
 /// Most values of a matrix with its zeros: 4 GiB. Matrices of entries promise many more than anybody has memory for.
 const MOST: usize = 1 << 30;
+/// Most values for each entry of a matrix of more than [`SMALL`] values. The sparsest matrices of words in texts have one in some
+/// 10,000.
+const SPARSEST: usize = 1 << 16;
+/// Values that any matrix may have, 256 MiB.
+const SMALL: usize = 1 << 26;
 
 /// A matrix with all its zeros.
 #[derive(Debug, PartialEq)]
@@ -36,6 +41,17 @@ enum Symmetry {
     Nothing,
     Same,
     Opposite,
+}
+
+impl Symmetry {
+    /// The first row of which a dense file has the value in `column`.
+    const fn first_row(self, column: usize) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Same => column,
+            Self::Opposite => column + 1,
+        }
+    }
 }
 
 /// Reads a whole matrix.
@@ -85,35 +101,24 @@ pub(crate) fn read(input: impl BufRead, source_name: &str) -> Result<Matrix, Dat
         );
         return lines.wrong(&expected, &format!("{rows} rows of {columns} columns"));
     };
-    let mut values: Vec<f32> = Vec::new();
-    if values.try_reserve_exact(length).is_err() {
-        let expected = format!(
-            "a matrix that fits in memory with its zeros, {} MiB",
-            (length * size_of::<f32>()) >> 20
-        );
-        return lines.wrong(&expected, &format!("{rows} rows of {columns} columns"));
-    }
-    values.resize(length, 0.0);
-    let mut matrix = Matrix {
-        rows,
-        columns,
-        values,
-        is_integer: field != Field::Real,
-    };
+    // Memory grows with the lines that arrive, not with what the sizes claim. Both are below 2^32, for their product is.
+    let (mut dense, mut found) = (Vec::new(), Vec::new());
     if is_dense {
         for column in 0..columns {
-            let first = match symmetry {
-                Symmetry::Nothing => 0,
-                Symmetry::Same => column,
-                Symmetry::Opposite => column + 1,
-            };
-            for row in first..rows {
+            for _ in symmetry.first_row(column)..rows {
                 let line = lines.next("one more value")?;
-                let value = lines.number(line.trim(), field)?;
-                matrix.add(row, column, value, symmetry);
+                dense.push(lines.number(line.trim(), field)?);
             }
         }
     } else {
+        let sparsest = entries.saturating_mul(SPARSEST).max(SMALL);
+        if length > sparsest {
+            let expected = format!(
+                "at most {sparsest} values with all zeros for {entries} entries, {SPARSEST} for each; leave out columns that tell \
+                 little"
+            );
+            return lines.wrong(&expected, &format!("{rows} rows of {columns} columns"));
+        }
         for _ in 0..entries {
             let line = lines.next("one more entry, as many as the sizes say")?;
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -129,13 +134,37 @@ pub(crate) fn read(input: impl BufRead, source_name: &str) -> Result<Matrix, Dat
                 let expected = format!("a row from 1 to {rows} and a column from 1 to {columns}");
                 return lines.wrong(&expected, &line);
             }
-            matrix.add(row - 1, column - 1, value, symmetry);
+            found.push(([row as u32 - 1, column as u32 - 1], value));
         }
     }
-    match lines.some()? {
-        Some(line) => lines.wrong("nothing more, as the sizes say", &line),
-        None => Ok(matrix),
+    if let Some(line) = lines.some()? {
+        return lines.wrong("nothing more, as the sizes say", &line);
     }
+    let mut values: Vec<f32> = Vec::new();
+    if values.try_reserve_exact(length).is_err() {
+        let expected = format!(
+            "a matrix that fits in memory with its zeros, {} MiB",
+            (length * size_of::<f32>()) >> 20
+        );
+        return lines.wrong(&expected, &format!("{rows} rows of {columns} columns"));
+    }
+    values.resize(length, 0.0);
+    let mut matrix = Matrix {
+        rows,
+        columns,
+        values,
+        is_integer: field != Field::Real,
+    };
+    let mut dense = dense.into_iter();
+    for column in 0..columns {
+        for (row, value) in (symmetry.first_row(column)..rows).zip(&mut dense) {
+            matrix.add(row, column, value, symmetry);
+        }
+    }
+    for ([row, column], value) in found {
+        matrix.add(row as usize, column as usize, value, symmetry);
+    }
+    Ok(matrix)
 }
 
 /// Whether a file is dense, and what its values are, by the words of its first line.
@@ -297,6 +326,17 @@ mod tests {
                 &format!("{general}10000000 33538 1\n"),
                 2,
                 "at most 1073741824 values",
+            ),
+            // 64 bytes that would take 4 GiB.
+            (
+                &format!("{general}32768 32768 1\n1 1 1\n"),
+                2,
+                "at most 67108864 values with all zeros for 1 entries",
+            ),
+            (
+                "%%MatrixMarket matrix array real general\n32768 32768\n1\n",
+                4,
+                "truncated?",
             ),
             (
                 &format!("{general}{0} {0} 1\n", usize::MAX),

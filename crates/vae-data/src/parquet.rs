@@ -3,6 +3,7 @@
 //! A value that is missing or is not a finite number is refused, never guessed.
 
 mod cells;
+mod finite;
 mod images;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,11 @@ use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedF
 use parquet::schema::types::ColumnDescriptor;
 
 use self::cells::{Cell, HonestPages, Refusal, batch, is_delta_text, is_unsigned, number, text};
+use self::finite::Finite;
 pub(crate) use images::{has_images, unpack};
 
 use crate::DataError;
+use crate::limits::{bomb, most_unpacked};
 use crate::table::{Table, listed};
 
 /// Rows decoded at a time: memory grows with the data read, not with what the file claims.
@@ -89,15 +92,18 @@ impl Source<'_> {
         F: ChunkReader + UnwindSafe + 'static,
     {
         // The `parquet` crate trusts the sizes that a file claims: some corrupt files make it panic.
-        quietly(|| self.read_loudly(file, asked)).unwrap_or_else(|panic| Err(self.damaged(panic)))
+        let most = most_unpacked(file.len());
+        quietly(|| self.read_loudly(file, asked, most))
+            .unwrap_or_else(|panic| Err(self.damaged(panic)))
     }
 
     fn read_loudly(
         self,
         file: impl ChunkReader + 'static,
         [label, ids]: [Option<Asked<'_>>; 2],
+        most: u64,
     ) -> Result<Table, DataError> {
-        let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
+        let file = SerializedFileReader::new(Finite(file)).map_err(|error| self.damaged(error))?;
         let schema = file.metadata().file_metadata().schema_descr().columns();
         let names = schema.iter().map(|column| &column.path().parts()[0]);
         let columns: Vec<String> = names.cloned().collect();
@@ -118,6 +124,8 @@ impl Source<'_> {
             return Err(self.wrong("table", expected, "none".into()));
         }
 
+        // One run of a repeated value stands for as many rows as it says.
+        let most_rows = most / (size_of::<f32>() * columns.len().max(1)) as u64;
         let mut rows = 0;
         let mut values = Vec::new();
         let mut cells = texts.map(|text| text.map(|_| Vec::new()));
@@ -135,6 +143,9 @@ impl Source<'_> {
                 let mut column = Vec::new();
                 self.each_cell(&*group, at, BATCH, |cell| {
                     row += 1;
+                    if row as u64 > most_rows {
+                        return Err(self.unreadable(bomb(most)));
+                    }
                     if !is_text(at) {
                         column.push(number(cell).map_err(|why| refused(why, row))?);
                         return Ok(());

@@ -5,16 +5,17 @@ mod folders;
 mod foreign;
 mod mnist_layout;
 mod unpacked;
+mod zipped;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{FetchOptions, NamedSet, fetch};
 use crate::folder::{Bits, Fit};
+use crate::limits::gunzip;
 use crate::table::{Decimal, Header, Separator, Table, TableOptions};
 use crate::{
     Array, DataError, Images, Labels, OnProgress, digits, folder, mapped, matrix_market, npy, table,
@@ -198,7 +199,7 @@ fn file(
         [0, 0, 8..=14, 1..=4, ..] => idx_file(path, options),
         [0x1f, 0x8b, ..] if usual_separator(path).is_none() => {
             let mut start = Vec::new();
-            let inner = MultiGzDecoder::new(open_file(path)?);
+            let inner = gunzip(open_file(path)?);
             inner
                 .take(GZIPPED_START)
                 .read_to_end(&mut start)
@@ -206,7 +207,7 @@ fn file(
             match start[..] {
                 [0, 0, _, 1..=4, ..] => idx_file(path, options),
                 _ if start.starts_with(matrix_market::MAGIC) => {
-                    let matrix = BufReader::new(MultiGzDecoder::new(open_file(path)?));
+                    let matrix = BufReader::new(gunzip(open_file(path)?));
                     matrix_file(path, matrix, options)
                 }
                 _ => Err(foreign::refused_gzip(&name, &start)),
@@ -244,7 +245,7 @@ fn file(
             };
             let input = BufReader::new(open_file(path)?);
             let table = if is_gzip {
-                table::read(MultiGzDecoder::new(input), &name, &table_options)?
+                table::read(gunzip(input), &name, &table_options)?
             } else {
                 table::read(input, &name, &table_options)?
             };

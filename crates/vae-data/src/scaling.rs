@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Element, Images};
+use crate::{DataError, Element, Images, Shape};
 
 /// Scaling method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +143,17 @@ impl Scaling {
         }
     }
 
+    /// Whether it is one of samples of `shape`: a finite offset and range, not 0, for each column or channel.
+    #[must_use]
+    pub fn is_for(&self, shape: Shape) -> bool {
+        let columns = parts(shape);
+        let is_finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        [self.offset.len(), self.range.len()] == [columns; 2]
+            && is_finite(&self.offset)
+            && is_finite(&self.range)
+            && !self.range.contains(&0.0)
+    }
+
     /// Scales `images` from the units of their source.
     ///
     /// # Errors
@@ -199,7 +210,10 @@ impl Images {
 
 /// Number of separately scaled parts: columns of a table, or channels of images.
 fn columns(images: &Images) -> usize {
-    let shape = images.shape();
+    parts(images.shape())
+}
+
+const fn parts(shape: Shape) -> usize {
     if shape.is_table() {
         shape.width
     } else {
@@ -218,7 +232,7 @@ fn unit(images: &Images) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Array, Shape};
+    use crate::Array;
 
     fn table() -> Images {
         let values = vec![1e6, 5.0, -2.0, 1e6 + 1.0, 5.0, 2.0, 1e6 + 2.0, 5.0, 6.0];

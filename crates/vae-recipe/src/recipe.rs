@@ -6,6 +6,7 @@ mod check;
 mod names;
 mod preset;
 mod resolve;
+mod size;
 mod text;
 
 use std::fs;

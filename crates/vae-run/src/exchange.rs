@@ -133,6 +133,7 @@ pub fn read_pytorch(
     recipe: &Recipe,
     names: &[(String, String)],
 ) -> Result<Weights, RunError> {
+    recipe.check_size()?;
     let bytes = fs::read(path).map_err(|cause| RunError::File {
         action: "read",
         path: path.to_owned(),

@@ -69,10 +69,13 @@ pub(crate) fn recipe(folder: &Path, config: &Path) -> Result<Recipe, RunError> {
         ..RecipePatch::default()
     };
     let complete = patch.over(before).over_defaults().complete();
-    complete.ok_or_else(|| RunError::Damaged {
+    let recipe = complete.ok_or_else(|| RunError::Damaged {
         path: config.to_owned(),
         what: "`image` is missing: the shape of the images that the model was trained on".into(),
-    })
+    })?;
+    let size = recipe.check_size();
+    size.map_err(|error| RunError::damaged(config, error.to_string()))?;
+    Ok(recipe)
 }
 
 /// Encodes weights with everything else that is needed to use them with the config.

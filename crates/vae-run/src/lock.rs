@@ -1,6 +1,6 @@
 //! A lock on a file, which the system frees when its process ends in whatever way.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,16 @@ use crate::RunError;
 /// taken, with this pause.
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Refuses to write to `path` if it is a link: a run folder from elsewhere could have it point at any file.
+pub(crate) fn no_link(path: &Path) -> Result<(), RunError> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if is_link {
+        let what = "expected a file of its own, found a link to another place; delete it";
+        return Err(RunError::damaged(path, what));
+    }
+    Ok(())
+}
 
 /// A file that no other process, and nobody else in this one, can lock before this is dropped.
 ///
@@ -49,6 +59,7 @@ impl FileLock {
 }
 
 fn open(path: &Path) -> Result<File, RunError> {
+    no_link(path)?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     options.open(path).map_err(RunError::unwritable(path))

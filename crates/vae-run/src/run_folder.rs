@@ -16,7 +16,7 @@ use vae_spec::Weights;
 use crate::files::{
     self, BEST_WEIGHTS, CONFIG, LAST_WEIGHTS, MANIFEST, METRICS, STATE, json, weights_file,
 };
-use crate::lock::FileLock;
+use crate::lock::{FileLock, no_link};
 use crate::metrics::Content;
 use crate::state::State;
 use crate::{EpochReport, Manifest, Metrics, Rollback, RunError, StepReport};
@@ -87,6 +87,7 @@ impl RunFolder {
         let lock = lock(path)?;
         remove_unfinished(path);
         let metrics = path.join(METRICS);
+        no_link(&metrics)?;
         if fs::metadata(&metrics).is_ok_and(|metrics| metrics.len() > 0) {
             let what = "holds the metrics of something else; choose another folder with --out, or delete it";
             return Err(RunError::Damaged {
@@ -113,6 +114,7 @@ impl RunFolder {
         let lock = lock(path)?;
         remove_unfinished(path);
         let name = path.join(METRICS);
+        no_link(&name)?;
         let all = files::read(path, &name)?;
         let known = usize::try_from(metrics_bytes)
             .ok()

@@ -54,6 +54,16 @@ impl SavedRun {
         let scaling = scaling
             .transpose()
             .map_err(|error| damaged(format!("scaling: {error}")))?;
+        let shape = recipe.image;
+        if scaling
+            .as_ref()
+            .is_some_and(|scaling| !scaling.is_for(shape))
+        {
+            return Err(damaged(format!(
+                "scaling: expected a finite offset and range, not 0, for each column or channel of {shape}; take a copy of the file \
+                 that is whole, or train anew with --config config.toml"
+            )));
+        }
         Ok(Self {
             preprocessing: Preprocessing::saved(&recipe, scaling),
             recipe,

@@ -51,7 +51,9 @@ const fn unscaled() -> f32 {
 fn complete<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recipe, D::Error> {
     let patch = RecipePatch::deserialize(deserializer)?;
     let recipe = patch.over_defaults().complete();
-    recipe.ok_or_else(|| D::Error::missing_field("image"))
+    let recipe = recipe.ok_or_else(|| D::Error::missing_field("image"))?;
+    recipe.check_size().map_err(D::Error::custom)?;
+    Ok(recipe)
 }
 
 /// Training state of a run at a step.

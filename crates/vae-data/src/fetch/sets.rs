@@ -53,7 +53,7 @@ static SETS: [NamedSet; 3] = [
     NamedSet {
         name: "fashion-mnist",
         mirrors: &[
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
         ],
         files: [
@@ -67,7 +67,6 @@ static SETS: [NamedSet; 3] = [
         name: "kmnist",
         mirrors: &[
             "https://codh.rois.ac.jp/kmnist/dataset/kmnist",
-            "http://codh.rois.ac.jp/kmnist/dataset/kmnist",
         ],
         files: [
             (TRAIN_IMAGES, Sum::Gzip("51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4")),

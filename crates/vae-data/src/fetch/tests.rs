@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::slice::from_ref;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -121,9 +122,19 @@ fn files(folder: &Path) -> Vec<String> {
 
 fn empty() -> (tempfile::TempDir, Place) {
     let folder = tempfile::tempdir().expect("a folder");
-    let place = Place::cache(folder.path().join("tiny"));
+    let place = Place {
+        patience: IMPATIENT,
+        ..Place::cache(folder.path().join("tiny"))
+    };
     (folder, place)
 }
+
+const IMPATIENT: Patience = Patience {
+    connect: Duration::from_secs(20),
+    stall: Duration::from_millis(300),
+    whole: Duration::from_secs(20),
+    pauses: [Duration::ZERO; 2],
+};
 
 #[test]
 fn a_set_is_downloaded_once_and_every_byte_of_it_reported() {
@@ -320,8 +331,150 @@ fn the_named_sets_have_sums_of_the_right_length() {
     assert!(NamedSet::names().eq(["mnist", "fashion-mnist", "kmnist"]));
     assert!(NamedSet::find("digits").is_none());
     for name in NamedSet::names() {
-        for (stem, sum) in NamedSet::find(name).expect("a name").files {
+        let set = NamedSet::find(name).expect("a name");
+        for (stem, sum) in set.files {
             assert_eq!(sum.hex().len(), 64, "{name} {stem}");
         }
+        for mirror in set.mirrors {
+            assert!(mirror.starts_with("https://"), "{mirror}");
+        }
     }
+}
+
+#[test]
+fn only_https_is_spoken_but_to_this_machine() {
+    let agent = |url: &str| download::agent(url, IMPATIENT).map_err(|_| ());
+    let is_https_only = |url| agent(url).map(|agent| agent.config().https_only());
+    assert_eq!(is_https_only("https://mirror.example/mnist/a.gz"), Ok(true));
+    assert_eq!(is_https_only("http://127.0.0.1:80/a.gz"), Ok(false));
+    assert_eq!(is_https_only("http://localhost/a.gz"), Ok(false));
+    for url in [
+        "http://mirror.example/a.gz",
+        "http://127.0.0.1.mirror.example/a.gz",
+        "http://localhost@mirror.example/a.gz",
+        "http://localhost:80@mirror.example/a.gz",
+        "file:///etc/hostname",
+        "",
+    ] {
+        assert_eq!(is_https_only(url), Err(()), "{url}");
+    }
+    let (_folder, place) = empty();
+    let error = complete(&place, &["http://mirror.example".into()]).expect_err("no HTTPS");
+    let error = error.to_string();
+    assert!(
+        error.contains("expected an address that begins with https://"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_redirection_off_this_machine_is_not_followed() {
+    let (right, log) = mirror(|path, _| ok(&packed(path)));
+    let (base, _) = mirror(move |path, _| {
+        let head = "HTTP/1.1 302 Found\r\nconnection: close\r\ncontent-length: 0\r\n";
+        format!("{head}location: {right}{path}\r\n\r\n").into_bytes()
+    });
+    let (_folder, place) = empty();
+    let error = complete(&place, &[base])
+        .expect_err("redirected")
+        .to_string();
+    assert!(error.contains("HTTP status 302"), "{error}");
+    assert_eq!(requests(&log), 0);
+}
+
+#[test]
+fn what_may_pass_is_tried_again_and_goes_on_where_it_stopped() {
+    // Busy, then broken off, then whole.
+    let (base, log) = mirror({
+        let count = Mutex::new(0);
+        move |path, range| {
+            let mut count = count.lock().expect("unpoisoned");
+            *count += 1;
+            let body = packed(path);
+            match (*count, range) {
+                (1, _) => response("503 Service Unavailable", 0, &[]),
+                (2, _) => response("200 OK", body.len(), &body[..20]),
+                (_, Some(start)) => {
+                    response("206 Partial Content", body.len() - start, &body[start..])
+                }
+                (_, None) => ok(&body),
+            }
+        }
+    });
+    let (_folder, place) = empty();
+    complete(&place, &[base]).expect("right in the end");
+    assert!(is_whole(&place.folder));
+    let log = log.lock().expect("unpoisoned");
+    let ranges: Vec<_> = log.iter().map(|(_, range)| *range).collect();
+    assert_eq!(ranges, [None, None, Some(20), None, None, None]);
+
+    let (busy, log) = mirror(|_, _| response("429 Too Many Requests", 0, &[]));
+    let (_folder, place) = empty();
+    let error = complete(&place, &[busy]).expect_err("busy").to_string();
+    assert!(error.contains("HTTP status 429 (tried 3 times)"), "{error}");
+    assert_eq!(requests(&log), 3);
+}
+
+#[test]
+fn a_mirror_that_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let (_folder, place) = empty();
+    let error = complete(&place, &[base]).expect_err("silence").to_string();
+    assert!(
+        error.contains("timeout") && error.contains("tried 3 times"),
+        "{error}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_in_the_users_folder_is_written_through() {
+    let (base, _) = mirror(|path, _| ok(&packed(path)));
+    let (folder, place) = empty();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "untouched").expect("writable");
+    fs::create_dir(&place.folder).expect("writable");
+    for name in [".lock".to_owned(), format!("{TRAIN_IMAGES}.gz.part")] {
+        std::os::unix::fs::symlink(&precious, place.folder.join(name)).expect("linked");
+    }
+    complete(&place, &[base]).expect("a right mirror");
+    assert_eq!(fs::read(&precious).expect("there"), b"untouched");
+    assert!(is_whole(&place.folder));
+}
+
+/// Runs the next test, which is ignored, with a proxy in its environment.
+#[test]
+fn the_proxy_of_the_environment_is_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let proxy = format!("http://{}", listener.local_addr().expect("bound"));
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut first = String::new();
+        BufReader::new(&stream).read_line(&mut first).expect("text");
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+        first
+    });
+    let program = std::env::current_exe().expect("this program");
+    let mut child = std::process::Command::new(program);
+    child.args([
+        "--exact",
+        "fetch::tests::a_download_through_a_proxy",
+        "--ignored",
+    ]);
+    for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        child.env_remove(name).env_remove(name.to_lowercase());
+    }
+    let done = child.env("HTTPS_PROXY", proxy).output().expect("started");
+    assert!(done.status.success(), "{done:?}");
+    let first = asked.join().expect("a request");
+    assert_eq!(first.trim(), "CONNECT mirror.example:443 HTTP/1.1");
+}
+
+#[test]
+#[ignore = "is run by the test before it, with a proxy in its environment"]
+fn a_download_through_a_proxy() {
+    let (_folder, mut place) = empty();
+    place.patience.pauses = [Duration::ZERO; 2];
+    assert!(complete(&place, &["https://mirror.example".into()]).is_err());
 }

@@ -77,10 +77,7 @@ impl Header {
 fn opened<R: BufRead + Seek + 'static>(
     mut reader: ImageReader<R>,
 ) -> ImageResult<(impl ImageDecoder, Orientation)> {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
+    let mut limits = limits();
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
@@ -91,13 +88,23 @@ fn opened<R: BufRead + Seek + 'static>(
     Ok((decoder, orientation))
 }
 
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    limits
+}
+
 /// Whether a file has a second frame or page. One that cannot be decoded is reported when the first is.
 fn has_more(path: &Path, format: ImageFormat) -> bool {
     let found = || -> ImageResult<bool> {
         let mut file = BufReader::new(File::open(path)?);
         Ok(match format {
             ImageFormat::Gif => {
-                let frames = GifDecoder::new(file)?.into_frames().take(2);
+                let mut decoder = GifDecoder::new(file)?;
+                decoder.set_limits(limits())?;
+                let frames = decoder.into_frames().take(2);
                 frames.filter(Result::is_ok).count() > 1
             }
             ImageFormat::WebP => WebPDecoder::new(file)?.has_animation(),

@@ -1,18 +1,21 @@
 //! NPZ files: named arrays in a zip.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::{NpyArray, read, write_f32, write_i64, write_text, write_u8};
+use crate::limits::bounded;
 use crate::{DataError, did_you_mean};
 
 /// An NPZ file: named arrays in a zip, stored or deflated.
 pub struct Npz<R = BufReader<File>> {
     archive: ZipArchive<R>,
+    /// Length of the file in bytes.
+    length: u64,
     source_name: String,
 }
 
@@ -33,10 +36,13 @@ impl<R: Read + Seek> Npz<R> {
     ///
     /// # Errors
     /// If it is not a zip.
-    pub fn new(input: R, source_name: &str) -> Result<Self, DataError> {
+    pub fn new(mut input: R, source_name: &str) -> Result<Self, DataError> {
+        let length = input.seek(SeekFrom::End(0));
+        let length = length.map_err(|cause| DataError::unreadable(source_name, cause))?;
         Ok(Self {
             archive: ZipArchive::new(input)
                 .map_err(|cause| DataError::unreadable(source_name, cause))?,
+            length,
             source_name: source_name.to_owned(),
         })
     }
@@ -66,10 +72,10 @@ impl<R: Read + Seek> Npz<R> {
         let file_name = format!("{name}.npy");
         let source_name = format!("{}: {file_name}", self.source_name);
         let entry = self.archive.by_name(&file_name);
-        read(
-            entry.map_err(|cause| DataError::unreadable(&source_name, cause))?,
-            &source_name,
-        )
+        let entry = entry.map_err(|cause| DataError::unreadable(&source_name, cause))?;
+        // What the directory says of its size may be a lie.
+        let stored = entry.compressed_size().min(self.length);
+        read(bounded(entry, stored), &source_name)
     }
 }
 

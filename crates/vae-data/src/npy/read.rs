@@ -10,6 +10,9 @@ use crate::DataError;
 /// Elements read at a time: memory grows with the data that arrive, not with what the header claims.
 const CHUNK: usize = 16 * 1024;
 
+/// Most texts of an array: in memory each takes 24 bytes and more, whatever it takes in the file.
+const MOST_TEXTS: usize = 1 << 26;
+
 /// Reads a whole NPY file.
 ///
 /// # Errors
@@ -131,6 +134,12 @@ impl<R: Read> Data<'_, R> {
         size: usize,
         text: impl Fn(&[u8]) -> String,
     ) -> Result<Vec<String>, DataError> {
+        if self.header.length() > MOST_TEXTS {
+            let shape = &self.header.shape;
+            let expected = format!("at most {MOST_TEXTS} texts, which are labels or ids");
+            let found = format!("{shape:?}");
+            return Err(DataError::wrong(self.source_name, "shape", expected, found));
+        }
         self.read_chunks(size, |chunk, texts| {
             let filled_up = chunk.chunks_exact(size).map(&text);
             texts.extend(filled_up.map(|text| text.trim_end_matches('\0').to_owned()));

@@ -9,8 +9,10 @@ use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::cells::{Cell, text};
+use super::finite::Finite;
 use super::{Asked, Source, quietly};
 use crate::DataError;
+use crate::limits::{BLOCK, bomb, most_unpacked};
 
 /// Images decoded at a time.
 const BATCH: usize = 64;
@@ -21,7 +23,7 @@ const METADATA: &str = "huggingface";
 
 /// Whether a file has a column of images.
 pub(crate) fn has_images(path: &Path) -> bool {
-    let file = || SerializedFileReader::new(File::open(path).ok()?).ok();
+    let file = || SerializedFileReader::new(Finite(File::open(path).ok()?)).ok();
     let found = quietly(|| file().and_then(|file| images_column(file.metadata().file_metadata())));
     found.is_ok_and(|column| column.is_some())
 }
@@ -36,13 +38,22 @@ pub(crate) fn unpack(
     folder: &Path,
 ) -> Result<(), DataError> {
     let source = Source(path);
-    quietly(|| source.unpack(label, folder)).unwrap_or_else(|panic| Err(source.damaged(panic)))
+    let length = fs::metadata(path).map_err(|cause| source.unreadable(cause))?;
+    let most = most_unpacked(length.len());
+    quietly(|| source.unpack(label, folder, most))
+        .unwrap_or_else(|panic| Err(source.damaged(panic)))
 }
 
 impl Source<'_> {
-    fn unpack(self, label: Option<Asked<'_>>, folder: &Path) -> Result<(), DataError> {
+    /// Writes files of `most` bytes in all.
+    pub(super) fn unpack(
+        self,
+        label: Option<Asked<'_>>,
+        folder: &Path,
+        most: u64,
+    ) -> Result<(), DataError> {
         let file = File::open(self.0).map_err(|cause| self.unreadable(cause))?;
-        let file = SerializedFileReader::new(file).map_err(|error| self.damaged(error))?;
+        let file = SerializedFileReader::new(Finite(file)).map_err(|error| self.damaged(error))?;
         let metadata = file.metadata().file_metadata();
         let Some(images) = images_column(metadata) else {
             return Err(self.wrong(
@@ -66,6 +77,7 @@ impl Source<'_> {
         };
         let names = label.map_or(Vec::new(), |label| class_names(metadata, &columns[label]));
         let stem = self.0.file_stem().unwrap_or_default().to_string_lossy();
+        let mut left = most;
         let mut row = 0;
         for group in 0..file.num_row_groups() {
             let group = file
@@ -81,6 +93,9 @@ impl Source<'_> {
                         self.wrong(place, expected, found)
                     })?;
                     let name = class.parse().ok().and_then(|class: usize| names.get(class));
+                    if classes.len() as u64 > most / BLOCK {
+                        return Err(self.unreadable(bomb(most)));
+                    }
                     classes.push(folder_name(name.unwrap_or(&class)));
                     Ok(())
                 })?;
@@ -94,6 +109,10 @@ impl Source<'_> {
                     let found = "nothing (images that are files elsewhere are not read)";
                     return Err(self.wrong(place, "the bytes of an image", found.into()));
                 };
+                // One run of a repeated image stands for as many files as it says.
+                left = left
+                    .checked_sub(BLOCK + bytes.len() as u64)
+                    .ok_or_else(|| self.unreadable(bomb(most)))?;
                 let class = classes.get(row - first).map_or("", String::as_str);
                 let target = folder.join(class);
                 let file = target.join(format!("{stem}-{row:07}"));

@@ -476,3 +476,45 @@ fn images_are_unpacked_into_folders_of_their_classes() {
     std::fs::write(&path, doubles(&[Some(1.0)])).expect("writable");
     assert!(!has_images(&path));
 }
+
+#[test]
+fn rows_and_images_beyond_what_the_file_may_unpack_to_are_refused() {
+    // A repeated value is stored once, whatever the number of rows.
+    let bytes = doubles(&[Some(0.5); 100_000]);
+    assert!(bytes.len() < 2000, "{} bytes", bytes.len());
+    let within = |most| {
+        let file = Bytes::copy_from_slice(&bytes);
+        Source(Path::new("x.parquet")).read_loudly(file, [None, None], most)
+    };
+    assert_eq!(within(400_000).expect("at the limit").rows, 100_000);
+    let error = within(399_999).expect_err("a bomb");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(
+        cause.to_string().contains("at most 399999 bytes"),
+        "{cause}"
+    );
+
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("train.parquet");
+    std::fs::write(
+        &path,
+        image_file(&[Some(vec![0]), Some(vec![0]), Some(vec![0])]),
+    )
+    .expect("writable");
+    let unpack = |most| Source(&path).unpack(None, &parent.path().join("unpacked"), most);
+    assert!(unpack(3 * 4097).is_ok());
+    assert!(unpack(3 * 4097 - 1).is_err());
+}
+
+/// Found by `cargo fuzz run parquet`: two billion booleans in a field of the metadata that nobody knows, half a minute for 3 KB.
+#[test]
+fn a_list_without_end_is_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/endless_list.parquet");
+    assert!(!has_images(&path));
+    let error = read(&path, None, None).expect_err("a hostile file");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(
+        cause.to_string().contains("expected at most 1024 booleans"),
+        "{cause}"
+    );
+}

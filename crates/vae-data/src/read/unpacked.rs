@@ -3,6 +3,7 @@
 #[cfg(feature = "parquet")]
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -13,6 +14,7 @@ use super::folders::image_folder;
 #[cfg(feature = "parquet")]
 use super::folders::{is_part, is_training};
 use super::foreign::refused_zip;
+use super::zipped::unzip;
 use super::{ReadOptions, Source, open_file};
 use crate::{DataError, OnProgress, fetch, folder};
 
@@ -27,14 +29,17 @@ pub(super) fn zip_file(
 ) -> Result<Source, DataError> {
     let name = path.display().to_string();
     let unreadable = |error: zip::result::ZipError| DataError::unreadable(&name, error);
-    let mut zip = ZipArchive::new(open_file(path)?).map_err(unreadable)?;
+    let file = open_file(path)?;
+    let stored = file.metadata();
+    let stored = stored.map_err(|cause| DataError::unreadable(&name, cause))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(unreadable)?;
     let entries: Vec<String> = zip.file_names().map(str::to_owned).collect();
     let is_image = |entry: &String| folder::is_image_name(Path::new(entry));
     if !entries.iter().any(is_image) {
         return Err(refused_zip(&name, &entries));
     }
     let unpacked = unpacked(&[path], "", |target| {
-        zip.extract(target).map_err(unreadable)
+        unzip(&mut zip, stored.len(), target, &name)
     })?;
     Ok(Source {
         name,

@@ -10,6 +10,9 @@ use crate::DataError;
 
 /// Records that are looked at.
 const SAMPLE: usize = 1000;
+/// Bytes of them, which keeps a table of many columns from being parted in all ways whole, and the fewest lines beyond these.
+const SAMPLE_BYTES: usize = 16 << 20;
+const FEWEST: usize = 2;
 
 /// What stands between two cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,8 +170,14 @@ impl Dialect {
     }
 
     pub(super) fn sample(&self, text: &str) -> Vec<StringRecord> {
-        let lines = text.split_inclusive('\n');
-        let start: usize = lines.take(2 * SAMPLE).map(str::len).sum();
+        let lines = text.split_inclusive('\n').take(2 * SAMPLE);
+        let mut start = 0;
+        for (number, line) in lines.enumerate() {
+            if number >= FEWEST && start + line.len() > SAMPLE_BYTES {
+                break;
+            }
+            start += line.len();
+        }
         let text = self.single_spaced(&text[..start]);
         let mut records = self.records(&text);
         records

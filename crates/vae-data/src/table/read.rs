@@ -9,6 +9,11 @@ use super::dialect::{Dialect, is_missing};
 use super::{Decimal, Header, Table, TableOptions, listed, shortened};
 use crate::{DataError, did_you_mean};
 
+/// Longest line: a column may be one byte, and in memory its name alone takes 24. It is room for [`MOST_COLUMNS`] columns of 16 bytes.
+const LONGEST_LINE: usize = 16 << 20;
+/// Most columns: a colour image of 591 x 591.
+const MOST_COLUMNS: usize = 1 << 20;
+
 /// What a column is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -42,6 +47,14 @@ pub fn read(
             format!("the byte 0x{:02x} (save the file as UTF-8)", bytes[at]),
         )
     })?;
+    if let Some(number) = too_long(text) {
+        let expected = format!("at most {LONGEST_LINE} bytes in a line");
+        return Err(wrong(
+            format!("line {number}"),
+            expected,
+            "more (a table written in one line?)".into(),
+        ));
+    }
     let (dialect, text, comments) = without_comments(text, source_name, options)?;
     let text = &*dialect.single_spaced(&text);
 
@@ -64,6 +77,11 @@ pub fn read(
         let expected = "rows of numbers".to_owned();
         return Err(wrong("table".into(), expected, "an empty file".into()));
     };
+    if first.len() > MOST_COLUMNS {
+        let expected = format!("at most {MOST_COLUMNS} columns; an NPY file may have more");
+        let field = format!("line {}", line_of(&first));
+        return Err(wrong(field, expected, first.len().to_string()));
+    }
     let second = next()?;
     let is_counted = second.is_some() && counts(&first);
     let had_header = match options.header {
@@ -259,6 +277,20 @@ fn number(cell: &str, name: &str, dialect: &Dialect) -> Result<f32, (&'static st
             Err(("a number", format!("{} ({hint})", shortened(cell))))
         }
     }
+}
+
+/// The first line of more than [`LONGEST_LINE`] bytes, counted from 1.
+fn too_long(text: &str) -> Option<usize> {
+    let ends = text.bytes().enumerate();
+    let ends = ends.filter(|(_, byte)| matches!(byte, b'\n' | b'\r'));
+    let ends = ends.map(|(end, _)| end).chain([text.len()]);
+    let mut start = 0;
+    let too_long = ends.into_iter().find(|end| {
+        let length = end - start;
+        start = end + 1;
+        length > LONGEST_LINE
+    });
+    too_long.map(|end| line(text.as_bytes(), end))
 }
 
 /// The line, counted from 1, of the byte at `end`.

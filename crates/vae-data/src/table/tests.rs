@@ -381,6 +381,22 @@ fn ids_are_carried_and_not_learned() {
     assert!(error.contains("--ids 1"), "{error}");
 }
 
+#[test]
+fn lines_and_columns_without_end_are_refused() {
+    let long = "1".repeat((16 << 20) + 1);
+    let said = message(format!("1,2\n{long},2\n"), &COMMAS);
+    assert!(
+        said.starts_with("x.csv: line 2: expected at most 16777216 bytes in a line"),
+        "{said}"
+    );
+    let wide = "1,".repeat(1 << 20) + "1\n";
+    let said = message(wide.repeat(2), &COMMAS);
+    assert!(
+        said.contains("expected at most 1048576 columns; an NPY file may have more, found 1048577"),
+        "{said}"
+    );
+}
+
 proptest! {
     #[test]
     fn written_tables_are_read_back(

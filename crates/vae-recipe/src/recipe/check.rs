@@ -14,6 +14,7 @@ impl Recipe {
     pub(super) fn check(&self) -> Result<(), RecipeError> {
         self.check_numbers()?;
         self.check_network()?;
+        self.check_size()?;
         self.check_likelihood()?;
         self.check_objective()?;
         if let (Some(_), Some(data)) = (self.val_fraction, &self.val_data) {
@@ -98,8 +99,7 @@ impl Recipe {
                 return Err(wrong(setting, "widths of at least 1", format!("{found:?}")));
             }
         }
-        let model = self.model();
-        let Some(stages) = model.convolutions else {
+        if self.channels.is_empty() {
             let is_plain = (self.kernel, self.stride, self.upsampling)
                 == (KERNEL, STRIDE, Upsampling::Transposed)
                 && (self.group_norm, self.residual_blocks) == (None, 0);
@@ -112,7 +112,7 @@ impl Recipe {
                     found,
                 )
             });
-        };
+        }
         ensure(!self.image.is_table(), || {
             wrong(
                 "channels",
@@ -133,20 +133,6 @@ impl Recipe {
                 "kernel",
                 "an odd number with upsampling nearest",
                 self.kernel,
-            )
-        })?;
-        ensure(stages.fits(model.image), || {
-            let found = format!(
-                "{} stages of kernel {} and stride {} on {}",
-                self.channels.len(),
-                self.kernel,
-                self.stride,
-                self.image
-            );
-            wrong(
-                "channels",
-                "as few stages as the image can be shrunk by",
-                found,
             )
         })
     }

@@ -231,3 +231,68 @@ fn what_a_killed_writer_left_half_written_is_removed_by_the_next() {
     assert!(!left.exists());
     assert!(path.join(STATE).exists() && path.join(LOCK).exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn no_link_in_a_run_folder_is_written_through() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let precious = parent.path().join("precious");
+    for (name, content) in [(METRICS, ""), (METRICS, "12345"), (LOCK, "12345")] {
+        let path = parent.path().join(format!("run{}{name}", content.len()));
+        drop(run(&path));
+        fs::write(&precious, content).expect("writable");
+        fs::remove_file(path.join(name)).expect("there");
+        std::os::unix::fs::symlink(&precious, path.join(name)).expect("linked");
+        let error = RunFolder::reopen(&path, 3).expect_err("a link").to_string();
+        assert!(error.contains("found a link to another place"), "{error}");
+        fs::remove_file(path.join(CONFIG)).expect("there");
+        assert!(RunFolder::create(&path).is_err());
+        assert_eq!(fs::read(&precious).expect("there"), content.as_bytes());
+    }
+}
+
+#[test]
+fn a_config_or_scaling_that_cannot_be_is_refused_with_its_file() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let path = parent.path().join("run");
+    drop(run(&path));
+    let config = fs::read_to_string(path.join(CONFIG)).expect("there");
+    // Each of these ended the program, or filled the memory.
+    for (setting, said) in [
+        ("stride = 0", "stride: expected at least 1"),
+        ("kernel = 0", "kernel: expected at least 1"),
+        (
+            "kernel = 300",
+            "kernel: expected at least 1 and at most 255",
+        ),
+        ("residual_blocks = 4000000000", "residual_blocks: expected"),
+        ("group_norm = 0", "group_norm: expected"),
+    ] {
+        let name = setting.split(' ').next().expect("a name");
+        let kept = config
+            .lines()
+            .filter(|line| !line.starts_with(name) && !line.starts_with("channels"));
+        let kept: Vec<&str> = kept.collect();
+        let text = format!("channels = [4, 4]\n{setting}\n{}", kept.join("\n"));
+        fs::write(path.join(CONFIG), text).expect("writable");
+        let error = SavedRun::open(&path, None).expect_err(setting).to_string();
+        assert!(error.contains(CONFIG) && error.contains(said), "{error}");
+    }
+    fs::write(path.join(CONFIG), config).expect("writable");
+    for scaling in [
+        r#"{"offset":[],"range":[]}"#,
+        r#"{"offset":[0.0],"range":[]}"#,
+        r#"{"offset":[0.0],"range":[0.0]}"#,
+        r#"{"offset":[0.0,0.0],"range":[1.0,1.0]}"#,
+    ] {
+        let metadata = [(files::SCALING.to_owned(), scaling.to_owned())];
+        let weights = state().snapshot.weights;
+        let bytes = crate::checkpoint::encode(weights.tensors(), metadata.into());
+        fs::write(path.join(BEST_WEIGHTS), bytes.expect("encoded")).expect("writable");
+        let error = SavedRun::open(&path, None).expect_err(scaling).to_string();
+        assert!(
+            error.contains("scaling: expected a finite offset"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The metrics of a run.
+#![no_main]
+
+use vae_gpu_fuzz::run;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    run("metrics.jsonl", bytes);
+});

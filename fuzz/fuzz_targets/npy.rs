@@ -1,0 +1,8 @@
+//! An NPY file.
+#![no_main]
+
+use vae_gpu_fuzz::data;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data("array.npy", bytes);
+});

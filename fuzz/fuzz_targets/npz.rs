@@ -1,0 +1,8 @@
+//! An NPZ file.
+#![no_main]
+
+use vae_gpu_fuzz::data;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data("arrays.npz", bytes);
+});

@@ -1,0 +1,8 @@
+//! A Parquet file.
+#![no_main]
+
+use vae_gpu_fuzz::data;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data("table.parquet", bytes);
+});

@@ -1,0 +1,8 @@
+//! The config of a run.
+#![no_main]
+
+use vae_gpu_fuzz::run;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    run("config.toml", bytes);
+});

@@ -1,0 +1,8 @@
+//! The state of a run.
+#![no_main]
+
+use vae_gpu_fuzz::run;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    run("state.safetensors", bytes);
+});

@@ -1,0 +1,8 @@
+//! A zip of images.
+#![no_main]
+
+use vae_gpu_fuzz::data;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    data("images.zip", bytes);
+});
