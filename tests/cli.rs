@@ -146,13 +146,13 @@ fn print_config_shows_the_resolved_settings_and_trains_nothing() {
 fn what_memory_cannot_hold_is_refused_before_it_is_allocated() {
     let parent = folder();
     let run = parent.path().join("run");
-    // Several terabytes.
+    // Hundreds of gigabytes.
     let options = [
         "train",
         "--backend",
         "cpu",
         "--hidden",
-        "500000,500000",
+        "100000,100000",
         "--out",
     ];
     vae_gpu(&options)

@@ -8,6 +8,7 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
 use crate::common::program::{folder, vae_gpu};
+use crate::verbs::python;
 
 /// A small run on the built-in digits, whose 1,000 test samples are worked on.
 fn run(folder: &Path) -> String {
@@ -132,8 +133,7 @@ fn a_job_that_is_started_again_goes_on() {
 /// With HyperQueue, where its Python package is.
 #[test]
 fn the_tasks_of_a_job_encode_what_one_process_does() {
-    let Some(python) = std::env::var_os("VAE_GPU_PYTHON") else {
-        eprintln!("skipped: VAE_GPU_PYTHON names no Python with hyperqueue");
+    let Some(python) = python("hyperqueue") else {
         return;
     };
     let parent = folder();
