@@ -51,6 +51,8 @@ pub struct FusedEngine {
     data_count: usize,
     /// Whether there is optimizer state: not before the first step.
     has_moments: bool,
+    /// Sizes of the last step's batch and micro-batch, and the rows of it that were computed at once.
+    piece: ([usize; 2], usize),
     /// Rows that are evaluated, encoded or decoded at once, as far as the memory has shown.
     at_once: usize,
 }
@@ -126,6 +128,7 @@ impl FusedEngine {
             generators: Generators::new(setup.seed),
             data_count: 0,
             has_moments: !setup.moments.is_empty(),
+            piece: ([0; 2], 0),
             at_once: usize::MAX,
         }
     }
@@ -159,10 +162,15 @@ impl FusedEngine {
 
     fn training_step(&mut self, rows: &[u32], step: &Step) -> TrainingStep {
         self.has_moments = true;
+        let sizes = [rows.len(), step.micro_batch];
+        if self.piece.0 != sizes {
+            // What the matrices take is not worked out anew for each step.
+            self.piece = (sizes, piece(&self.loss, sizes[0], sizes[1]));
+        }
         TrainingStep {
             program: Arc::clone(&self.training),
             run: self.training_run(step.number, step.weighting),
-            piece: piece(&self.loss, rows.len(), step.micro_batch),
+            piece: self.piece.1,
             rows: rows.to_vec(),
             update: update::update(&self.optimizer, step.number + 1, step.lr),
         }
@@ -250,7 +258,7 @@ impl FusedEngine {
                 run_plan(executor, plan, &[run], &inputs, rows(labels, 1, &range))
             })
         })?;
-        Ok(parts.into_iter().flat_map(|(values, _)| values).collect())
+        Ok(parts.concat())
     }
 
     /// The tensors of an arena, named like the parameters.
@@ -444,7 +452,7 @@ impl Engine for FusedEngine {
             })
         })?;
         let means = terms.iter().enumerate().map(|(index, term)| {
-            let values = parts.iter().flat_map(|(values, _)| &values[index]);
+            let values = parts.iter().flat_map(|values| &values[index]);
             let sum: f64 = values.map(|&value| f64::from(value)).sum();
             sum / plan.forward.rows[term.matrix.0].of(count) as f64
         });

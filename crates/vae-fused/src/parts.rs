@@ -4,20 +4,19 @@ use std::ops::Range;
 
 use vae_spec::EngineError;
 
-/// Does `work` on `rows` rows, at most `most` at once; when the memory is full, on half as many from then on. Returns what each part came to,
-/// with its number of rows.
+/// Does `work` on `rows` rows, at most `most` at once; when the memory is full, on half as many from then on. Returns what each part came to.
 pub(super) fn in_parts<T>(
     rows: usize,
     most: &mut usize,
     mut work: impl FnMut(Range<usize>) -> Result<T, EngineError>,
-) -> Result<Vec<(T, usize)>, EngineError> {
+) -> Result<Vec<T>, EngineError> {
     let (mut first, mut done) = (0, Vec::new());
     while first < rows {
         let count = (*most).min(rows - first);
         match work(first..first + count) {
             Err(EngineError::OutOfMemory { .. }) if count > 1 => *most = count.div_ceil(2),
             result => {
-                done.push((result?, count));
+                done.push(result?);
                 first += count;
             }
         }

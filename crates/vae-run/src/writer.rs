@@ -194,7 +194,8 @@ impl Work {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A trainer that fails reports its own error; what waits is still written.
+        // A trainer that fails reports its own error; what waits is still written, if there is room now.
+        let _ = self.flush();
         self.desk.work().is_over = true;
         self.desk.changed.notify_all();
         if let Some(thread) = self.thread.take() {

@@ -443,9 +443,17 @@ fn no_link_in_the_users_folder_is_written_through() {
     assert!(is_whole(&place.folder));
 }
 
-/// Runs the next test, which is ignored, with a proxy in its environment.
+/// A download asks the proxy that the environment names.
 #[test]
 fn the_proxy_of_the_environment_is_asked() {
+    // The environment belongs to the whole process, so the download is of a process of its own: this test once more.
+    const CHILD: &str = "VAE_GPU_TEST_PROXY_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        let (_folder, mut place) = empty();
+        place.patience.pauses = [Duration::ZERO; 2];
+        assert!(complete(&place, &["https://mirror.example".into()]).is_err());
+        return;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let proxy = format!("http://{}", listener.local_addr().expect("bound"));
     let asked = thread::spawn(move || {
@@ -457,11 +465,12 @@ fn the_proxy_of_the_environment_is_asked() {
     });
     let program = std::env::current_exe().expect("this program");
     let mut child = std::process::Command::new(program);
-    child.args([
-        "--exact",
-        "fetch::tests::a_download_through_a_proxy",
-        "--ignored",
-    ]);
+    child
+        .args([
+            "--exact",
+            "fetch::tests::the_proxy_of_the_environment_is_asked",
+        ])
+        .env(CHILD, "1");
     for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
         child.env_remove(name).env_remove(name.to_lowercase());
     }
@@ -469,12 +478,4 @@ fn the_proxy_of_the_environment_is_asked() {
     assert!(done.status.success(), "{done:?}");
     let first = asked.join().expect("a request");
     assert_eq!(first.trim(), "CONNECT mirror.example:443 HTTP/1.1");
-}
-
-#[test]
-#[ignore = "is run by the test before it, with a proxy in its environment"]
-fn a_download_through_a_proxy() {
-    let (_folder, mut place) = empty();
-    place.patience.pauses = [Duration::ZERO; 2];
-    assert!(complete(&place, &["https://mirror.example".into()]).is_err());
 }

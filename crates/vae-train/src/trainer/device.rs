@@ -9,8 +9,6 @@ use crate::TrainError;
 impl Training<'_> {
     /// Goes on from the last checkpoint on the CPU, if that is wanted, and returns a message for the user.
     pub(super) fn leave_device(&mut self, message: String) -> Result<String, TrainError> {
-        // The copy in memory is as good as it was; only the disk may still lack it.
-        self.writer.flush()?;
         let is_gpu = self.task.device().gpu().is_some();
         let lost = DeviceLost {
             device: self.task.device().to_string(),
@@ -19,6 +17,8 @@ impl Training<'_> {
             step: self.last_good.losses.len(),
         };
         if self.task.recipe.on_device_lost == OnDeviceLost::Stop || !is_gpu {
+            // What is said to be kept has to be on disk.
+            self.writer.flush()?;
             return Err(TrainError::DeviceLost {
                 lost,
                 run: self.folder.path().to_owned(),
