@@ -186,6 +186,8 @@ fn step(
         program: Arc::clone(program),
         run,
         piece: rows.len().max(1),
+        first: 0,
+        batch: rows.len(),
         rows,
         update,
     }

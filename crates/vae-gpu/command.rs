@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::processes::Processes;
 use crate::{
     data, decode, denoise, devices, doctor, encode, eval, explore, export, import, interpolate,
     latent, manifold, manual, page, reconstruct, runs, sample, score, show, sweep, train, traverse,
@@ -137,9 +138,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(&self) -> Result<ExitCode> {
+    /// Joins the processes that were started together, if this command shares its work with them.
+    pub(crate) fn join(&self) -> Result<Processes> {
         match self {
-            Self::Train(arguments) => train::run(arguments),
+            Self::Train(_) => Processes::join(true),
+            _ => Ok(Processes::default()),
+        }
+    }
+
+    pub(crate) fn run(&self, processes: &Processes) -> Result<ExitCode> {
+        match self {
+            Self::Train(arguments) => train::run(arguments, processes),
             Self::Sweep(arguments) => sweep::run(arguments),
             Self::Devices => devices::run(),
             Self::Doctor(arguments) => doctor::run(arguments),

@@ -21,6 +21,7 @@ mod manual;
 mod merge;
 mod output;
 mod page;
+mod processes;
 mod reconstruct;
 mod report;
 mod runs;
@@ -42,9 +43,12 @@ use crate::command::Arguments;
 /// Runs the command that `arguments` say, the first of which is the name of the program, and returns its exit code. Ends the
 /// process where they are wrong or only ask for help.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = Arguments::parse_from(arguments);
-    parsed.command.run().unwrap_or_else(|error| {
-        report::error(&error);
-        ExitCode::FAILURE
-    })
+    let command = Arguments::parse_from(arguments).command;
+    match command.join() {
+        Ok(processes) => processes.run(|| command.run(&processes)),
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -161,7 +161,7 @@ struct Work<'a> {
     folder: &'a SweepFolder,
     /// The runs that it may take.
     runs: &'a [SweepRun],
-    session: Session,
+    session: Session<'static>,
 }
 
 impl Work<'_> {

@@ -13,27 +13,42 @@ use vae_device::memory;
 use vae_infer::EVALUATION_BATCH;
 use vae_recipe::{Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest};
-use vae_train::{Outcome, needed};
+use vae_train::{Group, Outcome, agree, needed};
 
 pub(crate) use arguments::TrainArguments;
 pub(crate) use progress::{Progress, ReportArguments, summary};
 pub(crate) use session::{Session, Start};
 
+use crate::processes::Processes;
 use crate::report;
 
 /// What a shell reports for a program that Ctrl-C ended.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-pub(crate) fn run(arguments: &TrainArguments) -> Result<ExitCode> {
-    let outcome = train(arguments);
+pub(crate) fn run(arguments: &TrainArguments, processes: &Processes) -> Result<ExitCode> {
+    let outcome = train(arguments, processes);
     if let (Err(error), true) = (&outcome, arguments.report.is_json()) {
         progress::failure(error);
     }
     outcome
 }
 
-fn train(arguments: &TrainArguments) -> Result<ExitCode> {
+fn train(arguments: &TrainArguments, processes: &Processes) -> Result<ExitCode> {
+    let group = processes.group();
     let mut session = Session::new(arguments.read.fetch.options(), arguments.report);
+    if let Some(group) = group {
+        let places = [
+            &arguments.resume,
+            &arguments.resume_or_start,
+            &arguments.out,
+        ];
+        let asked = serde_json::to_string(&(typed(arguments)?, places))?;
+        agree(group, &[("command line", asked)])?;
+        session = session.with_group(group);
+        if group.rank() > 0 {
+            return Ok(exit_code(session.follow()?));
+        }
+    }
     // A folder becomes a run with its config.
     let started = arguments.resume_or_start.as_deref();
     let started = started.filter(|run| run.join("config.toml").exists());
@@ -70,6 +85,7 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
         report::result(&description(&recipe, &dataset)?);
         return Ok(ExitCode::SUCCESS);
     }
+    let patch = in_pieces(patch, arguments, group);
     let start = match interrupted {
         Some((interrupted, _)) => Start::Resumed(Box::new(interrupted)),
         None => {
@@ -83,10 +99,44 @@ fn train(arguments: &TrainArguments) -> Result<ExitCode> {
     let end =
         |progress: Progress<'_>, manifest: &Manifest, outcome| progress.end(manifest, outcome);
     let outcome = session.train(patch, start, end)?;
-    Ok(match outcome {
+    Ok(exit_code(outcome))
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
+    match outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Interrupted => ExitCode::from(INTERRUPTED),
-    })
+    }
+}
+
+/// `patch` with a piece of every batch for each process, unless its number of pieces is asked for, or can be kept.
+fn in_pieces(
+    patch: RecipePatch,
+    arguments: &TrainArguments,
+    group: Option<&dyn Group>,
+) -> RecipePatch {
+    let Some(processes) = group.map(Group::size) else {
+        return patch;
+    };
+    let is_asked = arguments.resume_patch().pieces.is_some();
+    match patch.pieces {
+        Some(pieces) if is_asked || pieces.is_multiple_of(processes) => patch,
+        Some(pieces) if arguments.resume.is_some() || arguments.resume_or_start.is_some() => {
+            report::note(&format!(
+                "batches are added up in {processes} pieces from here on, for {processes} processes cannot share {pieces}: the results \
+                 are those of any number of processes up to rounding"
+            ));
+            RecipePatch {
+                pieces: Some(processes),
+                ..patch
+            }
+        }
+        Some(_) => patch,
+        None => RecipePatch {
+            pieces: Some(processes),
+            ..patch
+        },
+    }
 }
 
 /// The settings that are asked for.

@@ -2,15 +2,15 @@
 
 mod importance;
 mod loss;
+mod training;
 
 use burn::tensor::backend::{AutodiffBackend, Backend, ExecutionError};
 use burn::tensor::{Tensor, TensorData};
-use vae_kernels::cpu;
 use vae_model::{Draws, Inputs, Vae, objective};
 use vae_rng::Generators;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, Objective, ParameterSpec, Posterior, Snapshot, Step, TrainingImages, Wait,
+    NamedTensor, Objective, ParameterSpec, Part, Posterior, Snapshot, Step, TrainingImages, Wait,
     Weighting, Weights,
 };
 
@@ -112,74 +112,36 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
     }
 
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
-        let TrainingImages {
-            bytes,
-            element,
-            labels,
-            binarize,
-            corruption,
-            ..
-        } = &self.images;
-        let binarization = binarize.then_some((self.generators.binarization, step.number));
-        let pixels = self.config.pixels();
-        let images = cpu::gather(bytes, *element, pixels, rows, binarization);
-        let corrupted = corruption.map(|corruption| {
-            let mut images = images.clone();
-            let generator = self.generators.corruption;
-            cpu::corrupt(&mut images, pixels, corruption, generator, step.number, 0);
-            images
-        });
-        let labels: Vec<u32> = if self.config.classes > 0 {
-            rows.iter().map(|&row| labels[row as usize]).collect()
-        } else {
-            Vec::new()
-        };
+        if let Some((losses, gradients)) = self.sums(Part::whole(rows), step) {
+            self.losses.push(losses);
+            self.apply(gradients, step);
+        }
+        Ok(())
+    }
 
-        let mut sums: Option<(Inner<B>, Vec<Inner<B>>)> = None;
-        for first in (0..rows.len()).step_by(step.micro_batch.min(rows.len())) {
-            let count = step.micro_batch.min(rows.len() - first);
-            let range = first * pixels..(first + count) * pixels;
-            let batch = Batch {
-                images: &images[range.clone()],
-                corrupted: corrupted.as_ref().map(|images| &images[range]),
-                labels: if labels.is_empty() {
-                    &[]
-                } else {
-                    &labels[first..][..count]
-                },
-                first_row: first as u32,
-            };
-            let share = count as f32 / rows.len() as f32;
-            let (losses, gradients) = self.backward(&batch, step);
-            let (losses, gradients) = if count == rows.len() {
-                (losses, gradients)
-            } else {
-                let gradients = gradients.into_iter().map(|gradient| gradient * share);
-                (losses * share, gradients.collect())
-            };
-            sums = Some(match sums {
-                None => (losses, gradients),
-                Some((sum, gradient_sums)) => {
-                    let both = gradient_sums.into_iter().zip(gradients);
-                    (
-                        sum + losses,
-                        both.map(|(sum, gradient)| sum + gradient).collect(),
-                    )
-                }
-            });
-        }
-        let Some((losses, mut gradients)) = sums else {
-            return Ok(());
+    fn part_gradients(
+        &mut self,
+        part: Part<'_>,
+        step: &Step,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Losses, EngineError> {
+        let Some((losses, sums)) = self.sums(part, step) else {
+            return Ok(Losses::default());
         };
-        self.losses.push(losses);
-        self.stepper.clip(&mut gradients);
-        let parameters = self.vae.parameters_mut().iter_mut().zip(gradients);
-        for (index, (parameter, gradient)) in parameters.enumerate() {
-            let value = parameter.clone().inner();
-            let update = step.number + 1;
-            let value = self.stepper.step(index, value, gradient, update, step.lr);
-            *parameter = Tensor::from_inner(value).require_grad();
-        }
+        *gradients = read(Tensor::cat(sums, 0))?;
+        Ok(Losses::of_terms(self.objective.kind, &read(losses)?))
+    }
+
+    fn update(&mut self, gradients: &mut Vec<f32>, step: &Step) -> Result<(), EngineError> {
+        let mut rest = &gradients[..];
+        let parameters = self.vae.network().parameters.iter();
+        let of_each = parameters.map(|parameter| {
+            let (values, behind) = rest.split_at(parameter.length());
+            rest = behind;
+            Tensor::from_floats(values, &self.device)
+        });
+        let of_each = of_each.collect();
+        self.apply(of_each, step);
         Ok(())
     }
 

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vae_kernels::gpu::Failure;
 use vae_spec::{
-    Batch, Engine, EngineError, Losses, NamedTensor, Posterior, Snapshot, Step, TrainingImages,
-    Wait, Weighting,
+    Batch, Engine, EngineError, Losses, NamedTensor, Part, Posterior, Snapshot, Step,
+    TrainingImages, Wait, Weighting,
 };
 
 /// `engine`, until the device fails.
@@ -81,6 +81,19 @@ impl Engine for Guarded {
 
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
         self.guard(|engine| engine.train_step(rows, step))
+    }
+
+    fn part_gradients(
+        &mut self,
+        part: Part<'_>,
+        step: &Step,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Losses, EngineError> {
+        self.guard(|engine| engine.part_gradients(part, step, gradients))
+    }
+
+    fn update(&mut self, gradients: &mut Vec<f32>, step: &Step) -> Result<(), EngineError> {
+        self.guard(|engine| engine.update(gradients, step))
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {

@@ -35,6 +35,20 @@ impl fmt::Display for Route {
     }
 }
 
+/// Lets this process use its share of the cores that so many processes run on, unless `RAYON_NUM_THREADS` says how many. Before the
+/// first computation.
+pub fn share_cores(processes: usize) {
+    if processes < 2 || std::env::var_os("RAYON_NUM_THREADS").is_some() {
+        return;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (cores / processes).max(1);
+    // Threads that were started before stay as they are.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+}
+
 /// A device that is open and ready.
 #[derive(Debug)]
 pub struct Device {
@@ -67,8 +81,16 @@ impl Device {
     /// # Errors
     /// If a GPU was asked for and none can be used; [`BackendChoice::Auto`] then takes the CPU.
     pub fn open(choice: BackendChoice) -> Result<Self, DeviceError> {
+        Self::open_one_of(choice, 0)
+    }
+
+    /// As [`Self::open`], but where several GPUs are as good as the best, that of this index, from 0 and over again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_one_of(choice: BackendChoice, index: usize) -> Result<Self, DeviceError> {
         let gpu = |api| -> Result<Self, DeviceError> {
-            let gpu = Gpu::open(api)?;
+            let gpu = Gpu::open_one_of(api, index)?;
             let (name, largest_tensor) = (gpu.report.to_string(), gpu.largest_tensor());
             Ok(Self {
                 place: Place::Gpu(Box::new(gpu)),

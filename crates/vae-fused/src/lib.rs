@@ -13,14 +13,16 @@ mod update;
 use std::sync::Arc;
 
 use vae_kernels::cpu::Cpu;
-use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, TrainingProgram, TrainingStep};
+use vae_kernels::executor::{
+    Arena, Executor, ExecutorError, Run, StepLosses, TrainingProgram, TrainingStep,
+};
 use vae_kernels::gpu::{Gpu, GpuExecutor, Traffic};
-use vae_kernels::program::{Coefficient, MatrixId};
+use vae_kernels::program::{Coefficient, MatrixId, Update};
 use vae_rng::{Generator, Generators, Noise};
 use vae_spec::network::Network;
 use vae_spec::{
     Batch, Engine, EngineError, EngineSetup, LOG_VAR_MAX, LOG_VAR_MIN, Losses, ModelConfig,
-    NamedTensor, OptimizerConfig, Posterior, Snapshot, Step, TrainingImages, Wait, Weighting,
+    NamedTensor, OptimizerConfig, Part, Posterior, Snapshot, Step, TrainingImages, Wait, Weighting,
     Weights,
 };
 
@@ -156,11 +158,12 @@ impl FusedEngine {
         rows: &[u32],
         step: &Step,
     ) -> Result<Vec<(&'static str, f64)>, EngineError> {
-        let step = self.training_step(rows, step);
+        let step = self.training_step(Part::whole(rows), step);
         self.executor.time_step(step).map_err(failed)
     }
 
-    fn training_step(&mut self, rows: &[u32], step: &Step) -> TrainingStep {
+    fn training_step(&mut self, part: Part<'_>, step: &Step) -> TrainingStep {
+        let Part { rows, first, batch } = part;
         self.has_moments = true;
         let sizes = [rows.len(), step.micro_batch];
         if self.piece.0 != sizes {
@@ -172,8 +175,19 @@ impl FusedEngine {
             run: self.training_run(step.number, step.weighting),
             piece: self.piece.1,
             rows: rows.to_vec(),
-            update: update::update(&self.optimizer, step.number + 1, step.lr),
+            first,
+            batch,
+            update: self.update_of(step),
         }
+    }
+
+    fn update_of(&self, step: &Step) -> Update {
+        update::update(&self.optimizer, step.number + 1, step.lr)
+    }
+
+    fn losses_of(&self, step: &StepLosses) -> Losses {
+        let terms = step.terms.map(f64::from);
+        self.loss.losses(step.loss.into(), &terms)
     }
 
     const fn training_run(&self, step: u64, weighting: Weighting) -> Run {
@@ -364,17 +378,30 @@ impl Engine for FusedEngine {
     }
 
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
-        let step = self.training_step(rows, step);
+        let step = self.training_step(Part::whole(rows), step);
         self.executor.train(step).map_err(failed)
+    }
+
+    fn part_gradients(
+        &mut self,
+        part: Part<'_>,
+        step: &Step,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Losses, EngineError> {
+        let step = self.training_step(part, step);
+        let losses = self.executor.gradients(&step, gradients).map_err(failed)?;
+        Ok(self.losses_of(&losses))
+    }
+
+    fn update(&mut self, gradients: &mut Vec<f32>, step: &Step) -> Result<(), EngineError> {
+        self.has_moments = true;
+        let update = self.update_of(step);
+        self.executor.update(update, gradients).map_err(failed)
     }
 
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError> {
         let losses = self.executor.losses(wait == Wait::ForAll).map_err(failed)?;
-        let losses = losses.into_iter().map(|step| {
-            let terms = step.terms.map(f64::from);
-            self.loss.losses(step.loss.into(), &terms)
-        });
-        Ok(losses.collect())
+        Ok(losses.iter().map(|step| self.losses_of(step)).collect())
     }
 
     fn gradients(

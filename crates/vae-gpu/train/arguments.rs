@@ -134,8 +134,8 @@ pub(crate) struct TrainArguments {
     /// Resume the run in this folder from its last checkpoint [default: start a new run]
     ///
     /// --epochs N adds N epochs to it. All other settings stay; only --backend, --engine, --data,
-    /// --data-dir, --offline, --stream, --checkpoint-steps, --checkpoint-minutes, --tensorboard, --on-device-lost
-    /// and --verify-every can be changed.
+    /// --data-dir, --offline, --stream, --checkpoint-steps, --checkpoint-minutes, --tensorboard, --on-device-lost,
+    /// --verify-every and --pieces can be changed.
     #[arg(
         long,
         verbatim_doc_comment,
@@ -245,6 +245,7 @@ impl TrainArguments {
             checkpoint_minutes: self.checkpoint_minutes,
             tensorboard: self.tensorboard,
             on_device_lost: self.on_device_lost,
+            pieces: self.optimizer.pieces,
             verify_every: self.verify_every.map(Some),
             stream: self.read.patch().stream,
             ..RecipePatch::default()

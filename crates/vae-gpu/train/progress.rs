@@ -52,6 +52,14 @@ impl ReportArguments {
         }
     }
 
+    /// The same without progress.
+    pub(crate) const fn quietly(self) -> Self {
+        Self {
+            quiet: true,
+            ..self
+        }
+    }
+
     pub(crate) const fn is_quiet(self) -> bool {
         self.quiet
     }

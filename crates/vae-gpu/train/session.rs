@@ -5,13 +5,13 @@ use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use vae_data::fetch::FetchOptions;
 use vae_data::{Dataset, Scale};
 use vae_device::Device;
 use vae_recipe::{BackendChoice, Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest, Metrics, RunFolder};
-use vae_train::{Outcome, Training};
+use vae_train::{Group, Outcome, Training, follow};
 
 use super::INTERRUPTED;
 use super::progress::{Progress, ReportArguments, Subject};
@@ -26,21 +26,32 @@ pub(crate) enum Start {
 }
 
 /// Trains one run after the other.
-pub(crate) struct Session {
+pub(crate) struct Session<'g> {
     fetch: FetchOptions,
     report: ReportArguments,
     /// The device of the last run, kept for the next on the same backend: opening one takes a while.
     device: Option<(BackendChoice, Device)>,
     stop: Option<Arc<AtomicBool>>,
+    /// The processes that train a run together.
+    group: Option<&'g dyn Group>,
 }
 
-impl Session {
+impl<'g> Session<'g> {
     pub(crate) const fn new(fetch: FetchOptions, report: ReportArguments) -> Self {
         Self {
             fetch,
             report,
             device: None,
             stop: None,
+            group: None,
+        }
+    }
+
+    /// The same, with all of `group` training each run.
+    pub(crate) fn with_group(self, group: &'g dyn Group) -> Self {
+        Self {
+            group: Some(group),
+            ..self
         }
     }
 
@@ -82,11 +93,14 @@ impl Session {
         end: impl FnOnce(Progress<'_>, &Manifest, Outcome),
     ) -> Result<Outcome> {
         let is_resumed = matches!(start, Start::Resumed(_));
+        if let Some(group) = self.group {
+            group.broadcast(&mut serde_json::to_vec(&(&patch, is_resumed))?);
+        }
         let (dataset, recipe, asked) = self.prepare(patch, is_resumed)?;
         if let Start::Resumed(interrupted) = &start {
             interrupted.check(&dataset)?;
         }
-        let stop = self.stop.clone();
+        let (stop, group) = (self.stop.clone(), self.group);
         let (is_quiet, arguments) = (self.report.is_quiet(), self.report);
         let device = self.device(recipe.backend)?;
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
@@ -125,11 +139,30 @@ impl Session {
             }
             Start::New(_) => Training::new(&recipe, &dataset, device, &path)?,
         };
+        let training = match group {
+            Some(group) => training.with_group(group)?,
+            None => training,
+        };
         let stop = stop.map_or_else(stop_on_ctrl_c, Ok)?;
         let mut progress = Progress::start(arguments, subject, epochs);
         let (manifest, outcome) = training.run(&stop, |event| progress.event(event))?;
         end(progress, &manifest, outcome);
         Ok(outcome)
+    }
+
+    /// Trains the run that the first process of the group trains, as one of the others.
+    pub(super) fn follow(mut self) -> Result<Outcome> {
+        let Some(group) = self.group else {
+            bail!("there is no process to follow");
+        };
+        self.report = self.report.quietly();
+        let mut patch = Vec::new();
+        group.broadcast(&mut patch);
+        let (patch, is_resumed): (RecipePatch, bool) = serde_json::from_slice(&patch)?;
+        let (dataset, recipe, _) = self.prepare(patch, is_resumed)?;
+        let device = self.device(recipe.backend)?;
+        let stop = stop_on_ctrl_c()?;
+        Ok(follow(&recipe, &dataset, device, group, &stop)?)
     }
 
     /// A flag that Ctrl-C sets from here on, also between runs: without this call, only while one is trained.
@@ -148,7 +181,10 @@ impl Session {
         let kept = self.device.take().filter(|(kept, _)| *kept == backend);
         let device = match kept {
             Some((_, device)) => device,
-            None => Device::open(backend)?,
+            None => {
+                let [local, _] = self.group.map_or([0, 1], Group::local);
+                Device::open_one_of(backend, local)?
+            }
         };
         Ok(&self.device.insert((backend, device)).1)
     }

@@ -23,6 +23,7 @@ mod vectorized;
 mod workspace;
 
 pub use corrupt::corrupt;
+pub use elementwise::add;
 pub use gather::gather;
 
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use crate::executor::{
     Arena, Executor, ExecutorError, Piece, Run, StepLosses, TERMS, TrainingStep,
 };
-use crate::program::{MatrixId, Program};
+use crate::program::{MatrixId, Program, Update};
 use workspace::Workspace;
 
 /// Rows after which queued steps are run together: entering the thread pool takes as long as some passes of a small batch.
@@ -87,8 +88,22 @@ impl Cpu {
 
     /// Runs and times one training step.
     fn step(&mut self, step: &TrainingStep) -> Vec<(&'static str, f64)> {
+        let mut times = Vec::with_capacity(step.program.program.passes.len() + 1);
+        let losses = self.backward(step, &mut times);
+        self.losses.push(losses);
+        let start = Instant::now();
+        self.apply(step.update);
+        times.push(("update", start.elapsed().as_secs_f64()));
+        times
+    }
+
+    /// Leaves the gradients of a step, and returns its losses and the times of its passes.
+    fn backward(
+        &mut self,
+        step: &TrainingStep,
+        times: &mut Vec<(&'static str, f64)>,
+    ) -> StepLosses {
         let program = &step.program.program;
-        let mut times = Vec::with_capacity(program.passes.len() + 1);
         let mut means = [0.0; TERMS];
         let terms: Vec<MatrixId> = step.program.terms.iter().map(|term| term.matrix).collect();
         for (piece, rows) in step.pieces() {
@@ -99,32 +114,28 @@ impl Cpu {
                 times.push((pass.stem(), start.elapsed().as_secs_f64()));
             }
             for (mean, term) in means.iter_mut().zip(&step.program.terms) {
-                let rows = program.rows[term.matrix.0].of(step.rows.len()) as f64;
+                let rows = program.rows[term.matrix.0].of(step.batch) as f64;
                 let values = self.workspace.matrices[term.matrix.0].iter();
                 *mean += values.map(|&x| f64::from(x)).sum::<f64>() / rows;
             }
             if step.pieces().len() > 1 {
-                self.accumulate(piece.first == 0);
+                self.accumulate(piece.first == step.first);
             }
         }
         if step.pieces().len() > 1 {
             std::mem::swap(&mut self.gradients, &mut self.accumulated);
         }
-        let start = Instant::now();
         let means = means.into_iter().map(|mean| mean as f32);
-        self.losses.push(StepLosses::new(
-            &step.program.terms,
-            means,
-            step.run.weighting,
-        ));
+        StepLosses::new(&step.program.terms, means, step.run.weighting)
+    }
+
+    fn apply(&mut self, update: Update) {
         optimizer::update(
-            step.update,
+            update,
             &mut self.parameters,
             &self.gradients,
             &mut self.moments,
         );
-        times.push(("update", start.elapsed().as_secs_f64()));
-        times
     }
 
     /// Runs the pass at `index` with the matrices that it needs in their places.
@@ -178,6 +189,27 @@ impl Executor for Cpu {
         if rows >= ROWS || work >= WORK {
             self.flush();
         }
+        Ok(())
+    }
+
+    fn gradients(
+        &mut self,
+        step: &TrainingStep,
+        gradients: &mut Vec<f32>,
+    ) -> Result<StepLosses, ExecutorError> {
+        self.flush();
+        let pool = self.pool.clone();
+        let losses = awake(pool.as_deref(), || self.backward(step, &mut Vec::new()));
+        gradients.resize(self.gradients.len(), 0.0);
+        std::mem::swap(&mut self.gradients, gradients);
+        Ok(losses)
+    }
+
+    fn update(&mut self, update: Update, gradients: &mut Vec<f32>) -> Result<(), ExecutorError> {
+        self.flush();
+        std::mem::swap(&mut self.gradients, gradients);
+        let pool = self.pool.clone();
+        awake(pool.as_deref(), || self.apply(update));
         Ok(())
     }
 

@@ -54,8 +54,12 @@ pub struct TrainingStep {
     pub program: Arc<TrainingProgram>,
     /// Noise and weights of the run.
     pub run: Run,
-    /// Rows of the training set that make up the batch.
+    /// Rows of the training set that make up the batch, or a part of it.
     pub rows: Vec<u32>,
+    /// Index of the first of them in the batch, which selects the noise.
+    pub first: usize,
+    /// Number of rows of the whole batch, over which losses and gradients are means.
+    pub batch: usize,
     /// Largest number of rows that are computed at once; the gradients of all pieces are summed.
     pub piece: usize,
     /// Optimizer update at the end.
@@ -73,9 +77,9 @@ impl TrainingStep {
         let pieces = self.rows.chunks(self.piece).enumerate();
         pieces.map(|(index, rows)| {
             let piece = Piece {
-                first: index * self.piece,
+                first: self.first + index * self.piece,
                 rows: rows.len(),
-                batch: self.rows.len(),
+                batch: self.batch,
             };
             (piece, rows)
         })
@@ -178,6 +182,17 @@ pub trait Executor: fmt::Debug {
 
     /// Queues one training step.
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError>;
+
+    /// The gradients of a step on a part of a batch in `gradients`, without its update, and its losses: both add up to those of the
+    /// batch. What `gradients` held is lost.
+    fn gradients(
+        &mut self,
+        step: &TrainingStep,
+        gradients: &mut Vec<f32>,
+    ) -> Result<StepLosses, ExecutorError>;
+
+    /// Updates the parameters by `gradients`, in whose place something of the same length is left.
+    fn update(&mut self, update: Update, gradients: &mut Vec<f32>) -> Result<(), ExecutorError>;
 
     /// The losses of finished steps that were not returned before, in order; waits for all steps if `wait`.
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError>;

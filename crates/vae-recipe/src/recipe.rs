@@ -194,6 +194,8 @@ settings! {
     batch_size: usize,
     /// Micro-batches accumulated per optimizer step.
     accumulate: usize,
+    /// Pieces of every step's batch, whose gradients are added up in a fixed order.
+    pieces: usize,
     /// Number of epochs.
     epochs: usize,
     /// Early stopping, if any.
@@ -356,6 +358,7 @@ impl RecipePatch {
             clip_value: Some(None),
             ema: Some(None),
             accumulate: Some(1),
+            pieces: Some(1),
             early_stopping: Some(None),
             best_by: Some(Metric::default()),
             on_nan: Some(OnNan::Stop),

@@ -10,8 +10,8 @@ use crate::manifest::FORMAT_VERSION;
 use crate::state::State;
 use crate::{RunError, RunFolder, SavedRun};
 
-/// Settings that may change on resuming: they affect the length of training at most, not the results of its steps.
-const FREE: [&str; 11] = [
+/// Settings that may change on resuming: they affect the length of training at most, and the results of its steps by rounding.
+const FREE: [&str; 12] = [
     "backend",
     "engine",
     "epochs",
@@ -23,6 +23,7 @@ const FREE: [&str; 11] = [
     "tensorboard",
     "on_device_lost",
     "verify_every",
+    "pieces",
 ];
 
 /// An interrupted run at its last checkpoint.

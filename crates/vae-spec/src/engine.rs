@@ -251,7 +251,7 @@ pub enum EngineError {
 }
 
 /// One training step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Step number, counted from 0 over the whole run: it selects the noise and the optimizer's bias correction.
     pub number: u64,
@@ -273,6 +273,29 @@ impl Step {
             lr,
             weighting: Weighting::PLAIN,
             micro_batch: usize::MAX,
+        }
+    }
+}
+
+/// Rows of a batch whose gradients are computed apart from those of the others: in another process, or one part after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Rows of the training set.
+    pub rows: &'a [u32],
+    /// Place of the first of them in the batch, which selects the noise.
+    pub first: usize,
+    /// Number of rows of the whole batch, over which losses and gradients are means.
+    pub batch: usize,
+}
+
+impl<'a> Part<'a> {
+    /// A batch in one part.
+    #[must_use]
+    pub const fn whole(rows: &'a [u32]) -> Self {
+        Self {
+            rows,
+            first: 0,
+            batch: rows.len(),
         }
     }
 }
@@ -321,6 +344,19 @@ pub trait Engine {
     /// One optimizer step on these rows of the training set. The device may run it later; [`Engine::take_losses`] returns its
     /// losses.
     fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError>;
+
+    /// The gradients of a part of a training step, before clipping, and the part's losses: both add up to those of the batch. They are
+    /// left in `gradients`, flat, in an order of the engine's own; what it held is lost.
+    fn part_gradients(
+        &mut self,
+        part: Part<'_>,
+        step: &Step,
+        gradients: &mut Vec<f32>,
+    ) -> Result<Losses, EngineError>;
+
+    /// The rest of a training step: its update by the gradients of all parts added up, in whose place something of the same length
+    /// is left.
+    fn update(&mut self, gradients: &mut Vec<f32>, step: &Step) -> Result<(), EngineError>;
 
     /// The losses of steps since the last call, in order.
     fn take_losses(&mut self, wait: Wait) -> Result<Vec<Losses>, EngineError>;

@@ -36,7 +36,7 @@ pub use config::{
 };
 pub use corruption::Corruption;
 pub use engine::{
-    Batch, Element, Engine, EngineError, EngineSetup, Losses, Posterior, Snapshot, Step,
+    Batch, Element, Engine, EngineError, EngineSetup, Losses, Part, Posterior, Snapshot, Step,
     TrainingImages, Wait,
 };
 pub use importance::{Draws, Evidence, IMPORTANCE_ROWS};

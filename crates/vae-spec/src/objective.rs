@@ -108,7 +108,7 @@ pub enum FreeBitsPer {
 }
 
 /// Weights of an objective's terms at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Weighting {
     /// Factor of the KL schedule, 0 to 1.
     pub anneal: f32,

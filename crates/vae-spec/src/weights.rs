@@ -193,6 +193,33 @@ impl Weights {
         }
     }
 
+    /// All values, one tensor after the other.
+    #[must_use]
+    pub fn to_flat(&self) -> Vec<f32> {
+        let tensors = self.0.iter();
+        tensors.flat_map(|tensor| &tensor.values).copied().collect()
+    }
+
+    /// The weights of `config` with these values, one tensor after the other.
+    ///
+    /// # Panics
+    /// If they are not as many as `config` has parameters.
+    #[must_use]
+    pub fn from_flat(config: &ModelConfig, mut values: &[f32]) -> Self {
+        let tensors = config.parameters().into_iter().map(|spec| {
+            let (of_tensor, rest) = values.split_at(spec.length());
+            values = rest;
+            NamedTensor {
+                name: spec.name,
+                shape: spec.shape,
+                values: of_tensor.to_vec(),
+            }
+        });
+        let weights = Self(tensors.collect());
+        assert!(values.is_empty(), "more values than parameters");
+        weights
+    }
+
     /// The values of the tensor `name`; empty if there is no such tensor.
     #[must_use]
     pub fn values(&self, name: &str) -> &[f32] {

@@ -64,6 +64,20 @@ pub enum TrainError {
         /// What differs.
         difference: String,
     },
+    /// The processes that train together cannot share the pieces of a batch.
+    #[error(
+        "expected a number of processes that divides {pieces}, the pieces of a batch, found {processes}; start another number of them, or \
+         set --pieces, which changes the order of sums, and so the last digits of the results"
+    )]
+    Pieces {
+        /// Pieces of a batch.
+        pieces: usize,
+        /// Processes.
+        processes: usize,
+    },
+    /// Processes that are to train together would not train the same run.
+    #[error("{0}")]
+    Disagree(String),
     /// The model and a batch do not fit the memory of the machine.
     #[error(
         "memory: training in batches of {batch_size} takes about {needed}, found {free} free; {advice}"

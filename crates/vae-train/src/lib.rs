@@ -4,10 +4,14 @@
 
 mod error;
 mod event;
+mod group;
 mod memory;
 mod trainer;
 
 pub use error::TrainError;
 pub use event::{Event, Outcome};
+#[cfg(feature = "mpi")]
+pub use group::Mpi;
+pub use group::{Group, agree};
 pub use memory::needed;
-pub use trainer::{DeviceLost, Divergence, Training};
+pub use trainer::{DeviceLost, Divergence, Training, follow};

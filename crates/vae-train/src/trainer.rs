@@ -4,9 +4,12 @@ mod checkpoint;
 mod device;
 mod divergence;
 mod epoch;
+mod follower;
 mod picture;
 mod steps;
 mod task;
+mod team;
+mod validation;
 mod verify;
 
 use std::path::Path;
@@ -23,17 +26,21 @@ use vae_run::{
 };
 use vae_spec::{Engine, EngineError, Losses, Snapshot, Weights};
 
+use crate::group::{Alone, Group};
 use crate::{Event, Outcome, TrainError};
 
 use task::Task;
+use team::{Order, Team};
 
 pub use device::DeviceLost;
 pub use divergence::Divergence;
+pub use follower::follow;
 
 /// A new or resumed training run.
 pub struct Training<'a> {
     task: Task<'a>,
-    validation_labels: Vec<u32>,
+    /// The processes that train this run together, or the pieces of its batches.
+    team: Option<Team<'a>>,
     /// None only while another takes its place.
     engine: Option<Box<dyn Engine>>,
     folder: Arc<RunFolder>,
@@ -143,6 +150,19 @@ impl<'a> Training<'a> {
         Self::at(task, engine, folder, state, best, epochs)
     }
 
+    /// The same, led by this process, the first of `group`; the others call [`follow`].
+    ///
+    /// # Errors
+    /// If the number of processes does not divide that of the pieces of a batch, or a process has another program, other settings
+    /// or other data.
+    pub fn with_group(mut self, group: &'a dyn Group) -> Result<Self, TrainError> {
+        let team = Team::new(group, self.task.recipe)?;
+        team.agree(&self.task, &self.manifest.data.fingerprint)?;
+        team.open(&self.last_good.snapshot)?;
+        self.team = Some(team);
+        Ok(self)
+    }
+
     /// The same without the pictures that a run draws when it ends.
     #[must_use]
     pub const fn without_pictures(mut self) -> Self {
@@ -163,7 +183,9 @@ impl<'a> Training<'a> {
         let position = state.position.clone();
         let scaling = task.preprocessing.scaling().cloned();
         Ok(Self {
-            validation_labels: task.preprocessing.labels(&task.validation)?,
+            team: (task.recipe.pieces > 1)
+                .then(|| Team::new(&Alone, task.recipe))
+                .transpose()?,
             task,
             engine: Some(engine),
             writer: Writer::start(Arc::clone(&folder), scaling),
@@ -257,6 +279,10 @@ impl<'a> Training<'a> {
         {
             on_event(Event::Notice(notice));
         }
+        if let Some(team) = &self.team {
+            let is_interrupted = outcome == Outcome::Interrupted;
+            team.give(Order::End { is_interrupted })?;
+        }
         self.finish_writing(interrupted, &mut on_event)?;
         if let (Some(events), Outcome::Finished) = (&mut self.events, outcome) {
             events.end(self.manifest.steps)?;
@@ -269,7 +295,6 @@ impl<'a> Training<'a> {
     }
 
     fn engine(&mut self) -> Result<&mut (dyn Engine + 'static), EngineError> {
-        let closed = || EngineError::Device("it is closed".to_owned());
         self.engine.as_deref_mut().ok_or_else(closed)
     }
 
@@ -288,4 +313,8 @@ impl<'a> Training<'a> {
         let report = self.validate(images_per_second, &snapshot)?;
         Ok((Some(report), snapshot))
     }
+}
+
+fn closed() -> EngineError {
+    EngineError::Device("it is closed".to_owned())
 }

@@ -33,6 +33,10 @@ pub(super) struct OptimizerArguments {
     /// Gradient accumulation: average the gradients of this many batches in each step [default: 1].
     #[arg(long, value_parser = positive(), value_name = "BATCHES", help_heading = "Training")]
     accumulate: Option<usize>,
+    /// Add up the gradients of each step's batch in this many pieces, in a fixed order: every number of MPI processes that divides it
+    /// gives the same bits [default: the number of processes].
+    #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Training")]
+    pub(super) pieces: Option<usize>,
     /// Weight decay: decoupled with adamw, an L2 penalty with the others [default: 0.01 with adamw, else none].
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,

@@ -150,7 +150,7 @@ fn multiply(values: &mut [f32], of: &[f32], factor: impl Fn(f32) -> f32) {
 }
 
 /// `values += other`, as far as `values` go.
-pub(super) fn add(values: &mut [f32], other: &[f32]) {
+pub fn add(values: &mut [f32], other: &[f32]) {
     vectorized(
         #[inline(always)]
         || {

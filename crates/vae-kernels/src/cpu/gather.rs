@@ -10,7 +10,8 @@ use vae_spec::Element;
 const TASK_ROWS: usize = 16;
 
 /// The images at `rows` of `bytes`, `[count, columns]` elements, bytes scaled to `[0, 1]`: `[rows, columns]`. With
-/// `binarization`, a generator and its step, each pixel is drawn as 0 or 1.
+/// `binarization`, a generator and its step, each pixel is drawn as 0 or 1, by the place of its row in the batch, whose rows from
+/// `first_row` on they are.
 ///
 /// # Panics
 /// If a row is not below the count.
@@ -20,6 +21,7 @@ pub fn gather(
     element: Element,
     columns: usize,
     rows: &[u32],
+    first_row: u32,
     binarization: Option<(Generator, u64)>,
 ) -> Vec<f32> {
     let mut images = vec![0.0; rows.len() * columns];
@@ -27,7 +29,7 @@ pub fn gather(
         bytes,
         element,
         rows,
-        first_row: 0,
+        first_row,
     };
     gather_into(&mut images, columns, rows, binarization);
     images

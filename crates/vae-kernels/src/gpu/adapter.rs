@@ -166,11 +166,27 @@ impl Gpu {
     /// # Errors
     /// If there is none, if it is too small, or if the driver refuses.
     pub fn open(api: GraphicsApi) -> Result<Self, GpuError> {
+        Self::open_one_of(api, 0)
+    }
+
+    /// As [`Self::open`], but where several adapters are as good as the best, that of this index, from 0 and over again: for
+    /// processes of one machine, each on a GPU of its own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_one_of(api: GraphicsApi, index: usize) -> Result<Self, GpuError> {
         let instance = instance();
         let mut reports = adapters_of(&instance, api);
         // The first that can run the shaders, or else the first, to report what it lacks.
         reports.sort_by_key(|report| !report.lacks().is_empty());
-        let Some(report) = reports.into_iter().next() else {
+        let kind = |report: &AdapterReport| (report.rank(), report.info.backend);
+        if let Some(best) = reports.first().map(kind) {
+            reports.retain(|report| kind(report) == best);
+            // Processes have to count alike.
+            reports.sort_by(|one, other| one.place().cmp(other.place()));
+        }
+        let of_kind = reports.len().max(1);
+        let Some(report) = reports.into_iter().nth(index % of_kind) else {
             let others = adapters_of(&instance, GraphicsApi::Any)
                 .iter()
                 .map(ToString::to_string)

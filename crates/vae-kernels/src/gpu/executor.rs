@@ -1,6 +1,7 @@
 //! The GPU executor: queues training steps and submits many at once, so that neither the CPU nor the GPU waits for the other.
 //! Dataset, parameters, optimizer state and losses stay on the GPU.
 
+mod apart;
 mod prepare;
 mod submit;
 mod timing;
@@ -19,7 +20,7 @@ use super::link::Link;
 use super::prepared::{Pipelines, STEP_STRIDE};
 use super::step::StepConstants;
 use crate::executor::{Arena, Executor, ExecutorError, Piece, Run, StepLosses, TrainingStep};
-use crate::program::{MatrixId, Program};
+use crate::program::{MatrixId, Program, Update};
 
 use prepare::{Following, Prepared};
 use submit::{LOSSES, Submitted, WORK};
@@ -233,6 +234,18 @@ impl Executor for GpuExecutor {
         self.make_room(step.rows.len(), step.pieces().len());
         self.pending.push(step);
         Ok(())
+    }
+
+    fn gradients(
+        &mut self,
+        step: &TrainingStep,
+        gradients: &mut Vec<f32>,
+    ) -> Result<StepLosses, ExecutorError> {
+        self.backward(step, gradients)
+    }
+
+    fn update(&mut self, update: Update, gradients: &mut Vec<f32>) -> Result<(), ExecutorError> {
+        self.apply(update, gradients)
     }
 
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError> {

@@ -38,39 +38,14 @@ pub(super) struct StepConstants {
 impl StepConstants {
     pub(super) fn new(run: &Run, piece: Piece, update: Option<Update>) -> Self {
         let step = run.noise.step;
-        let rule = match update.map(|update| update.rule) {
-            Some(Rule::Rmsprop { lr, rho, eps }) => [[lr, rho, eps, 0.0], [0.0; 4]],
-            Some(Rule::Adam {
-                step_size,
-                root_correction,
-                beta1,
-                beta2,
-                eps,
-                keep,
-                is_amsgrad: _,
-            }) => [
-                [step_size, root_correction, beta1, beta2],
-                [eps, keep, 0.0, 0.0],
-            ],
-            Some(Rule::Adagrad { lr, eps }) => [[lr, eps, 0.0, 0.0], [0.0; 4]],
-            Some(Rule::Sgd { lr, momentum }) => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
-            None => [[0.0; 4]; 2],
-        };
+        let of_update = update.map_or_else(Self::zeroed, Self::of_update);
         Self {
             noise_key: run.noise.generator.key(),
             binarization_key: run.binarization.key(),
             corruption_key: run.corruption.key(),
             step: halves(step),
             first_row: run.noise.first_row + piece.first as u32,
-            rows: 0,
-            slot: 0,
             beta: run.weighting.beta,
-            clip: match update.and_then(|update| update.clip) {
-                Some(Clip::Norm(largest) | Clip::Value(largest)) => largest,
-                None => 0.0,
-            },
-            weight_decay: update.map_or(0.0, |update| update.weight_decay),
-            ema: update.and_then(|update| update.ema).unwrap_or(0.0),
             batch: piece.batch as f32,
             piece: piece.first as u32,
             anneal: run.weighting.anneal,
@@ -78,7 +53,38 @@ impl StepConstants {
             data_count: run.data_count as f32,
             prior_key: run.prior.0.key(),
             prior_step: halves(run.prior.1),
+            ..of_update
+        }
+    }
+
+    /// What an update alone needs.
+    pub(super) fn of_update(update: Update) -> Self {
+        let rule = match update.rule {
+            Rule::Rmsprop { lr, rho, eps } => [[lr, rho, eps, 0.0], [0.0; 4]],
+            Rule::Adam {
+                step_size,
+                root_correction,
+                beta1,
+                beta2,
+                eps,
+                keep,
+                is_amsgrad: _,
+            } => [
+                [step_size, root_correction, beta1, beta2],
+                [eps, keep, 0.0, 0.0],
+            ],
+            Rule::Adagrad { lr, eps } => [[lr, eps, 0.0, 0.0], [0.0; 4]],
+            Rule::Sgd { lr, momentum } => [[lr, momentum, 0.0, 0.0], [0.0; 4]],
+        };
+        Self {
+            clip: match update.clip {
+                Some(Clip::Norm(largest) | Clip::Value(largest)) => largest,
+                None => 0.0,
+            },
+            weight_decay: update.weight_decay,
+            ema: update.ema.unwrap_or(0.0),
             rule,
+            ..Self::zeroed()
         }
     }
 }

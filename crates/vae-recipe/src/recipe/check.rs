@@ -31,6 +31,7 @@ impl Recipe {
             ("latent", self.latent),
             ("batch_size", self.batch_size),
             ("accumulate", self.accumulate),
+            ("pieces", self.pieces),
             ("epochs", self.epochs),
             ("samples", self.samples.unwrap_or(1)),
             ("kernel", self.kernel),

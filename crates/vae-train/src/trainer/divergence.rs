@@ -127,6 +127,10 @@ impl Training<'_> {
         // Two engines at a time may exceed the device's memory.
         drop(self.engine.take());
         self.engine = Some(self.task.engine(&state.snapshot)?);
+        if let Some(team) = &mut self.team {
+            team.losses.clear();
+            team.open(&state.snapshot)?;
+        }
         self.losses.clone_from(&state.losses);
         let position = &state.position;
         self.epoch = position.epoch;
@@ -139,19 +143,22 @@ impl Training<'_> {
 
     /// Repeats the steps up to that of `divergence`, and finds where its values stop being finite.
     fn repeat(&mut self, divergence: &mut Divergence) -> Result<(), TrainError> {
-        let order = self.order();
+        let order = self.task.order(self.epoch);
         let bad = divergence.step.saturating_sub(1);
         let batches: Vec<&[u32]> = order
             .chunks(self.task.recipe.effective_batch_size())
             .collect();
         let done = self.losses.len();
-        for batch in batches.iter().take(bad).skip(done) {
+        for (index, batch) in batches.iter().enumerate().take(bad).skip(done) {
             let step = self.step(self.manifest.steps);
-            let rows = self.dataset_rows(batch);
-            self.engine()?.train_step(&rows, &step)?;
+            self.train_step(index, batch, &step)?;
             self.manifest.steps += 1;
         }
-        self.engine()?.take_losses(Wait::ForAll)?;
+        // Whatever they are, they were seen before.
+        match &mut self.team {
+            Some(team) => team.losses.clear(),
+            None => drop(self.engine()?.take_losses(Wait::ForAll)?),
+        }
         let Some(places) = batches.get(bad) else {
             return Ok(());
         };
@@ -204,8 +211,8 @@ impl Training<'_> {
         let binarization = Generator::new(recipe.seed, Stream::Binarization);
         let binarization = (recipe.binarize == Binarize::Dynamic).then_some((binarization, step));
         let (array, length) = (&images.array, images.image_length());
-        let rows = self.dataset_rows(places);
-        let values = cpu::gather(&array.pixels, array.element, length, &rows, binarization);
+        let rows = self.task.dataset_rows(places);
+        let values = cpu::gather(&array.pixels, array.element, length, &rows, 0, binarization);
         let corrupted = self
             .task
             .preprocessing

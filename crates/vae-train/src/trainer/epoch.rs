@@ -1,11 +1,10 @@
 //! The end of an epoch: validation, best weights, and updates of the schedules.
 
 use vae_data::Scale;
-use vae_infer::{LatentUse, batches};
+use vae_infer::LatentUse;
 use vae_recipe::{OutputBias, Stopping};
-use vae_rng::{Generator, Stream};
 use vae_run::EpochReport;
-use vae_spec::{Batch, Losses, Snapshot, Spread};
+use vae_spec::{Snapshot, Spread};
 
 use super::Training;
 use crate::TrainError;
@@ -155,38 +154,6 @@ impl Training<'_> {
         (0..count)
             .step_by(size)
             .map(move |first| size.min(count - first))
-    }
-
-    /// Mean losses over all validation samples, corrupted as in training, the use of their latents, and the means of these,
-    /// `[count, latent]`.
-    fn evaluate(&mut self) -> Result<(Losses, LatentUse, Vec<f32>), TrainError> {
-        let weighting = self.task.recipe.final_weighting();
-        let (mut losses, mut mu, mut log_var) = (Vec::new(), Vec::new(), Vec::new());
-        for places in batches(self.task.validation.count(), self.task.evaluation_batch()) {
-            let (images, damaged) = self
-                .task
-                .preprocessing
-                .corrupted(&self.task.validation, &places)?;
-            let first = places[0] as usize;
-            let labels = self.validation_labels.get(first..first + places.len());
-            let labels = labels.unwrap_or_default().to_vec();
-            let batch = Batch {
-                images: &images,
-                corrupted: damaged.as_deref(),
-                labels: &labels,
-                first_row: places[0],
-            };
-            losses.push((self.engine()?.evaluate(&batch, weighting)?, places.len()));
-            let posterior = self.engine()?.encode(&Batch {
-                images: damaged.as_deref().unwrap_or(&images),
-                ..batch
-            })?;
-            mu.extend(posterior.mu);
-            log_var.extend(posterior.log_var);
-        }
-        let noise = Generator::new(self.task.recipe.seed, Stream::EvaluationNoise);
-        let latent_use = LatentUse::of(&mu, &log_var, self.task.recipe.latent, noise);
-        Ok((losses.into_iter().collect(), latent_use, mu))
     }
 }
 

@@ -5,31 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vae_data::Prefetch;
-use vae_rng::{Generator, Stream};
 use vae_run::StepReport;
 use vae_spec::{Losses, Step, Wait};
 
-use super::Training;
+use super::team::Order;
+use super::{Training, closed};
 use crate::{Event, TrainError};
 
 /// Interval between reading losses back from the device: short enough for a progress bar, long enough to cost nothing.
 const READ_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Training<'_> {
-    /// Shuffled order of the training samples in this epoch.
-    pub(super) fn order(&self) -> Vec<u32> {
-        Generator::new(self.task.recipe.seed, Stream::Shuffle)
-            .permutation(self.epoch as u64, self.task.train.count() as u32)
-    }
-
-    /// Array rows of the training samples at `places`.
-    pub(super) fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
-        let rows = places
-            .iter()
-            .map(|&place| self.task.train.rows[place as usize]);
-        rows.collect()
-    }
-
     /// Number of steps per epoch.
     pub(super) fn steps_per_epoch(&self) -> u64 {
         self.task
@@ -59,7 +45,7 @@ impl Training<'_> {
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
     ) -> Result<Option<f64>, TrainError> {
-        let order: Arc<[u32]> = self.order().into();
+        let order: Arc<[u32]> = self.task.order(self.epoch).into();
         let batches: Vec<&[u32]> = order
             .chunks(self.task.recipe.effective_batch_size())
             .collect();
@@ -73,7 +59,8 @@ impl Training<'_> {
         let mut last_read = start;
         let mut given = 0;
         for (index, batch) in batches.iter().enumerate().skip(done) {
-            if interrupted.load(Ordering::Relaxed) {
+            let is_stop_wanted = self.team.as_ref().is_some_and(|team| team.is_stop_wanted);
+            if is_stop_wanted || interrupted.load(Ordering::Relaxed) {
                 self.take_losses(Wait::ForAll)?;
                 return Ok(None);
             }
@@ -82,8 +69,7 @@ impl Training<'_> {
                 self.take_losses(Wait::ForAll)?;
                 self.verify(batch, &step)?;
             }
-            let rows = self.dataset_rows(batch);
-            self.engine()?.train_step(&rows, &step)?;
+            self.train_step(index, batch, &step)?;
             self.manifest.steps += 1;
             given += batch.len();
             if let Some(prefetch) = &prefetch {
@@ -127,8 +113,32 @@ impl Training<'_> {
         Ok(Some(given as f64 / start.elapsed().as_secs_f64()))
     }
 
+    /// Trains on the batch `places`, that of this index of the epoch, alone or with the other processes.
+    pub(super) fn train_step(
+        &mut self,
+        index: usize,
+        places: &[u32],
+        step: &Step,
+    ) -> Result<(), TrainError> {
+        let rows = self.task.dataset_rows(places);
+        let engine = self.engine.as_deref_mut().ok_or_else(closed)?;
+        let Some(team) = &mut self.team else {
+            return Ok(engine.train_step(&rows, step)?);
+        };
+        team.give(Order::Step {
+            epoch: self.epoch,
+            index,
+            step: *step,
+        })?;
+        Ok(team.step(engine, &rows, step, false)?)
+    }
+
     pub(super) fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {
-        for losses in self.engine()?.take_losses(wait)? {
+        let losses = match &mut self.team {
+            Some(team) => std::mem::take(&mut team.losses),
+            None => self.engine()?.take_losses(wait)?,
+        };
+        for losses in losses {
             self.losses.push(losses);
             let is_good = [losses.loss, losses.recon, losses.kl]
                 .iter()

@@ -24,6 +24,7 @@ pub(super) struct Task<'a> {
     pub(super) train: Images,
     /// Preprocessed validation samples.
     pub(super) validation: Images,
+    pub(super) validation_labels: Vec<u32>,
     /// What is to be said before training.
     pub(super) notices: Vec<String>,
 }
@@ -37,6 +38,7 @@ impl<'a> Task<'a> {
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
         memory::check(recipe, dataset, device, &route)?;
         let preprocessing = Preprocessing::fit(recipe, dataset)?;
+        let validation = preprocessing.evaluation_images(&dataset.validation)?;
         Ok(Self {
             recipe,
             device,
@@ -47,9 +49,22 @@ impl<'a> Task<'a> {
                 .into_iter()
                 .collect(),
             train: preprocessing.training_images(&dataset.train)?,
-            validation: preprocessing.evaluation_images(&dataset.validation)?,
+            validation_labels: preprocessing.labels(&validation)?,
+            validation,
             preprocessing,
         })
+    }
+
+    /// Shuffled order of the training samples in an epoch.
+    pub(super) fn order(&self, epoch: usize) -> Vec<u32> {
+        Generator::new(self.recipe.seed, Stream::Shuffle)
+            .permutation(epoch as u64, self.train.count() as u32)
+    }
+
+    /// Array rows of the training samples at `places`.
+    pub(super) fn dataset_rows(&self, places: &[u32]) -> Vec<u32> {
+        let rows = places.iter().map(|&place| self.train.rows[place as usize]);
+        rows.collect()
     }
 
     /// What computes.
@@ -134,6 +149,10 @@ impl<'a> Task<'a> {
             ObjectiveKind::BetaTc | ObjectiveKind::Mmd { .. } => self.recipe.batch_size,
             _ => (EVALUATION_BATCH / objective.samples).max(1),
         }
+    }
+
+    pub(super) const fn route(&self) -> &Route {
+        &self.route
     }
 
     /// Description of the device and the engine.

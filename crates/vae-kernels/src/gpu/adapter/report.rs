@@ -69,6 +69,11 @@ impl AdapterReport {
         lacks(&self.limits())
     }
 
+    /// Where the device sits in the machine, if the driver says so.
+    pub(super) fn place(&self) -> &str {
+        &self.info.device_pci_bus_id
+    }
+
     /// Smaller is better: hardware before software, its own memory before shared.
     pub(super) const fn rank(&self) -> u8 {
         match self.info.device_type {

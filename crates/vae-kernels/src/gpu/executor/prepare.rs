@@ -206,11 +206,7 @@ impl GpuExecutor {
 
     /// The kernels that add up the gradients of a piece, which come in `parts`.
     pub(super) fn prepare_accumulate(&mut self, is_first: bool, parts: Parts) -> Rc<[Dispatch]> {
-        let bytes = (self.length * size_of::<f32>()) as u64;
-        if self.accumulated.size() < bytes {
-            self.accumulated = self.link.storage(bytes as usize);
-            self.following.clear();
-        }
+        self.make_room_to_accumulate();
         self.prepare_then(Then::Accumulate { is_first }, parts, |length| {
             vec![kernel::accumulate(is_first, length, parts)]
         })
@@ -260,6 +256,15 @@ impl GpuExecutor {
             dispatches: Rc::clone(&dispatches),
         });
         dispatches
+    }
+
+    /// Makes the buffer of sums of gradients.
+    pub(super) fn make_room_to_accumulate(&mut self) {
+        let bytes = (self.length * size_of::<f32>()) as u64;
+        if self.accumulated.size() < bytes {
+            self.accumulated = self.link.storage(bytes as usize);
+            self.following.clear();
+        }
     }
 
     /// Grows the buffer of the gradients to hold `parts`.

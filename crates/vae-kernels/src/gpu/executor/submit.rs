@@ -25,6 +25,15 @@ pub(super) const WORK: usize = 100_000_000_000;
 /// Bytes of the losses of a step.
 pub(super) const LOSSES: usize = LOSS_PARTS * size_of::<[f32; TERMS]>();
 
+/// How a training step ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// With the update of the parameters.
+    Update,
+    /// With its gradients added up, for they are of a part of a batch.
+    Gradients,
+}
+
 /// A piece of a training step whose inputs are on the GPU.
 #[derive(Debug)]
 pub(super) struct Staged {
@@ -44,7 +53,7 @@ impl Staged {
 #[derive(Clone, Debug)]
 pub(super) struct Stepped {
     pieces: usize,
-    /// The terms of the loss, with the rows that each is a mean over.
+    /// The terms of the loss, with the rows of the batch that each is a mean over.
     program: Arc<TrainingProgram>,
     rows: usize,
     weighting: Weighting,
@@ -55,7 +64,7 @@ impl Stepped {
         Self {
             pieces: step.pieces().len(),
             program: Arc::clone(&step.program),
-            rows: step.rows.len(),
+            rows: step.batch,
             weighting: step.run.weighting,
         }
     }
@@ -123,12 +132,15 @@ impl GpuExecutor {
         }
     }
 
-    /// Uploads what the pending steps need and returns the kernels of their pieces.
-    pub(super) fn stage(&mut self) -> Result<(Vec<Staged>, Vec<Stepped>), ExecutorError> {
-        let pending = std::mem::take(&mut self.pending);
+    /// Uploads what `steps` need and returns the kernels of their pieces.
+    pub(super) fn stage(
+        &mut self,
+        steps: &[TrainingStep],
+        end: End,
+    ) -> Result<(Vec<Staged>, Vec<Stepped>), ExecutorError> {
         let mut rows: Vec<u32> = Vec::new();
         let mut constants = Vec::new();
-        for step in &pending {
+        for step in steps {
             for (piece, of_piece) in step.pieces() {
                 let slot = constants.len() / STEP_STRIDE as usize;
                 let mut piece = StepConstants::new(&step.run, piece, Some(step.update));
@@ -156,23 +168,24 @@ impl GpuExecutor {
         }
         self.link.upload(&self.rows, bytemuck::cast_slice(&rows));
         let mut staged = Vec::new();
-        for step in &pending {
-            staged.extend(self.stage_step(step)?);
+        for step in steps {
+            staged.extend(self.stage_step(step, end)?);
         }
-        Ok((staged, pending.iter().map(Stepped::of).collect()))
+        Ok((staged, steps.iter().map(Stepped::of).collect()))
     }
 
-    fn stage_step(&mut self, step: &TrainingStep) -> Result<Vec<Staged>, ExecutorError> {
+    fn stage_step(&mut self, step: &TrainingStep, end: End) -> Result<Vec<Staged>, ExecutorError> {
         let count = step.pieces().len();
         let pieces = step.pieces().enumerate().map(|(index, (piece, _))| {
             let program = &step.program.program;
             let prepared = self.prepare(program, piece.rows, Some(&step.program), &[])?;
-            let (parts, is_accumulated) = (prepared.gradients, count > 1);
+            let is_accumulated = count > 1 || end == End::Gradients;
+            let parts = prepared.gradients;
             let mut then = Vec::new();
             if is_accumulated {
                 then.push(self.prepare_accumulate(index == 0, parts));
             }
-            if index + 1 == count {
+            if index + 1 == count && end == End::Update {
                 then.push(self.prepare_update(step.update, parts, is_accumulated));
             }
             Ok(Staged { prepared, then })
@@ -188,7 +201,23 @@ impl GpuExecutor {
         while self.submitted.len() >= SUBMISSIONS {
             self.collect(true)?;
         }
-        let (staged, steps) = self.stage()?;
+        let pending = std::mem::take(&mut self.pending);
+        let (staged, steps) = self.stage(&pending, End::Update)?;
+        let encoder = self.encode(&staged);
+        let (index, reading) = self
+            .link
+            .submit_and_read(encoder, &[(&self.losses, 0, staged.len() * LOSSES)]);
+        self.submitted.push_back(Submitted {
+            index,
+            reading,
+            steps,
+        });
+        self.at_once = STEPS.min(2 * self.at_once);
+        self.link.check()
+    }
+
+    /// The dispatches of `staged`, one piece behind the other.
+    pub(super) fn encode(&mut self, staged: &[Staged]) -> wgpu::CommandEncoder {
         let mut encoder = self.link.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (slot, step) in staged.iter().enumerate() {
@@ -200,16 +229,7 @@ impl GpuExecutor {
         if let Some(last) = staged.last() {
             self.left = last.prepared.gradients;
         }
-        let (index, reading) = self
-            .link
-            .submit_and_read(encoder, &[(&self.losses, 0, staged.len() * LOSSES)]);
-        self.submitted.push_back(Submitted {
-            index,
-            reading,
-            steps,
-        });
-        self.at_once = STEPS.min(2 * self.at_once);
-        self.link.check()
+        encoder
     }
 
     /// Collects the losses of finished submissions; waits for the oldest if `wait`.

@@ -3,7 +3,7 @@
 use wgpu::BufferUsages;
 
 use super::GpuExecutor;
-use super::submit::LOSSES;
+use super::submit::{End, LOSSES};
 use crate::executor::{Executor, ExecutorError, TrainingStep};
 use crate::gpu::prepared::Dispatch;
 
@@ -20,7 +20,8 @@ impl GpuExecutor {
         }
         self.flush()?;
         self.train(step)?;
-        let (staged, steps) = self.stage()?;
+        let pending = std::mem::take(&mut self.pending);
+        let (staged, steps) = self.stage(&pending, End::Update)?;
         let pieces = staged.iter().enumerate();
         let dispatches: Vec<(usize, &Dispatch)> = pieces
             .flat_map(|(slot, piece)| piece.dispatches().map(move |dispatch| (slot, dispatch)))

@@ -1,0 +1,110 @@
+//! The processes that an MPI launcher, `mpirun` or `srun`, has started together, where this program was built with MPI.
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use vae_train::Group;
+
+use crate::report;
+
+/// How long a process gives the first one to report what is wrong on all of them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What launchers set for every process, of which there may be more than this one.
+const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
+
+/// This process, or those that it works with.
+#[derive(Debug, Default)]
+pub(crate) struct Processes {
+    #[cfg(feature = "mpi")]
+    mpi: Option<vae_train::Mpi>,
+}
+
+impl Processes {
+    /// Joins the others, if there are some and this program can; else `is_needed` makes that an error.
+    pub(crate) fn join(is_needed: bool) -> Result<Self> {
+        if !LAUNCHERS.iter().any(|name| env::var_os(name).is_some()) {
+            return Ok(Self::default());
+        }
+        Self::joined(is_needed)
+    }
+
+    #[cfg(feature = "mpi")]
+    fn joined(_: bool) -> Result<Self> {
+        let Some(mpi) = vae_train::Mpi::join() else {
+            bail!("MPI cannot be started in this process");
+        };
+        vae_device::share_cores(mpi.sharing());
+        Ok(Self { mpi: Some(mpi) })
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn joined(is_needed: bool) -> Result<Self> {
+        let sizes = LAUNCHERS.iter().filter_map(|name| env::var(name).ok());
+        let size = sizes
+            .filter_map(|size| size.parse::<usize>().ok())
+            .next()
+            .unwrap_or(1);
+        if is_needed && size > 1 {
+            bail!(
+                "started as {size} processes that train together, but this vae-gpu was built without MPI; build it with \
+                 `cargo build --release --features mpi` (docs/scaling.md), or start one process"
+            );
+        }
+        Ok(Self::default())
+    }
+
+    /// All of them, if there are several.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn group(&self) -> Option<&dyn Group> {
+        let group = self.mpi.as_ref().filter(|mpi| mpi.size() > 1);
+        group.map(|mpi| mpi as &dyn Group)
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    pub(crate) fn group(&self) -> Option<&dyn Group> {
+        None
+    }
+
+    /// Whether this process reports: the first does.
+    pub(crate) fn is_first(&self) -> bool {
+        self.group().is_none_or(|group| group.rank() == 0)
+    }
+
+    /// Does `work`, and reports its error. An error or a panic of one process ends all of them, for the others would wait for ever.
+    pub(crate) fn run(&self, work: impl FnOnce() -> Result<ExitCode>) -> ExitCode {
+        let Some(group) = self.group() else {
+            return work().unwrap_or_else(|error| {
+                report::error(&error);
+                ExitCode::FAILURE
+            });
+        };
+        let rank = group.rank();
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(code)) => return code,
+            Ok(Err(error)) => {
+                if rank > 0 {
+                    thread::sleep(PATIENCE);
+                    report::note(&format!("process {rank} of {}:", group.size()));
+                }
+                report::error(&error);
+            }
+            Err(_) => report::note(&format!("process {rank} of {} panicked", group.size())),
+        }
+        self.abort()
+    }
+
+    #[cfg(feature = "mpi")]
+    fn abort(&self) -> ! {
+        vae_train::Mpi::abort(1)
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn abort(&self) -> ! {
+        std::process::exit(1)
+    }
+}

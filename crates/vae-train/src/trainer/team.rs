@@ -1,0 +1,231 @@
+//! How the processes of a group train one run: the first leads, which means that it alone decides, and writes the run folder; the
+//! others follow its orders. A run alone whose batches have several pieces is a team of one.
+
+use serde::{Deserialize, Serialize};
+use vae_kernels::cpu;
+use vae_recipe::Recipe;
+use vae_spec::{
+    Engine, EngineError, Losses, ModelConfig, Part, Posterior, Snapshot, Step, Weights,
+};
+
+use super::task::Task;
+use super::validation::Evaluated;
+use crate::TrainError;
+use crate::group::{Group, Tree, add_up, agree};
+
+/// What the first process tells the others to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Open an engine at the state that follows: its weights, and so many moments.
+    Open { moments: usize },
+    /// Train on the batch of this index of an epoch.
+    Step {
+        epoch: usize,
+        index: usize,
+        step: Step,
+    },
+    /// Compute the losses and posteriors of the validation samples.
+    Validate,
+    /// The run has ended, maybe before its time.
+    End { is_interrupted: bool },
+}
+
+/// One process of those that train a run.
+#[derive(Debug)]
+pub(super) struct Team<'a> {
+    pub(super) group: &'a dyn Group,
+    /// Pieces of every batch, whose gradients are added up in an order of their own.
+    pieces: usize,
+    /// Number of parameters of the model.
+    parameters: usize,
+    /// Buffers of gradients.
+    spare: Vec<Vec<f32>>,
+    /// Losses of the steps since they were last asked for.
+    pub(super) losses: Vec<Losses>,
+    /// Whether any process was asked to stop.
+    pub(super) is_stop_wanted: bool,
+}
+
+impl<'a> Team<'a> {
+    pub(super) fn new(group: &'a dyn Group, recipe: &Recipe) -> Result<Self, TrainError> {
+        let (processes, pieces) = (group.size(), recipe.pieces);
+        if !pieces.is_multiple_of(processes) {
+            return Err(TrainError::Pieces { pieces, processes });
+        }
+        Ok(Self {
+            group,
+            pieces,
+            parameters: recipe.model().parameter_count(),
+            spare: Vec::new(),
+            losses: Vec::new(),
+            is_stop_wanted: false,
+        })
+    }
+
+    /// Fails if not all processes train the same run.
+    pub(super) fn agree(&self, task: &Task<'_>, data: &str) -> Result<(), TrainError> {
+        agree(
+            self.group,
+            &[
+                ("version of vae-gpu", env!("CARGO_PKG_VERSION").to_owned()),
+                ("fingerprint of the data", data.to_owned()),
+                ("engine", task.route().to_string()),
+                (
+                    "recipe",
+                    serde_json::to_string(task.recipe).map_err(garbled)?,
+                ),
+            ],
+        )
+    }
+
+    /// Gives an order, as the first process, or receives it.
+    fn share(&self, order: Option<Order>) -> Result<Order, TrainError> {
+        let mut bytes = Vec::new();
+        if let Some(order) = order {
+            bytes = serde_json::to_vec(&order).map_err(garbled)?;
+        }
+        self.group.broadcast(&mut bytes);
+        serde_json::from_slice(&bytes).map_err(garbled)
+    }
+
+    pub(super) fn give(&self, order: Order) -> Result<(), TrainError> {
+        self.share(Some(order)).map(|_| ())
+    }
+
+    pub(super) fn receive(&self) -> Result<Order, TrainError> {
+        self.share(None)
+    }
+
+    /// Lets the others open engines at `snapshot`.
+    pub(super) fn open(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let Snapshot { weights, moments } = snapshot;
+        self.give(Order::Open {
+            moments: moments.len(),
+        })?;
+        let tensors = [weights].into_iter().chain(moments);
+        let values: Vec<f32> = tensors.flat_map(Weights::to_flat).collect();
+        self.group
+            .broadcast(&mut bytemuck::cast_slice(&values).to_vec());
+        Ok(())
+    }
+
+    /// The state that the first process opens an engine at.
+    pub(super) fn receive_state(&self, model: &ModelConfig, moments: usize) -> Snapshot {
+        let mut bytes = Vec::new();
+        self.group.broadcast(&mut bytes);
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+        let mut tensors = values.chunks(model.parameter_count());
+        let mut next = || Weights::from_flat(model, tensors.next().unwrap_or_default());
+        Snapshot {
+            weights: next(),
+            moments: (0..moments).map(|_| next()).collect(),
+        }
+    }
+
+    /// Trains on the batch at `rows`, of which each process computes its pieces; a process that was asked to stop says so.
+    pub(super) fn step(
+        &mut self,
+        engine: &mut dyn Engine,
+        rows: &[u32],
+        step: &Step,
+        is_stop_wanted: bool,
+    ) -> Result<(), EngineError> {
+        let share = self.pieces / self.group.size();
+        let first = share * self.group.rank();
+        let mut tree = Tree::default();
+        for piece in first..first + share {
+            let bound = |piece: usize| rows.len() * piece / self.pieces;
+            let (first, end) = (bound(piece), bound(piece + 1));
+            let part = Part {
+                rows: &rows[first..end],
+                first,
+                batch: rows.len(),
+            };
+            let mut values = self.spare.pop().unwrap_or_default();
+            let losses = if part.rows.is_empty() {
+                values.clear();
+                values.resize(self.parameters, 0.0);
+                [0.0; Losses::TERMS]
+            } else {
+                engine.part_gradients(part, step, &mut values)?.to_array()
+            };
+            // What else is to be added up travels with the gradients.
+            values.reserve_exact(losses.len() + 1);
+            values.extend(losses.map(|loss| loss as f32));
+            values.push(f32::from(u8::from(is_stop_wanted)));
+            tree.push(piece, values, |sum, values| {
+                cpu::add(sum, &values);
+                self.spare.push(values);
+            });
+        }
+        let mut sum = add_up(self.group, self.pieces, tree);
+        let mut losses = [0.0; Losses::TERMS];
+        let (of_losses, stops) = sum[self.parameters..].split_at(Losses::TERMS);
+        for (loss, &sum) in losses.iter_mut().zip(of_losses) {
+            *loss = f64::from(sum);
+        }
+        self.losses.push(Losses::from_array(losses));
+        self.is_stop_wanted |= stops.iter().any(|&stop| stop > 0.0);
+        sum.truncate(self.parameters);
+        engine.update(&mut sum, step)?;
+        self.spare.push(sum);
+        Ok(())
+    }
+
+    /// The losses and posteriors of all batches of validation samples, of which each process computes some; nothing on the
+    /// processes that follow.
+    pub(super) fn lead_validation(
+        &self,
+        task: &Task<'_>,
+        engine: &mut dyn Engine,
+    ) -> Result<Vec<Evaluated>, TrainError> {
+        self.give(Order::Validate)?;
+        self.validate(task, engine)
+    }
+
+    pub(super) fn validate(
+        &self,
+        task: &Task<'_>,
+        engine: &mut dyn Engine,
+    ) -> Result<Vec<Evaluated>, TrainError> {
+        let (rank, size) = (self.group.rank(), self.group.size());
+        let mut bytes = Vec::new();
+        for places in task.validation_batches().skip(rank).step_by(size) {
+            let (losses, Posterior { mu, log_var }) = task.evaluate(engine, &places)?;
+            bytes.extend_from_slice(bytemuck::cast_slice(&losses.to_array()));
+            bytes.extend_from_slice(bytemuck::cast_slice(&mu));
+            bytes.extend_from_slice(bytemuck::cast_slice(&log_var));
+        }
+        let of_all = self.group.gather(&bytes);
+        let mut rests: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
+        if rests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batches = task
+            .validation_batches()
+            .enumerate()
+            .map(|(index, places)| {
+                let rest = &mut rests[index % size];
+                let values = places.len() * task.recipe.latent * size_of::<f32>();
+                let losses = take(rest, size_of::<[f64; Losses::TERMS]>());
+                let losses: [f64; Losses::TERMS] = bytemuck::pod_read_unaligned(losses);
+                let posterior = Posterior {
+                    mu: bytemuck::pod_collect_to_vec(take(rest, values)),
+                    log_var: bytemuck::pod_collect_to_vec(take(rest, values)),
+                };
+                (Losses::from_array(losses), posterior)
+            });
+        Ok(batches.collect())
+    }
+}
+
+/// The first bytes of `rest`, which become those behind them.
+fn take<'b>(rest: &mut &'b [u8], bytes: usize) -> &'b [u8] {
+    let (first, behind) = rest.split_at(bytes);
+    *rest = behind;
+    first
+}
+
+fn garbled(error: serde_json::Error) -> TrainError {
+    TrainError::Disagree(format!("an order of the first process is garbled: {error}"))
+}
