@@ -142,6 +142,13 @@ impl Command {
     pub(crate) fn join(&self) -> Result<Processes> {
         match self {
             Self::Train(_) => Processes::join(true),
+            Self::Encode(encode::EncodeArguments { shard, .. })
+            | Self::Score(score::ScoreArguments { shard, .. })
+                if shard.is_for_all() =>
+            {
+                Processes::join(false)
+            }
+            Self::Eval(_) => Processes::join(false),
             _ => Ok(Processes::default()),
         }
     }
@@ -153,7 +160,7 @@ impl Command {
             Self::Devices => devices::run(),
             Self::Doctor(arguments) => doctor::run(arguments),
             Self::Data(command) => data::run(command),
-            Self::Encode(arguments) => encode::run(arguments),
+            Self::Encode(arguments) => encode::run(arguments, processes),
             Self::Decode(arguments) => decode::run(arguments),
             Self::Sample(arguments) => sample::run(arguments),
             Self::Reconstruct(arguments) => reconstruct::run(arguments),
@@ -162,8 +169,8 @@ impl Command {
             Self::Traverse(arguments) => traverse::run(arguments),
             Self::Manifold(arguments) => manifold::run(arguments),
             Self::Latent(arguments) => latent::run(arguments),
-            Self::Score(arguments) => score::run(arguments),
-            Self::Eval(arguments) => eval::run(arguments),
+            Self::Score(arguments) => score::run(arguments, processes),
+            Self::Eval(arguments) => eval::run(arguments, processes),
             Self::Runs(arguments) => runs::run(arguments),
             Self::Show(arguments) => show::run(arguments),
             Self::Report(arguments) => page::run(arguments),

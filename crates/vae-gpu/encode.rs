@@ -8,6 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, Latents};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments};
+use crate::processes::Processes;
 use crate::shard::{ShardArguments, Work};
 use crate::{output, report};
 
@@ -32,11 +33,12 @@ pub(crate) struct EncodeArguments {
     #[command(flatten)]
     overwrite: OverwriteArguments,
     #[command(flatten)]
-    shard: ShardArguments,
+    pub(crate) shard: ShardArguments,
 }
 
-pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
-    let Some(out) = arguments.shard.out(&arguments.out, arguments.overwrite)? else {
+pub(crate) fn run(arguments: &EncodeArguments, processes: &Processes) -> Result<ExitCode> {
+    let shard = arguments.shard;
+    let Some(out) = shard.out(&arguments.out, arguments.overwrite, processes)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let kind = output::extension(&arguments.out, "csv");
@@ -47,7 +49,7 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
         );
     }
     let run = arguments.model.open()?;
-    let Work { images, first } = arguments.shard.work(arguments.input.open(&run)?)?;
+    let Work { images, first } = shard.work(arguments.input.open(&run)?, processes)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
@@ -64,5 +66,6 @@ pub(crate) fn run(arguments: &EncodeArguments) -> Result<ExitCode> {
         _ => output::seekable(|out| latents.write_npy(out))?,
     };
     output::write(&out, &bytes)?;
+    shard.finish(&arguments.out, processes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,8 +12,11 @@ use vae_infer::{
 };
 use vae_recipe::{Binarize, LikelihoodName};
 use vae_run::SavedRun;
+use vae_train::Group;
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
+use crate::processes::Processes;
+use crate::shard::{Shard, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -47,7 +50,7 @@ struct Report<'a> {
     evaluation: &'a Evaluation,
 }
 
-pub(crate) fn run(arguments: &EvalArguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &EvalArguments, processes: &Processes) -> Result<ExitCode> {
     if let Some(file) = &arguments.per_sample {
         ensure!(
             !arguments.json || file.as_os_str() != "-",
@@ -73,12 +76,26 @@ pub(crate) fn run(arguments: &EvalArguments) -> Result<ExitCode> {
     };
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
+    let counts = counts(arguments.k);
+    let nll = match processes.group() {
+        Some(group) => {
+            let Work { images, first } = Shard::of(group).work(images.clone())?;
+            let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
+            let nll = inference.importance_nll(&images, &counts)?;
+            let Some(nll) = gathered(group, nll)? else {
+                return Ok(ExitCode::SUCCESS);
+            };
+            Some(nll)
+        }
+        None => None,
+    };
     let mut inference = Inference::open(&run, &device, &on_progress)?;
     let evaluation = inference.evaluate(&EvaluationData {
         images: &images,
         train: train.as_ref(),
         factors: factors.as_ref(),
-        counts: &counts(arguments.k),
+        counts: &counts,
+        nll,
     })?;
     if let Some(file) = &arguments.per_sample {
         let bytes = output::seekable(|out| write_evaluation(out, &images, &evaluation))?;
@@ -95,6 +112,22 @@ pub(crate) fn run(arguments: &EvalArguments) -> Result<ExitCode> {
         print(&evaluation, &run, train.map_or(0, |train| train.count()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The likelihoods of all samples, `[counts][samples]`, from those of each process; `None` but on the first.
+fn gathered(group: &dyn Group, nll: Vec<Vec<f64>>) -> Result<Option<Vec<Vec<f64>>>> {
+    let mut all: Option<Vec<Vec<f64>>> = None;
+    for part in group.gather(&serde_json::to_vec(&nll)?) {
+        let part: Vec<Vec<f64>> = serde_json::from_slice(&part)?;
+        match &mut all {
+            None => all = Some(part),
+            Some(all) => {
+                let pairs = all.iter_mut().zip(part);
+                pairs.for_each(|(all, part)| all.extend(part));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// 1, 10, 100 and so on below `k`, then `k`.

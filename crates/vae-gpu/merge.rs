@@ -23,17 +23,22 @@ pub(crate) struct MergeArguments {
 pub(crate) fn run(arguments: &MergeArguments) -> Result<()> {
     let file = &arguments.file;
     arguments.overwrite.check(file)?;
-    let parts = parts(file)?;
+    merge(file, &parts(file)?)?;
+    report::result(&file.display().to_string());
+    Ok(())
+}
+
+/// Writes `file` from its parts.
+pub(crate) fn merge(file: &Path, parts: &[PathBuf]) -> Result<()> {
     let extension = file.extension().unwrap_or_default();
     let unwritable = || format!("{}: cannot be written", file.display());
     if extension == "npy" {
-        let arrays = arrays(&parts)?;
+        let arrays = arrays(parts)?;
         vae_data::replace(file, |out| write_arrays(arrays, out)).with_context(unwritable)?;
     } else {
-        let table = table(&parts)?;
+        let table = table(parts)?;
         vae_data::replace(file, |out| out.write_all(&table)).with_context(unwritable)?;
     }
-    report::result(&file.display().to_string());
     Ok(())
 }
 

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use vae_train::Group;
 
 use crate::report;
 
 /// How long a process gives the first one to report what is wrong on all of them.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What launchers set for every process, of which there may be more than this one.
 const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
@@ -39,6 +39,9 @@ impl Processes {
             bail!("MPI cannot be started in this process");
         };
         vae_device::share_cores(mpi.sharing());
+        if mpi.rank() > 0 {
+            report::silence();
+        }
         Ok(Self { mpi: Some(mpi) })
     }
 
@@ -70,11 +73,6 @@ impl Processes {
         None
     }
 
-    /// Whether this process reports: the first does.
-    pub(crate) fn is_first(&self) -> bool {
-        self.group().is_none_or(|group| group.rank() == 0)
-    }
-
     /// Does `work`, and reports its error. An error or a panic of one process ends all of them, for the others would wait for ever.
     pub(crate) fn run(&self, work: impl FnOnce() -> Result<ExitCode>) -> ExitCode {
         let Some(group) = self.group() else {
@@ -86,14 +84,12 @@ impl Processes {
         let rank = group.rank();
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(code)) => return code,
+            Ok(Err(error)) if rank == 0 => report::error(&error),
             Ok(Err(error)) => {
-                if rank > 0 {
-                    thread::sleep(PATIENCE);
-                    report::note(&format!("process {rank} of {}:", group.size()));
-                }
-                report::error(&error);
+                thread::sleep(PATIENCE);
+                report::error(&error.context(format!("process {rank} of {}", group.size())));
             }
-            Err(_) => report::note(&format!("process {rank} of {} panicked", group.size())),
+            Err(_) => report::error(&anyhow!("process {rank} of {} panicked", group.size())),
         }
         self.abort()
     }

@@ -1,5 +1,6 @@
 //! All that the program prints: results to stdout, everything else to stderr.
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
@@ -9,19 +10,35 @@ use vae_device::Device;
 use vae_recipe::{Preprocessing, Recipe};
 use vae_run::Interrupted;
 
+/// Whether this process is silent, for another one reports what all of them do.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From here on nothing is printed but errors.
+pub(crate) fn silence() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    IS_SILENT.load(Ordering::Relaxed)
+}
+
 /// A result, for people and pipes.
 pub(crate) fn result(text: &str) {
-    line(io::stdout(), text);
+    if !is_silent() {
+        line(io::stdout(), text);
+    }
 }
 
 /// Something worth knowing on the way.
 pub(crate) fn note(text: &str) {
-    line(io::stderr(), text);
+    if !is_silent() {
+        line(io::stderr(), text);
+    }
 }
 
 /// The end of a run that failed.
 pub(crate) fn error(error: &anyhow::Error) {
-    note(&format!("error: {error:#}"));
+    line(io::stderr(), &format!("error: {error:#}"));
 }
 
 /// Writes a line. Whoever closes the pipe, as `head` does, has seen enough: the program ends.

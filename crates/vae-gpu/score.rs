@@ -8,6 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, write_scores};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
+use crate::processes::Processes;
 use crate::shard::{ShardArguments, Work};
 use crate::{output, report};
 
@@ -36,15 +37,16 @@ pub(crate) struct ScoreArguments {
     #[command(flatten)]
     overwrite: OverwriteArguments,
     #[command(flatten)]
-    shard: ShardArguments,
+    pub(crate) shard: ShardArguments,
 }
 
-pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
-    let Some(out) = arguments.shard.out(&arguments.out, arguments.overwrite)? else {
+pub(crate) fn run(arguments: &ScoreArguments, processes: &Processes) -> Result<ExitCode> {
+    let shard = arguments.shard;
+    let Some(out) = shard.out(&arguments.out, arguments.overwrite, processes)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let run = arguments.model.open()?;
-    let Work { images, first } = arguments.shard.work(arguments.input.open(&run)?)?;
+    let Work { images, first } = shard.work(arguments.input.open(&run)?, processes)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
@@ -60,5 +62,6 @@ pub(crate) fn run(arguments: &ScoreArguments) -> Result<ExitCode> {
     }
     let bytes = output::seekable(|out| write_scores(out, &images, &scores, arguments.sort))?;
     output::write(&out, &bytes)?;
+    shard.finish(&arguments.out, processes)?;
     Ok(ExitCode::SUCCESS)
 }

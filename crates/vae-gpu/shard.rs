@@ -1,16 +1,19 @@
 //! Parts of the samples for many processes, as a scheduler's job arrays start them, and their files, which `data merge` puts together.
 
 use std::fmt;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use vae_data::Images;
+use vae_train::Group;
 
 use crate::arguments::OverwriteArguments;
-use crate::report;
+use crate::processes::Processes;
+use crate::{merge, report};
 
 /// One of the consecutive parts of some samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +106,35 @@ impl Shard {
         Ok(Self { index, count })
     }
 
+    /// The part of this process among those of `group`.
+    pub(crate) fn of(group: &dyn Group) -> Self {
+        Self {
+            index: group.rank() + 1,
+            count: group.size(),
+        }
+    }
+
+    /// This part of `images`.
+    pub(crate) fn work(self, images: Images) -> Result<Work> {
+        let places = self.places(images.count());
+        ensure!(
+            !places.is_empty(),
+            "shard {self}: no samples, for there are only {}",
+            images.count()
+        );
+        report::note(&format!(
+            "shard {self}: {} of {} samples",
+            places.len(),
+            images.count()
+        ));
+        let first = places.start as u32;
+        let places: Vec<u32> = places.map(|place| place as u32).collect();
+        Ok(Work {
+            images: images.subset(&places),
+            first,
+        })
+    }
+
     /// Its places among so many samples.
     fn places(self, samples: usize) -> Range<usize> {
         let bound = |parts: usize| (samples as u128 * parts as u128 / self.count as u128) as usize;
@@ -172,9 +204,19 @@ pub(crate) struct Work {
 }
 
 impl ShardArguments {
+    /// Whether the processes of a group are to share the samples and write one file; with --shard, each is a task of its own.
+    pub(crate) const fn is_for_all(self) -> bool {
+        self.shard.is_none()
+    }
+
     /// The file to write; `None` if a part is done already.
-    pub(crate) fn out(self, out: &Path, overwrite: OverwriteArguments) -> Result<Option<PathBuf>> {
-        let Some(shard) = self.shard else {
+    pub(crate) fn out(
+        self,
+        out: &Path,
+        overwrite: OverwriteArguments,
+        processes: &Processes,
+    ) -> Result<Option<PathBuf>> {
+        let Some(shard) = self.shard.or_else(|| processes.group().map(Shard::of)) else {
             overwrite.check(out)?;
             return Ok(Some(out.to_owned()));
         };
@@ -184,6 +226,10 @@ impl ShardArguments {
             "{}: expected a name that ends in .csv or .npy for a part, for only these are merged",
             out.display()
         );
+        if self.shard.is_none() {
+            overwrite.check(out)?;
+            return Ok(Some(shard.path(out)));
+        }
         let part = shard.path(out);
         if part.exists() && overwrite.check(&part).is_err() {
             report::note(&format!(
@@ -196,27 +242,30 @@ impl ShardArguments {
     }
 
     /// The part of `images`.
-    pub(crate) fn work(self, images: Images) -> Result<Work> {
-        let Some(shard) = self.shard else {
-            return Ok(Work { images, first: 0 });
+    pub(crate) fn work(self, images: Images, processes: &Processes) -> Result<Work> {
+        match self.shard.or_else(|| processes.group().map(Shard::of)) {
+            Some(shard) => shard.work(images),
+            None => Ok(Work { images, first: 0 }),
+        }
+    }
+
+    /// Merges the parts of all processes into `out`, once they are written, if they are those of a group.
+    pub(crate) fn finish(self, out: &Path, processes: &Processes) -> Result<()> {
+        let Some(group) = processes.group().filter(|_| self.is_for_all()) else {
+            return Ok(());
         };
-        let places = shard.places(images.count());
-        ensure!(
-            !places.is_empty(),
-            "shard {shard}: no samples, for there are only {}",
-            images.count()
-        );
-        report::note(&format!(
-            "shard {shard}: {} of {} samples",
-            places.len(),
-            images.count()
-        ));
-        let first = places.start as u32;
-        let places: Vec<u32> = places.map(|place| place as u32).collect();
-        Ok(Work {
-            images: images.subset(&places),
-            first,
-        })
+        if group.gather(&[]).is_empty() {
+            return Ok(());
+        }
+        let count = group.size();
+        let shards = (1..=count).map(|index| Shard { index, count });
+        let parts: Vec<PathBuf> = shards.map(|shard| shard.path(out)).collect();
+        merge::merge(out, &parts)?;
+        for part in parts {
+            fs::remove_file(&part)
+                .with_context(|| format!("{}: cannot be removed", part.display()))?;
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use vae_device::memory;
 use vae_infer::EVALUATION_BATCH;
 use vae_recipe::{Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest};
-use vae_train::{Group, Outcome, agree, needed};
+use vae_train::{Group, Outcome, agree, facts, needed};
 
 pub(crate) use arguments::TrainArguments;
 pub(crate) use progress::{Progress, ReportArguments, summary};
@@ -37,13 +37,7 @@ fn train(arguments: &TrainArguments, processes: &Processes) -> Result<ExitCode> 
     let group = processes.group();
     let mut session = Session::new(arguments.read.fetch.options(), arguments.report);
     if let Some(group) = group {
-        let places = [
-            &arguments.resume,
-            &arguments.resume_or_start,
-            &arguments.out,
-        ];
-        let asked = serde_json::to_string(&(typed(arguments)?, places))?;
-        agree(group, &[("command line", asked)])?;
+        agree(group, &facts(&typed(arguments)?)?)?;
         session = session.with_group(group);
         if group.rank() > 0 {
             return Ok(exit_code(session.follow()?));

@@ -52,14 +52,6 @@ impl ReportArguments {
         }
     }
 
-    /// The same without progress.
-    pub(crate) const fn quietly(self) -> Self {
-        Self {
-            quiet: true,
-            ..self
-        }
-    }
-
     pub(crate) const fn is_quiet(self) -> bool {
         self.quiet
     }

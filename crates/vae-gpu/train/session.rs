@@ -11,7 +11,7 @@ use vae_data::{Dataset, Scale};
 use vae_device::Device;
 use vae_recipe::{BackendChoice, Recipe, RecipePatch};
 use vae_run::{Interrupted, Manifest, Metrics, RunFolder};
-use vae_train::{Group, Outcome, Training, follow};
+use vae_train::{Group, Outcome, Team, Training, follow};
 
 use super::INTERRUPTED;
 use super::progress::{Progress, ReportArguments, Subject};
@@ -104,6 +104,8 @@ impl<'g> Session<'g> {
         let (is_quiet, arguments) = (self.report.is_quiet(), self.report);
         let device = self.device(recipe.backend)?;
         let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
+        let team = group.map(|group| Team::form(group, &recipe, &dataset, &route));
+        let team = team.transpose()?;
         if !is_quiet {
             report::device(device);
             report::note(&format!("engine: {route}"));
@@ -139,8 +141,8 @@ impl<'g> Session<'g> {
             }
             Start::New(_) => Training::new(&recipe, &dataset, device, &path)?,
         };
-        let training = match group {
-            Some(group) => training.with_group(group)?,
+        let training = match team {
+            Some(team) => training.with_team(team)?,
             None => training,
         };
         let stop = stop.map_or_else(stop_on_ctrl_c, Ok)?;
@@ -155,14 +157,15 @@ impl<'g> Session<'g> {
         let Some(group) = self.group else {
             bail!("there is no process to follow");
         };
-        self.report = self.report.quietly();
         let mut patch = Vec::new();
         group.broadcast(&mut patch);
         let (patch, is_resumed): (RecipePatch, bool) = serde_json::from_slice(&patch)?;
         let (dataset, recipe, _) = self.prepare(patch, is_resumed)?;
         let device = self.device(recipe.backend)?;
+        let route = device.route(recipe.engine, &recipe.model(), &recipe.optimizer_config())?;
+        let team = Team::form(group, &recipe, &dataset, &route)?;
         let stop = stop_on_ctrl_c()?;
-        Ok(follow(&recipe, &dataset, device, group, &stop)?)
+        Ok(follow(team, &recipe, &dataset, device, &stop)?)
     }
 
     /// A flag that Ctrl-C sets from here on, also between runs: without this call, only while one is trained.

@@ -8,7 +8,7 @@ use crate::metrics::{Disentanglement, Factors, Labelled, Mean, Probes, Similarit
 use crate::{InferError, Inference, LatentUse, Score};
 
 /// What a model is evaluated on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EvaluationData<'a> {
     /// The judged samples.
     pub images: &'a Images,
@@ -18,6 +18,8 @@ pub struct EvaluationData<'a> {
     pub factors: Option<&'a Factors>,
     /// Numbers of importance samples, which rise.
     pub counts: &'a [usize],
+    /// The negative log-likelihoods by these numbers, `[counts][samples]`, if they were estimated before.
+    pub nll: Option<Vec<Vec<f64>>>,
 }
 
 /// The negative log-likelihood by a number of importance samples.
@@ -89,7 +91,10 @@ impl Inference<'_> {
         let (latent, shape) = (self.latent(), self.shape());
         let bits = |nats: f64| nats / std::f64::consts::LN_2 / shape.length() as f64;
         let mut scores = self.score(images, None)?;
-        let nll = self.importance_nll(images, data.counts)?;
+        let nll = match &data.nll {
+            Some(nll) => nll.clone(),
+            None => self.importance_nll(images, data.counts)?,
+        };
         if let Some(last) = nll.last() {
             let pairs = scores.iter_mut().zip(last);
             pairs.for_each(|(score, &nll)| score.nll = Some(nll));

@@ -6,6 +6,8 @@ mod sum;
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::TrainError;
 
 #[cfg(feature = "mpi")]
@@ -52,22 +54,17 @@ pub trait Group: fmt::Debug {
 ///
 /// # Errors
 /// If one differs: which process, and what it has instead.
-pub fn agree(group: &dyn Group, facts: &[(&str, String)]) -> Result<(), TrainError> {
-    let mine: Vec<&str> = facts.iter().map(|(_, fact)| &**fact).collect();
-    let of_all = group.gather(&serde_json::to_vec(&mine).unwrap_or_default());
-    let others = of_all.iter().map(|bytes| {
-        let facts: Vec<String> = serde_json::from_slice(bytes).unwrap_or_default();
-        facts
-    });
-    let difference = others.enumerate().find_map(|(rank, theirs)| {
-        let found = |index: usize| theirs.get(index).map_or("none", |fact| fact);
-        let mut facts = facts.iter().enumerate();
-        let (index, (what, expected)) =
-            facts.find(|(index, (_, expected))| found(*index) != expected)?;
+pub fn agree(group: &dyn Group, facts: &[(String, String)]) -> Result<(), TrainError> {
+    let of_all = group.gather(&serde_json::to_vec(facts).unwrap_or_default());
+    let difference = of_all.iter().enumerate().find_map(|(rank, bytes)| {
+        let theirs: Vec<(String, String)> = serde_json::from_slice(bytes).unwrap_or_default();
+        let found = |what: &str| theirs.iter().find(|(name, _)| name == what);
+        let is_same = |fact: &&(String, String)| found(&fact.0) == Some(fact);
+        let (what, expected) = facts.iter().find(|fact| !is_same(fact))?;
+        let found = found(what).map_or("none", |(_, found)| found);
         Some(format!(
-            "process {rank} has another {what} than process 0: expected {expected}, found {}; processes that train together need the \
-             same program, settings and data",
-            found(index)
+            "process {rank} has another {what} than process 0: expected {expected}, found {found}; processes that train together need \
+             the same program, settings and data"
         ))
     });
     let mut verdict = difference.unwrap_or_default().into_bytes();
@@ -78,6 +75,24 @@ pub fn agree(group: &dyn Group, facts: &[(&str, String)]) -> Result<(), TrainErr
             String::from_utf8_lossy(&verdict).into_owned(),
         )),
     }
+}
+
+/// Each field of `settings` as a fact.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn facts(settings: &impl Serialize) -> Result<Vec<(String, String)>, serde_json::Error> {
+    let serde_json::Value::Object(fields) = serde_json::to_value(settings)? else {
+        return Ok(Vec::new());
+    };
+    let fact = |(name, value): (String, serde_json::Value)| {
+        let value = match value {
+            serde_json::Value::Null => "none".to_owned(),
+            value => value.to_string(),
+        };
+        (format!("setting {name}"), value)
+    };
+    Ok(fields.into_iter().map(fact).collect())
 }
 
 /// One process that trains alone.

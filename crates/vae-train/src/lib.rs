@@ -12,6 +12,6 @@ pub use error::TrainError;
 pub use event::{Event, Outcome};
 #[cfg(feature = "mpi")]
 pub use group::Mpi;
-pub use group::{Group, agree};
+pub use group::{Group, agree, facts};
 pub use memory::needed;
-pub use trainer::{DeviceLost, Divergence, Training, follow};
+pub use trainer::{DeviceLost, Divergence, Team, Training, follow};

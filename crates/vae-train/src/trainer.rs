@@ -26,15 +26,15 @@ use vae_run::{
 };
 use vae_spec::{Engine, EngineError, Losses, Snapshot, Weights};
 
-use crate::group::{Alone, Group};
 use crate::{Event, Outcome, TrainError};
 
 use task::Task;
-use team::{Order, Team};
+use team::Order;
 
 pub use device::DeviceLost;
 pub use divergence::Divergence;
 pub use follower::follow;
+pub use team::Team;
 
 /// A new or resumed training run.
 pub struct Training<'a> {
@@ -150,14 +150,11 @@ impl<'a> Training<'a> {
         Self::at(task, engine, folder, state, best, epochs)
     }
 
-    /// The same, led by this process, the first of `group`; the others call [`follow`].
+    /// The same, led by this process, the first of `team`; the others call [`follow`].
     ///
     /// # Errors
-    /// If the number of processes does not divide that of the pieces of a batch, or a process has another program, other settings
-    /// or other data.
-    pub fn with_group(mut self, group: &'a dyn Group) -> Result<Self, TrainError> {
-        let team = Team::new(group, self.task.recipe)?;
-        team.agree(&self.task, &self.manifest.data.fingerprint)?;
+    /// If the state of the run cannot be handed to them.
+    pub fn with_team(mut self, team: Team<'a>) -> Result<Self, TrainError> {
         team.open(&self.last_good.snapshot)?;
         self.team = Some(team);
         Ok(self)
@@ -184,7 +181,7 @@ impl<'a> Training<'a> {
         let scaling = task.preprocessing.scaling().cloned();
         Ok(Self {
             team: (task.recipe.pieces > 1)
-                .then(|| Team::new(&Alone, task.recipe))
+                .then(|| Team::alone(task.recipe))
                 .transpose()?,
             task,
             engine: Some(engine),

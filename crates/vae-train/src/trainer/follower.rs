@@ -10,25 +10,21 @@ use vae_spec::Engine;
 use super::closed;
 use super::task::Task;
 use super::team::{Order, Team};
-use crate::group::Group;
 use crate::{Outcome, TrainError};
 
-/// Trains with the other processes of `group`, of which this one is not the first, until that one ends the run, whose folder it alone
+/// Trains with the other processes of `team`, of which this one is not the first, until that one ends the run, whose folder it alone
 /// writes. If `interrupted` is set, the run is stopped, and resumed from there, as if the first one had been interrupted.
 ///
 /// # Errors
-/// If the data do not fit the model, the model does not fit the device, the device fails, or this process has another program, other
-/// settings or other data than the first one.
+/// If the data do not fit the model, the model does not fit the device, or the device fails.
 pub fn follow(
+    mut team: Team<'_>,
     recipe: &Recipe,
     dataset: &Dataset,
     device: &Device,
-    group: &dyn Group,
     interrupted: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
     let task = Task::new(recipe, dataset, device)?;
-    let mut team = Team::new(group, recipe)?;
-    team.agree(&task, &dataset.fingerprint)?;
     let mut engine: Option<Box<dyn Engine>> = None;
     let mut shuffled = (0, Vec::new());
     loop {

@@ -151,10 +151,6 @@ impl<'a> Task<'a> {
         }
     }
 
-    pub(super) const fn route(&self) -> &Route {
-        &self.route
-    }
-
     /// Description of the device and the engine.
     pub(super) fn computed_by(&self) -> String {
         format!("{}; engine: {}", self.device(), self.route)

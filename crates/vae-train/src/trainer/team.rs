@@ -2,6 +2,8 @@
 //! others follow its orders. A run alone whose batches have several pieces is a team of one.
 
 use serde::{Deserialize, Serialize};
+use vae_data::Dataset;
+use vae_device::Route;
 use vae_kernels::cpu;
 use vae_recipe::Recipe;
 use vae_spec::{
@@ -11,7 +13,7 @@ use vae_spec::{
 use super::task::Task;
 use super::validation::Evaluated;
 use crate::TrainError;
-use crate::group::{Group, Tree, add_up, agree};
+use crate::group::{Alone, Group, Tree, add_up, agree, facts};
 
 /// What the first process tells the others to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +32,10 @@ pub(super) enum Order {
     End { is_interrupted: bool },
 }
 
-/// One process of those that train a run.
+/// This process as one of those that train a run together.
 #[derive(Debug)]
-pub(super) struct Team<'a> {
-    pub(super) group: &'a dyn Group,
+pub struct Team<'a> {
+    group: &'a dyn Group,
     /// Pieces of every batch, whose gradients are added up in an order of their own.
     pieces: usize,
     /// Number of parameters of the model.
@@ -47,7 +49,34 @@ pub(super) struct Team<'a> {
 }
 
 impl<'a> Team<'a> {
-    pub(super) fn new(group: &'a dyn Group, recipe: &Recipe) -> Result<Self, TrainError> {
+    /// The processes of `group`, which all call this with what they have been given.
+    ///
+    /// # Errors
+    /// If their number does not divide that of the pieces of a batch, or one has another program, other settings, other data or
+    /// another engine.
+    pub fn form(
+        group: &'a dyn Group,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        route: &Route,
+    ) -> Result<Self, TrainError> {
+        let own = [
+            ("version of vae-gpu", env!("CARGO_PKG_VERSION").to_owned()),
+            ("fingerprint of the data", dataset.fingerprint.clone()),
+            ("engine", route.to_string()),
+        ];
+        let mut all = own.map(|(what, here)| (what.to_owned(), here)).to_vec();
+        all.extend(facts(recipe).map_err(garbled)?);
+        agree(group, &all)?;
+        Self::new(group, recipe)
+    }
+
+    /// One process, which computes all pieces of a batch.
+    pub(super) fn alone(recipe: &Recipe) -> Result<Self, TrainError> {
+        Self::new(&Alone, recipe)
+    }
+
+    fn new(group: &'a dyn Group, recipe: &Recipe) -> Result<Self, TrainError> {
         let (processes, pieces) = (group.size(), recipe.pieces);
         if !pieces.is_multiple_of(processes) {
             return Err(TrainError::Pieces { pieces, processes });
@@ -60,22 +89,6 @@ impl<'a> Team<'a> {
             losses: Vec::new(),
             is_stop_wanted: false,
         })
-    }
-
-    /// Fails if not all processes train the same run.
-    pub(super) fn agree(&self, task: &Task<'_>, data: &str) -> Result<(), TrainError> {
-        agree(
-            self.group,
-            &[
-                ("version of vae-gpu", env!("CARGO_PKG_VERSION").to_owned()),
-                ("fingerprint of the data", data.to_owned()),
-                ("engine", task.route().to_string()),
-                (
-                    "recipe",
-                    serde_json::to_string(task.recipe).map_err(garbled)?,
-                ),
-            ],
-        )
     }
 
     /// Gives an order, as the first process, or receives it.
