@@ -12,13 +12,13 @@ use vae_spec::{
 use crate::common::{Route, distance, stripes};
 
 const SEED: u64 = 6;
-const IMAGES: usize = 12;
+pub(crate) const IMAGES: usize = 12;
 const CLASSES: usize = 3;
 /// Steps where each of them takes long.
-const FEW: u64 = 5;
+pub(crate) const FEW: u64 = 5;
 
 /// Name, model and objective; sizes are small, odd and uneven, so that a swapped dimension is detected.
-type Variant = (&'static str, ModelConfig, Objective);
+pub(crate) type Variant = (&'static str, ModelConfig, Objective);
 
 fn dense() -> ModelConfig {
     ModelConfig {
@@ -59,7 +59,7 @@ fn objective(kind: ObjectiveKind) -> Objective {
     }
 }
 
-fn variants() -> Vec<Variant> {
+pub(crate) fn variants() -> Vec<Variant> {
     let like = |likelihood| ModelConfig {
         likelihood,
         ..dense()
@@ -258,7 +258,7 @@ fn bytes(model: &ModelConfig) -> Vec<u8> {
 }
 
 /// Labels of `IMAGES` images, if the model is conditional.
-fn labels(model: &ModelConfig) -> Vec<u32> {
+pub(crate) fn labels(model: &ModelConfig) -> Vec<u32> {
     let images = 0..IMAGES as u32;
     if model.classes > 0 {
         images.map(|image| image % model.classes as u32).collect()
@@ -267,7 +267,7 @@ fn labels(model: &ModelConfig) -> Vec<u32> {
     }
 }
 
-fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn Engine> {
+pub(crate) fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn Engine> {
     let weights = Weights::initial(model, SEED);
     let optimizer = OptimizerConfig::new(Optimizer::Adam);
     let mut engine = route.engine(&EngineSetup {
@@ -289,7 +289,7 @@ fn engine(route: Route, model: &ModelConfig, objective: Objective) -> Box<dyn En
     engine
 }
 
-fn step(number: u64, micro_batch: usize) -> Step {
+pub(crate) fn step(number: u64, micro_batch: usize) -> Step {
     Step {
         weighting: Weighting {
             anneal: 0.5,
@@ -302,7 +302,7 @@ fn step(number: u64, micro_batch: usize) -> Step {
 }
 
 /// The images as floats.
-fn floats(model: &ModelConfig) -> Vec<f32> {
+pub(crate) fn floats(model: &ModelConfig) -> Vec<f32> {
     let bytes = bytes(model);
     if model.likelihood.is_count() {
         let (numbers, _) = bytes.as_chunks();
@@ -315,7 +315,7 @@ fn floats(model: &ModelConfig) -> Vec<f32> {
 }
 
 /// The losses of some steps with micro-batches, then those of an evaluation.
-fn trained(
+pub(crate) fn trained(
     route: Route,
     (_, model, objective): &Variant,
     micro_batch: usize,
@@ -347,7 +347,7 @@ fn trained(
 
 /// The largest error in tolerances: losses are sums of at most 126 terms rounded to 2^-24, after five updates of 1e-2; with
 /// more updates differences grow.
-fn worst(found: &[f32], expected: &[f32], steps: u64) -> f32 {
+pub(crate) fn worst(found: &[f32], expected: &[f32], steps: u64) -> f32 {
     let tolerance = 1e-4 * (steps / FEW) as f32;
     distance(found, expected, |index| {
         tolerance * (expected[index].abs() + 1.0)

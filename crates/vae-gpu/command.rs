@@ -141,7 +141,7 @@ impl Command {
     /// Joins the processes that were started together, if this command shares its work with them.
     pub(crate) fn join(&self) -> Result<Processes> {
         match self {
-            Self::Train(_) => Processes::join(true),
+            Self::Train(arguments) if !arguments.print_config => Processes::join(true),
             Self::Encode(encode::EncodeArguments { shard, .. })
             | Self::Score(score::ScoreArguments { shard, .. })
                 if shard.is_for_all() =>

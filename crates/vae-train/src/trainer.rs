@@ -6,6 +6,7 @@ mod divergence;
 mod epoch;
 mod follower;
 mod picture;
+mod read_ahead;
 mod steps;
 mod task;
 mod team;

@@ -131,7 +131,7 @@ impl Group for Mpi {
 
     fn gather(&self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let first = self.world.process_at_rank(0);
-        // An empty Vec points to address 1, which Open MPI takes for MPI_IN_PLACE.
+        // An empty Vec points to address 1, which Open MPI takes for MPI_IN_PLACE: neither buffer may be one.
         let bytes = if bytes.is_empty() { &[0][..0] } else { bytes };
         let length = bytes.len() as u64;
         if self.rank() > 0 {
@@ -142,7 +142,7 @@ impl Group for Mpi {
         let mut lengths = vec![0u64; self.size()];
         first.gather_into_root(&length, &mut lengths[..]);
         let lengths: Vec<usize> = lengths.into_iter().map(|length| length as usize).collect();
-        let mut all = vec![0; lengths.iter().sum()];
+        let mut all = vec![0; lengths.iter().sum::<usize>().max(1)];
         let (counts, begins) = partition(&lengths);
         let mut places = PartitionMut::new(&mut all[..], counts, begins);
         first.gather_varcount_into_root(bytes, &mut places);

@@ -8,6 +8,7 @@ use vae_recipe::Recipe;
 use vae_spec::Engine;
 
 use super::closed;
+use super::read_ahead::ReadAhead;
 use super::task::Task;
 use super::team::{Order, Team};
 use crate::{Outcome, TrainError};
@@ -26,7 +27,7 @@ pub fn follow(
 ) -> Result<Outcome, TrainError> {
     let task = Task::new(recipe, dataset, device)?;
     let mut engine: Option<Box<dyn Engine>> = None;
-    let mut shuffled = (0, Vec::new());
+    let mut epoch = Epoch::default();
     loop {
         match team.receive()? {
             Order::Open { moments } => {
@@ -35,15 +36,22 @@ pub fn follow(
                 let snapshot = team.receive_state(&recipe.model(), moments);
                 engine = Some(task.engine(&snapshot)?);
             }
-            Order::Step { epoch, index, step } => {
-                if shuffled.0 != epoch {
-                    shuffled = (epoch, task.order(epoch));
+            Order::Step {
+                epoch: number,
+                index,
+                step,
+            } => {
+                // It goes back after a rollback.
+                if (epoch.number, epoch.next) != (number, index) {
+                    epoch = Epoch::from(number, index, &task, &team);
                 }
-                let mut batches = shuffled.1.chunks(recipe.effective_batch_size());
-                let rows = task.dataset_rows(batches.nth(index).unwrap_or_default());
+                let rows = task.dataset_rows(epoch.next_batch(recipe.effective_batch_size()));
                 let is_stop_wanted = interrupted.load(Ordering::Relaxed);
                 let engine = engine.as_deref_mut().ok_or_else(closed)?;
                 team.step(engine, &rows, &step, is_stop_wanted)?;
+                if let Some(read_ahead) = &mut epoch.read_ahead {
+                    read_ahead.advance(team.share(rows.len()).len());
+                }
             }
             Order::Validate => {
                 let engine = engine.as_deref_mut().ok_or_else(closed)?;
@@ -56,5 +64,36 @@ pub fn follow(
                 });
             }
         }
+    }
+}
+
+/// Where in an epoch this process is.
+#[derive(Debug, Default)]
+struct Epoch {
+    number: usize,
+    order: Vec<u32>,
+    /// Index of the next batch.
+    next: usize,
+    read_ahead: Option<ReadAhead>,
+}
+
+impl Epoch {
+    /// An epoch from the batch `index` on.
+    fn from(number: usize, index: usize, task: &Task<'_>, team: &Team<'_>) -> Self {
+        let order = task.order(number);
+        let batches: Vec<&[u32]> = order.chunks(task.recipe.effective_batch_size()).collect();
+        let rest = batches.get(index..).unwrap_or_default();
+        Self {
+            number,
+            next: index,
+            read_ahead: ReadAhead::start(task, Some(team), rest),
+            order,
+        }
+    }
+
+    fn next_batch(&mut self, size: usize) -> &[u32] {
+        let batch = self.order.chunks(size).nth(self.next);
+        self.next += 1;
+        batch.unwrap_or_default()
     }
 }

@@ -1,13 +1,12 @@
 //! The steps of an epoch: their batches, learning rate and losses.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vae_data::Prefetch;
 use vae_run::StepReport;
 use vae_spec::{Losses, Step, Wait};
 
+use super::read_ahead::ReadAhead;
 use super::team::Order;
 use super::{Training, closed};
 use crate::{Event, TrainError};
@@ -45,16 +44,13 @@ impl Training<'_> {
         interrupted: &AtomicBool,
         on_event: &mut impl FnMut(Event),
     ) -> Result<Option<f64>, TrainError> {
-        let order: Arc<[u32]> = self.task.order(self.epoch).into();
+        let order = self.task.order(self.epoch);
         let batches: Vec<&[u32]> = order
             .chunks(self.task.recipe.effective_batch_size())
             .collect();
         let done = self.losses.len();
         let first_image: usize = batches.iter().take(done).map(|batch| batch.len()).sum();
-        let prefetch = self.task.recipe.stream.then(|| {
-            let order = order[first_image..].into();
-            Prefetch::start(&self.task.train, order)
-        });
+        let mut read_ahead = ReadAhead::start(&self.task, self.team.as_ref(), &batches[done..]);
         let start = Instant::now();
         let mut last_read = start;
         let mut given = 0;
@@ -72,8 +68,9 @@ impl Training<'_> {
             self.train_step(index, batch, &step)?;
             self.manifest.steps += 1;
             given += batch.len();
-            if let Some(prefetch) = &prefetch {
-                prefetch.advance(given);
+            if let Some(read_ahead) = &mut read_ahead {
+                let share = self.team.as_ref().map(|team| team.share(batch.len()));
+                read_ahead.advance(share.map_or(batch.len(), |share| share.len()));
             }
             let is_last = index + 1 == batches.len();
             if !is_last && self.is_checkpoint_due() {

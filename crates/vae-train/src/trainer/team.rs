@@ -1,11 +1,13 @@
 //! How the processes of a group train one run: the first leads, which means that it alone decides, and writes the run folder; the
 //! others follow its orders. A run alone whose batches have several pieces is a team of one.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use vae_data::Dataset;
 use vae_device::Route;
 use vae_kernels::cpu;
-use vae_recipe::Recipe;
+use vae_recipe::{OnDeviceLost, Recipe};
 use vae_spec::{
     Engine, EngineError, Losses, ModelConfig, Part, Posterior, Snapshot, Step, Weights,
 };
@@ -81,6 +83,13 @@ impl<'a> Team<'a> {
         if !pieces.is_multiple_of(processes) {
             return Err(TrainError::Pieces { pieces, processes });
         }
+        if processes > 1 && recipe.on_device_lost == OnDeviceLost::Cpu {
+            return Err(TrainError::Disagree(
+                "on_device_lost: expected stop where several processes train together, found cpu: the others wait for the one whose \
+                 device is lost, so all end, and --resume goes on"
+                    .to_owned(),
+            ));
+        }
         Ok(Self {
             group,
             pieces,
@@ -92,7 +101,7 @@ impl<'a> Team<'a> {
     }
 
     /// Gives an order, as the first process, or receives it.
-    fn share(&self, order: Option<Order>) -> Result<Order, TrainError> {
+    fn order(&self, order: Option<Order>) -> Result<Order, TrainError> {
         let mut bytes = Vec::new();
         if let Some(order) = order {
             bytes = serde_json::to_vec(&order).map_err(garbled)?;
@@ -102,11 +111,11 @@ impl<'a> Team<'a> {
     }
 
     pub(super) fn give(&self, order: Order) -> Result<(), TrainError> {
-        self.share(Some(order)).map(|_| ())
+        self.order(Some(order)).map(|_| ())
     }
 
     pub(super) fn receive(&self) -> Result<Order, TrainError> {
-        self.share(None)
+        self.order(None)
     }
 
     /// Lets the others open engines at `snapshot`.
@@ -135,6 +144,24 @@ impl<'a> Team<'a> {
         }
     }
 
+    /// The places of a batch of so many rows that this process computes.
+    pub(super) fn share(&self, rows: usize) -> Range<usize> {
+        let pieces = self.pieces();
+        self.bound(rows, pieces.start)..self.bound(rows, pieces.end)
+    }
+
+    /// The pieces that this process computes.
+    fn pieces(&self) -> Range<usize> {
+        let share = self.pieces / self.group.size();
+        let first = share * self.group.rank();
+        first..first + share
+    }
+
+    /// Where a piece begins in a batch of so many rows.
+    const fn bound(&self, rows: usize, piece: usize) -> usize {
+        rows * piece / self.pieces
+    }
+
     /// Trains on the batch at `rows`, of which each process computes its pieces; a process that was asked to stop says so.
     pub(super) fn step(
         &mut self,
@@ -143,14 +170,11 @@ impl<'a> Team<'a> {
         step: &Step,
         is_stop_wanted: bool,
     ) -> Result<(), EngineError> {
-        let share = self.pieces / self.group.size();
-        let first = share * self.group.rank();
         let mut tree = Tree::default();
-        for piece in first..first + share {
-            let bound = |piece: usize| rows.len() * piece / self.pieces;
-            let (first, end) = (bound(piece), bound(piece + 1));
+        for piece in self.pieces() {
+            let first = self.bound(rows.len(), piece);
             let part = Part {
-                rows: &rows[first..end],
+                rows: &rows[first..self.bound(rows.len(), piece + 1)],
                 first,
                 batch: rows.len(),
             };
