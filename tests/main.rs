@@ -28,7 +28,7 @@ mod labels;
 mod mnist;
 mod networks;
 mod other_data;
-mod parts;
+mod pieces;
 mod passes;
 mod random;
 mod refusals;

@@ -39,9 +39,6 @@ impl Processes {
             bail!("MPI cannot be started in this process");
         };
         vae_device::share_cores(mpi.sharing());
-        if mpi.rank() > 0 {
-            report::silence();
-        }
         Ok(Self { mpi: Some(mpi) })
     }
 
@@ -82,6 +79,9 @@ impl Processes {
             });
         };
         let rank = group.rank();
+        if rank > 0 {
+            report::silence();
+        }
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(code)) => return code,
             Ok(Err(error)) if rank == 0 => report::error(&error),

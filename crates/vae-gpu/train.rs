@@ -115,6 +115,7 @@ fn in_pieces(
     let is_asked = arguments.resume_patch().pieces.is_some();
     match patch.pieces {
         Some(pieces) if is_asked || pieces.is_multiple_of(processes) => patch,
+        Some(_) if patch.local_steps.flatten().is_some() => patch,
         Some(pieces) if arguments.resume.is_some() || arguments.resume_or_start.is_some() => {
             report::note(&format!(
                 "batches are added up in {processes} pieces from here on, for {processes} processes cannot share {pieces}: the results \

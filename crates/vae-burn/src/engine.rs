@@ -111,8 +111,8 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         Ok(())
     }
 
-    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
-        if let Some((losses, gradients)) = self.sums(Part::whole(rows), step) {
+    fn train_on_part(&mut self, part: Part<'_>, step: &Step) -> Result<(), EngineError> {
+        if let Some((losses, gradients)) = self.sums(part, step) {
             self.losses.push(losses);
             self.apply(gradients, step);
         }
@@ -133,14 +133,7 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
     }
 
     fn update(&mut self, gradients: &mut Vec<f32>, step: &Step) -> Result<(), EngineError> {
-        let mut rest = &gradients[..];
-        let parameters = self.vae.network().parameters.iter();
-        let of_each = parameters.map(|parameter| {
-            let (values, behind) = rest.split_at(parameter.length());
-            rest = behind;
-            Tensor::from_floats(values, &self.device)
-        });
-        let of_each = of_each.collect();
+        let of_each = self.split(gradients);
         self.apply(of_each, step);
         Ok(())
     }
@@ -265,6 +258,29 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         };
         let moments = (0..kept).map(moment).collect::<Result<_, EngineError>>()?;
         Ok(Snapshot { weights, moments })
+    }
+
+    fn numbers(&mut self) -> Result<Vec<f32>, EngineError> {
+        let moments = self.stepper.moments();
+        let kept = moments.first().map_or(0, Vec::len);
+        let moments = (0..kept).flat_map(|kind| moments.iter().map(move |each| &each[kind]));
+        let parameters = self
+            .vae
+            .parameters()
+            .iter()
+            .map(|tensor| tensor.clone().inner());
+        read(Tensor::cat(parameters.chain(moments.cloned()).collect(), 0))
+    }
+
+    fn set_numbers(&mut self, numbers: &[f32]) -> Result<(), EngineError> {
+        let mut kinds = numbers.chunks(self.config.parameter_count());
+        let parameters = self.split(kinds.next().unwrap_or_default());
+        for (place, value) in self.vae.parameters_mut().iter_mut().zip(parameters) {
+            *place = Tensor::from_inner(value).require_grad();
+        }
+        let kinds: Vec<Vec<Inner<B>>> = kinds.map(|moments| self.split(moments)).collect();
+        self.stepper.set_moments(kinds);
+        Ok(())
     }
 }
 

@@ -79,8 +79,8 @@ impl Engine for Guarded {
         self.guard(|engine| engine.train_on(images))
     }
 
-    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
-        self.guard(|engine| engine.train_step(rows, step))
+    fn train_on_part(&mut self, part: Part<'_>, step: &Step) -> Result<(), EngineError> {
+        self.guard(|engine| engine.train_on_part(part, step))
     }
 
     fn part_gradients(
@@ -138,5 +138,13 @@ impl Engine for Guarded {
 
     fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
         self.guard(Engine::snapshot)
+    }
+
+    fn numbers(&mut self) -> Result<Vec<f32>, EngineError> {
+        self.guard(Engine::numbers)
+    }
+
+    fn set_numbers(&mut self, numbers: &[f32]) -> Result<(), EngineError> {
+        self.guard(|engine| engine.set_numbers(numbers))
     }
 }

@@ -35,6 +35,13 @@ impl<B: Backend> Stepper<B> {
         &self.moments
     }
 
+    /// Replaces all moments: those of each kind, a tensor per parameter.
+    pub(crate) fn set_moments(&mut self, kinds: Vec<Vec<Tensor<B, 1>>>) {
+        let parameters = kinds.first().map_or(0, Vec::len);
+        let of_parameter = |index: usize| kinds.iter().map(|kind| kind[index].clone()).collect();
+        self.moments = (0..parameters).map(of_parameter).collect();
+    }
+
     /// The averages of the weights, a tensor per parameter; `None` before the first step, or if no average is kept.
     pub(crate) fn averages(&self) -> Option<Vec<Tensor<B, 1>>> {
         self.config.ema?;

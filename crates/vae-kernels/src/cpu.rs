@@ -266,6 +266,17 @@ impl Executor for Cpu {
         })
     }
 
+    fn set_arena(&mut self, arena: Arena, values: &[f32]) -> Result<(), ExecutorError> {
+        self.flush();
+        let place = match arena {
+            Arena::Parameters => &mut self.parameters,
+            Arena::Gradients => &mut self.gradients,
+            Arena::Moment(index) => &mut self.moments[index],
+        };
+        place.copy_from_slice(values);
+        Ok(())
+    }
+
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
         self.flush();
         let pool = self.pool.clone();

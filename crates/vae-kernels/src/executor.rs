@@ -214,6 +214,9 @@ pub trait Executor: fmt::Debug {
     /// A copy of an arena.
     fn arena(&mut self, arena: Arena) -> Result<Vec<f32>, ExecutorError>;
 
+    /// Replaces an arena that is no gradient's.
+    fn set_arena(&mut self, arena: Arena, values: &[f32]) -> Result<(), ExecutorError>;
+
     /// Runs one training step immediately and times it: seconds of each dispatch in order, with the stem of its kernel; empty if
     /// the device has no timestamps. Its losses are reported like those of any step.
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError>;

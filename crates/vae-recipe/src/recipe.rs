@@ -196,6 +196,9 @@ settings! {
     accumulate: usize,
     /// Pieces of every step's batch, whose gradients are added up in a fixed order.
     pieces: usize,
+    /// Steps that each of several processes takes alone between averages of their weights (local SGD); unset, they add up the gradients of
+    /// every step.
+    local_steps: Option<u64>,
     /// Number of epochs.
     epochs: usize,
     /// Early stopping, if any.
@@ -359,6 +362,7 @@ impl RecipePatch {
             ema: Some(None),
             accumulate: Some(1),
             pieces: Some(1),
+            local_steps: Some(None),
             early_stopping: Some(None),
             best_by: Some(Metric::default()),
             on_nan: Some(OnNan::Stop),

@@ -343,7 +343,12 @@ pub trait Engine {
 
     /// One optimizer step on these rows of the training set. The device may run it later; [`Engine::take_losses`] returns its
     /// losses.
-    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError>;
+    fn train_step(&mut self, rows: &[u32], step: &Step) -> Result<(), EngineError> {
+        self.train_on_part(Part::whole(rows), step)
+    }
+
+    /// As [`Self::train_step`], on rows that may begin somewhere in their batch. The update is by their part of its gradients.
+    fn train_on_part(&mut self, part: Part<'_>, step: &Step) -> Result<(), EngineError>;
 
     /// The gradients of a part of a training step, before clipping, and the part's losses: both add up to those of the batch. They are
     /// left in `gradients`, flat, in an order of the engine's own; what it held is lost.
@@ -396,4 +401,11 @@ pub trait Engine {
 
     /// A copy of everything that training changes.
     fn snapshot(&mut self) -> Result<Snapshot, EngineError>;
+
+    /// All numbers that training changes, flat, in an order of the engine's own: the weights, and from the first step on the optimizer's
+    /// state.
+    fn numbers(&mut self) -> Result<Vec<f32>, EngineError>;
+
+    /// Replaces all of [`Self::numbers`].
+    fn set_numbers(&mut self, numbers: &[f32]) -> Result<(), EngineError>;
 }

@@ -80,6 +80,17 @@ impl<B: AutodiffBackend<InnerBackend: SampleKl + Convolve> + SampleKl + Convolve
         sums
     }
 
+    /// The tensor of each parameter, from a number for each of their elements.
+    pub(super) fn split(&self, mut numbers: &[f32]) -> Vec<Inner<B>> {
+        let parameters = self.vae.network().parameters.iter();
+        let tensors = parameters.map(|parameter| {
+            let (values, rest) = numbers.split_at(parameter.length());
+            numbers = rest;
+            Tensor::from_floats(values, &self.device)
+        });
+        tensors.collect()
+    }
+
     /// Updates the parameters by the gradients of a batch.
     pub(super) fn apply(&mut self, mut gradients: Vec<Inner<B>>, step: &Step) {
         self.stepper.clip(&mut gradients);

@@ -37,6 +37,15 @@ pub(super) struct OptimizerArguments {
     /// gives the same bits [default: the number of processes].
     #[arg(long, value_parser = positive(), value_name = "N", help_heading = "Training")]
     pub(super) pieces: Option<usize>,
+    /// Let each MPI process take this many steps alone between averages of their weights (local SGD), for slow networks: another
+    /// algorithm, with other results [default: add up the gradients of every step].
+    #[arg(
+        long,
+        value_parser = clap::value_parser!(u64).range(1..),
+        value_name = "STEPS",
+        help_heading = "Training"
+    )]
+    local_steps: Option<u64>,
     /// Weight decay: decoupled with adamw, an L2 penalty with the others [default: 0.01 with adamw, else none].
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,
@@ -91,6 +100,7 @@ impl OptimizerArguments {
             lr_schedule: self.lr_schedule.clone(),
             batch_size: self.batch_size,
             accumulate: self.accumulate,
+            local_steps: self.local_steps.map(Some),
             weight_decay: self.weight_decay.map(Some),
             momentum: self.momentum.map(Some),
             eps: self.eps.map(Some),

@@ -332,6 +332,19 @@ impl Executor for GpuExecutor {
         Ok(values)
     }
 
+    fn set_arena(&mut self, arena: Arena, values: &[f32]) -> Result<(), ExecutorError> {
+        self.flush()?;
+        assert_eq!(values.len(), self.length, "the length of an arena");
+        let (buffer, offset) = match arena {
+            Arena::Parameters => (&self.parameters, 0),
+            Arena::Gradients => (&self.gradients, 0),
+            Arena::Moment(index) => (&self.moments, index * size_of_val(values)),
+        };
+        self.link
+            .upload_at(buffer, offset, bytemuck::cast_slice(values));
+        self.link.check()
+    }
+
     fn time_step(&mut self, step: TrainingStep) -> Result<Vec<(&'static str, f64)>, ExecutorError> {
         self.timed(step)
     }

@@ -63,9 +63,14 @@ impl Link {
 
     /// Fills a buffer from its start, in pieces that the driver can hold.
     pub(super) fn upload(&self, buffer: &Buffer, bytes: &[u8]) {
+        self.upload_at(buffer, 0, bytes);
+    }
+
+    /// Fills a buffer from the byte `start` on, a whole number of words.
+    pub(super) fn upload_at(&self, buffer: &Buffer, start: usize, bytes: &[u8]) {
         let word = wgpu::COPY_BUFFER_ALIGNMENT as usize;
         for (index, piece) in bytes.chunks(UPLOAD).enumerate() {
-            let offset = (index * UPLOAD) as u64;
+            let offset = (start + index * UPLOAD) as u64;
             let whole = piece.len() / word * word;
             self.queue.write_buffer(buffer, offset, &piece[..whole]);
             if whole < piece.len() {

@@ -27,6 +27,13 @@ impl Recipe {
     }
 
     fn check_numbers(&self) -> Result<(), RecipeError> {
+        if let Some(steps) = self.local_steps {
+            ensure(steps > 0, || wrong("local_steps", "at least 1", steps))?;
+            ensure(self.pieces > 1, || {
+                let expected = "none for a process that trains alone; several are started by mpirun or srun (docs/scaling.md)";
+                wrong("local_steps", expected, steps)
+            })?;
+        }
         for (setting, value) in [
             ("latent", self.latent),
             ("batch_size", self.batch_size),

@@ -10,7 +10,7 @@ use vae_spec::Engine;
 use super::closed;
 use super::read_ahead::ReadAhead;
 use super::task::Task;
-use super::team::{Order, Team};
+use super::team::{Order, StepBatch, Team};
 use crate::{Outcome, TrainError};
 
 /// Trains with the other processes of `team`, of which this one is not the first, until that one ends the run, whose folder it alone
@@ -46,9 +46,14 @@ pub fn follow(
                     epoch = Epoch::from(number, index, &task, &team);
                 }
                 let rows = task.dataset_rows(epoch.next_batch(recipe.effective_batch_size()));
+                let batch = StepBatch {
+                    rows: &rows,
+                    step: &step,
+                    is_last: epoch.is_over(recipe.effective_batch_size()),
+                };
                 let is_stop_wanted = interrupted.load(Ordering::Relaxed);
                 let engine = engine.as_deref_mut().ok_or_else(closed)?;
-                team.step(engine, &rows, &step, is_stop_wanted)?;
+                team.step(engine, batch, is_stop_wanted)?;
                 if let Some(read_ahead) = &mut epoch.read_ahead {
                     read_ahead.advance(team.share(rows.len()).len());
                 }
@@ -95,5 +100,10 @@ impl Epoch {
         let batch = self.order.chunks(size).nth(self.next);
         self.next += 1;
         batch.unwrap_or_default()
+    }
+
+    /// Whether all batches were taken.
+    const fn is_over(&self, size: usize) -> bool {
+        self.next * size >= self.order.len()
     }
 }

@@ -7,7 +7,7 @@ use vae_run::StepReport;
 use vae_spec::{Losses, Step, Wait};
 
 use super::read_ahead::ReadAhead;
-use super::team::Order;
+use super::team::{Order, StepBatch, Team};
 use super::{Training, closed};
 use crate::{Event, TrainError};
 
@@ -56,7 +56,7 @@ impl Training<'_> {
         let mut given = 0;
         for (index, batch) in batches.iter().enumerate().skip(done) {
             let is_stop_wanted = self.team.as_ref().is_some_and(|team| team.is_stop_wanted);
-            if is_stop_wanted || interrupted.load(Ordering::Relaxed) {
+            if self.is_together() && (is_stop_wanted || interrupted.load(Ordering::Relaxed)) {
                 self.take_losses(Wait::ForAll)?;
                 return Ok(None);
             }
@@ -73,7 +73,7 @@ impl Training<'_> {
                 read_ahead.advance(share.map_or(batch.len(), |share| share.len()));
             }
             let is_last = index + 1 == batches.len();
-            if !is_last && self.is_checkpoint_due() {
+            if !is_last && self.is_together() && self.is_checkpoint_due() {
                 self.take_losses(Wait::ForAll)?;
                 let snapshot = self.snapshot()?;
                 self.checkpoint(snapshot)?;
@@ -110,6 +110,11 @@ impl Training<'_> {
         Ok(Some(given as f64 / start.elapsed().as_secs_f64()))
     }
 
+    /// Whether the engine has the weights of the run: not between the averages of processes that train apart.
+    fn is_together(&self) -> bool {
+        self.team.as_ref().is_none_or(Team::is_together)
+    }
+
     /// Trains on the batch `places`, that of this index of the epoch, alone or with the other processes.
     pub(super) fn train_step(
         &mut self,
@@ -118,6 +123,7 @@ impl Training<'_> {
         step: &Step,
     ) -> Result<(), TrainError> {
         let rows = self.task.dataset_rows(places);
+        let steps = self.steps_per_epoch();
         let engine = self.engine.as_deref_mut().ok_or_else(closed)?;
         let Some(team) = &mut self.team else {
             return Ok(engine.train_step(&rows, step)?);
@@ -127,7 +133,12 @@ impl Training<'_> {
             index,
             step: *step,
         })?;
-        Ok(team.step(engine, &rows, step, false)?)
+        let batch = StepBatch {
+            rows: &rows,
+            step,
+            is_last: index as u64 + 1 == steps,
+        };
+        Ok(team.step(engine, batch, false)?)
     }
 
     pub(super) fn take_losses(&mut self, wait: Wait) -> Result<(), TrainError> {

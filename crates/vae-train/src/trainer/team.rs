@@ -9,7 +9,7 @@ use vae_device::Route;
 use vae_kernels::cpu;
 use vae_recipe::{OnDeviceLost, Recipe};
 use vae_spec::{
-    Engine, EngineError, Losses, ModelConfig, Part, Posterior, Snapshot, Step, Weights,
+    Engine, EngineError, Losses, ModelConfig, Part, Posterior, Snapshot, Step, Wait, Weights,
 };
 
 use super::task::Task;
@@ -34,6 +34,16 @@ pub(super) enum Order {
     End { is_interrupted: bool },
 }
 
+/// A batch with its step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepBatch<'b> {
+    /// Rows of the training set.
+    pub(super) rows: &'b [u32],
+    pub(super) step: &'b Step,
+    /// Whether it is the last one of its epoch.
+    pub(super) is_last: bool,
+}
+
 /// This process as one of those that train a run together.
 #[derive(Debug)]
 pub struct Team<'a> {
@@ -42,6 +52,10 @@ pub struct Team<'a> {
     pieces: usize,
     /// Number of parameters of the model.
     parameters: usize,
+    /// Steps that each process takes alone between averages, if they do not add up the gradients of every step.
+    local_steps: Option<u64>,
+    /// Shares of the batches of the steps since the last average.
+    apart: Vec<f64>,
     /// Buffers of gradients.
     spare: Vec<Vec<f32>>,
     /// Losses of the steps since they were last asked for.
@@ -70,6 +84,13 @@ impl<'a> Team<'a> {
         let mut all = own.map(|(what, here)| (what.to_owned(), here)).to_vec();
         all.extend(facts(recipe).map_err(garbled)?);
         agree(group, &all)?;
+        let rows = recipe.effective_batch_size().min(dataset.train.count());
+        if rows < group.size() {
+            return Err(TrainError::Disagree(format!(
+                "expected batches of at least {}, a sample for each process, found {rows}; start fewer processes",
+                group.size()
+            )));
+        }
         Self::new(group, recipe)
     }
 
@@ -83,6 +104,12 @@ impl<'a> Team<'a> {
         if !pieces.is_multiple_of(processes) {
             return Err(TrainError::Pieces { pieces, processes });
         }
+        if recipe.local_steps.is_some() && pieces != processes {
+            return Err(TrainError::Disagree(format!(
+                "expected {pieces} processes, found {processes}: with local_steps each trains weights of its own, so a run goes on \
+                 with as many as it was started with"
+            )));
+        }
         if processes > 1 && recipe.on_device_lost == OnDeviceLost::Cpu {
             return Err(TrainError::Disagree(
                 "on_device_lost: expected stop where several processes train together, found cpu: the others wait for the one whose \
@@ -94,6 +121,8 @@ impl<'a> Team<'a> {
             group,
             pieces,
             parameters: recipe.model().parameter_count(),
+            local_steps: recipe.local_steps,
+            apart: Vec::new(),
             spare: Vec::new(),
             losses: Vec::new(),
             is_stop_wanted: false,
@@ -166,6 +195,77 @@ impl<'a> Team<'a> {
     pub(super) fn step(
         &mut self,
         engine: &mut dyn Engine,
+        batch: StepBatch<'_>,
+        is_stop_wanted: bool,
+    ) -> Result<(), EngineError> {
+        let StepBatch {
+            rows,
+            step,
+            is_last,
+        } = batch;
+        let Some(every) = self.local_steps else {
+            return self.step_together(engine, rows, step, is_stop_wanted);
+        };
+        let share = self.share(rows.len());
+        self.apart.push(share.len() as f64 / rows.len() as f64);
+        if !share.is_empty() {
+            // The mean is that of the process's own rows.
+            let part = Part {
+                rows: &rows[share.clone()],
+                first: share.start,
+                batch: share.len(),
+            };
+            engine.train_on_part(part, step)?;
+        }
+        if is_last || (step.number + 1).is_multiple_of(every) {
+            self.average(engine, is_stop_wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all processes have the same weights.
+    pub(super) const fn is_together(&self) -> bool {
+        self.apart.is_empty()
+    }
+
+    /// Averages the weights and the optimizer's state of all processes, and adds up the losses of the steps since the last average.
+    fn average(
+        &mut self,
+        engine: &mut dyn Engine,
+        is_stop_wanted: bool,
+    ) -> Result<(), EngineError> {
+        let mut known = engine.take_losses(Wait::ForAll)?.into_iter();
+        let mut numbers = engine.numbers()?;
+        let count = numbers.len();
+        for share in self.apart.drain(..) {
+            let losses = if share > 0.0 { known.next() } else { None };
+            let losses = losses.map_or([0.0; Losses::TERMS], Losses::to_array);
+            numbers.extend(losses.map(|loss| (share * loss) as f32));
+        }
+        numbers.push(vote(is_stop_wanted));
+        let mut tree = Tree::default();
+        tree.push(self.group.rank(), numbers, |_, _| {});
+        let mut sum = add_up(self.group, self.pieces, tree);
+        let part = 1.0 / self.group.size() as f32;
+        sum[..count].iter_mut().for_each(|number| *number *= part);
+        engine.set_numbers(&sum[..count])?;
+        self.note(&sum[count..]);
+        Ok(())
+    }
+
+    /// Keeps the losses of some steps, and whether a process was asked to stop.
+    fn note(&mut self, sums: &[f32]) {
+        let (steps, stops) = sums.as_chunks::<{ Losses::TERMS }>();
+        let losses = steps
+            .iter()
+            .map(|step| Losses::from_array(step.map(f64::from)));
+        self.losses.extend(losses);
+        self.is_stop_wanted |= stops.iter().any(|&stop| stop > 0.0);
+    }
+
+    fn step_together(
+        &mut self,
+        engine: &mut dyn Engine,
         rows: &[u32],
         step: &Step,
         is_stop_wanted: bool,
@@ -189,20 +289,14 @@ impl<'a> Team<'a> {
             // What else is to be added up travels with the gradients.
             values.reserve_exact(losses.len() + 1);
             values.extend(losses.map(|loss| loss as f32));
-            values.push(f32::from(u8::from(is_stop_wanted)));
+            values.push(vote(is_stop_wanted));
             tree.push(piece, values, |sum, values| {
                 cpu::add(sum, &values);
                 self.spare.push(values);
             });
         }
         let mut sum = add_up(self.group, self.pieces, tree);
-        let mut losses = [0.0; Losses::TERMS];
-        let (of_losses, stops) = sum[self.parameters..].split_at(Losses::TERMS);
-        for (loss, &sum) in losses.iter_mut().zip(of_losses) {
-            *loss = f64::from(sum);
-        }
-        self.losses.push(Losses::from_array(losses));
-        self.is_stop_wanted |= stops.iter().any(|&stop| stop > 0.0);
+        self.note(&sum[self.parameters..]);
         sum.truncate(self.parameters);
         engine.update(&mut sum, step)?;
         self.spare.push(sum);
@@ -254,6 +348,11 @@ impl<'a> Team<'a> {
             });
         Ok(batches.collect())
     }
+}
+
+/// What stands for a wish to stop among numbers that are added up.
+fn vote(is_stop_wanted: bool) -> f32 {
+    f32::from(u8::from(is_stop_wanted))
 }
 
 /// The first bytes of `rest`, which become those behind them.
