@@ -72,7 +72,7 @@ fn the_cookbook_works_task_by_task() {
 
 #[test]
 fn the_formats_are_those_that_are_written() {
-    run("formats.md", 7);
+    run("formats.md", 11);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod labels;
 mod mnist;
 mod networks;
 mod other_data;
+mod parts;
 mod passes;
 mod random;
 mod refusals;
