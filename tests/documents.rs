@@ -77,5 +77,5 @@ fn the_formats_are_those_that_are_written() {
 
 #[test]
 fn work_in_parts_and_jobs_that_are_started_again_are_as_described() {
-    run("scaling.md", 5);
+    run("scaling.md", 12);
 }

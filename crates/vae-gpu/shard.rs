@@ -195,26 +195,37 @@ impl ShardArguments {
         Ok(Some(part))
     }
 
-    /// The part of `images`.
-    pub(crate) fn work(self, images: Images) -> Result<Work> {
+    /// The part of so many samples.
+    pub(crate) fn places(self, samples: usize) -> Result<Range<u32>> {
+        ensure!(
+            u32::try_from(samples).is_ok(),
+            "expected at most {} samples, found {samples}",
+            u32::MAX
+        );
         let Some(shard) = self.shard else {
-            return Ok(Work { images, first: 0 });
+            return Ok(0..samples as u32);
         };
-        let places = shard.places(images.count());
+        let places = shard.places(samples);
         ensure!(
             !places.is_empty(),
-            "shard {shard}: no samples, for there are only {}",
-            images.count()
+            "shard {shard}: no samples, for there are only {samples}"
         );
         report::note(&format!(
-            "shard {shard}: {} of {} samples",
-            places.len(),
-            images.count()
+            "shard {shard}: {} of {samples} samples",
+            places.len()
         ));
-        let first = places.start as u32;
-        let places: Vec<u32> = places.map(|place| place as u32).collect();
+        Ok(places.start as u32..places.end as u32)
+    }
+
+    /// The part of `images`.
+    pub(crate) fn work(self, images: Images) -> Result<Work> {
+        if self.shard.is_none() {
+            return Ok(Work { images, first: 0 });
+        }
+        let places = self.places(images.count())?;
+        let first = places.start;
         Ok(Work {
-            images: images.subset(&places),
+            images: images.subset(&places.collect::<Vec<_>>()),
             first,
         })
     }
