@@ -208,6 +208,8 @@ impl Parts {
         }
         let count = match files.len() {
             1 => String::new(),
+            // What is said of the parts of the data is enough.
+            _ if is_one_of_several => String::new(),
             count => format!(", in {count} files"),
         };
         let format = format.unwrap_or_default() + &count;

@@ -222,8 +222,13 @@ fn parts_of_the_data_are_told_by_names_of_files_and_of_folders() {
         ("mixed/train.npy", images(0..5)),
         ("mixed/more.npy", images(0..5)),
     ]);
-    for name in ["names", "folders"] {
+    for (name, format) in [
+        ("names", "NPY of U8, in files of"),
+        ("folders", "NPY of U8, in 2 files, in folders of"),
+    ] {
         let source = open(&folder.path().join(name)).expect("readable");
+        let all = format!("{format} training, validation and test samples");
+        assert_eq!(source.format, all);
         let others = [source.validation.as_ref(), source.test.as_ref()];
         let [validation, test] = others.map(|part| part.expect("there"));
         let counts = [source.train.count(), validation.count(), test.count()];
