@@ -72,10 +72,10 @@ fn the_cookbook_works_task_by_task() {
 
 #[test]
 fn the_formats_are_those_that_are_written() {
-    run("formats.md", 7);
+    run("formats.md", 11);
 }
 
 #[test]
 fn work_in_parts_and_jobs_that_are_started_again_are_as_described() {
-    run("scaling.md", 5);
+    run("scaling.md", 12);
 }

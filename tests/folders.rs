@@ -60,10 +60,10 @@ fn what_is_an_image_by_its_bytes_is_read_whatever_its_ending() {
 
     let only_others = root.join("others");
     fs::create_dir(&only_others).expect("writable");
-    fs::write(only_others.join("a.npz"), "x").expect("writable");
+    fs::write(only_others.join("a.mat"), "x").expect("writable");
     let (said, is_read) = info(&only_others, &[]);
     assert!(
-        !is_read && said.contains("found none, but other files: 1 .npz"),
+        !is_read && said.contains("found none, but other files: 1 .mat"),
         "{said}"
     );
 }

@@ -62,6 +62,80 @@ fn merged_parts_are_the_whole_bit_for_bit() {
 }
 
 #[test]
+fn merged_samples_and_reconstructions_are_those_of_one_process_bit_for_bit() {
+    let parent = folder();
+    let plain = run(parent.path());
+    let at = |name: &str| parent.path().join(name).display().to_string();
+    let conditional = at("conditional");
+    let train = [
+        "train",
+        "--backend",
+        "cpu",
+        "--hidden",
+        "8",
+        "--epochs",
+        "1",
+    ];
+    let mut train = vae_gpu(&[&train[..], &["--conditional", "--prior", "mixture:4"]].concat());
+    train.args(["--out", &conditional]).assert().success();
+    // Twenty-six samples in four parts of other sizes than ten, the number of classes.
+    let drawn: &[&str] = &["--count", "26", "--draw-pixels", "--temperature", "0.8"];
+    let fitted: &[&str] = &["--count", "26", "--fit-mixture", "3", "--truncation", "1.5"];
+    for (verb, run, options, name) in [
+        ("sample", &plain, &["--count", "26"][..], "plain.npy"),
+        ("sample", &plain, drawn, "drawn.csv"),
+        ("sample", &plain, fitted, "fitted.npy"),
+        ("sample", &conditional, drawn, "classes.npy"),
+        ("sample", &plain, &["--count", "4"], "single.npy"),
+        ("reconstruct", &plain, &[], "reconstructions.npy"),
+        ("reconstruct", &conditional, &["--count", "26"], "some.csv"),
+    ] {
+        let work = |out: &str| {
+            let mut work = vae_gpu(&[verb, run, "--backend", "cpu", "--out", out]);
+            work.args(options);
+            work
+        };
+        let whole = format!("whole-{name}");
+        work(&at(&whole)).assert().success();
+        for shard in ["2/4", "1/4", "4/4", "3/4"] {
+            work(&at(name)).args(["--shard", shard]).assert().success();
+        }
+        vae_gpu(&["data", "merge", &at(name)]).assert().success();
+        let [whole, merged] = [&*whole, name].map(|name| fs::read(at(name)).expect("written"));
+        assert!(whole == merged, "{verb} {name}");
+        if verb == "sample" {
+            let mut other = work(&at(name));
+            other.args(["--shard", "2/4", "--force", "--seed", "1"]);
+            other.assert().success();
+            let mut again = vae_gpu(&["data", "merge", "--force", &at(name)]);
+            again.assert().success();
+            assert!(
+                fs::read(at(name)).expect("written") != whole,
+                "another seed: {name}"
+            );
+        }
+    }
+    for (options, complaint) in [
+        (
+            &["--out", "a.png"][..],
+            "a.png: expected a name that ends in .csv or .npy for a part",
+        ),
+        (
+            &[],
+            "samples.png: expected a name that ends in .csv or .npy for a part",
+        ),
+        (
+            &["--out", "a.npy", "--count", "1"],
+            "no samples, for there are only 1",
+        ),
+    ] {
+        let mut sample = vae_gpu(&["sample", &plain, "--shard", "1/2"]);
+        sample.args(options).current_dir(parent.path());
+        sample.assert().code(1).stderr(contains(complaint));
+    }
+}
+
+#[test]
 fn parts_that_are_missing_or_do_not_fit_are_named() {
     let parent = folder();
     let at = |name: &str| parent.path().join(name);

@@ -65,8 +65,9 @@ pub(crate) struct ReadArguments {
     /// Position of the channel axis in a 4-dimensional array [default: the axis of size 1 or 3].
     #[arg(long, value_parser = one_of::<Layout>())]
     layout: Option<Layout>,
-    /// Where labels are: a column of a table, an array of an NPZ file, or an NPY or IDX file [default: as the source says].
-    #[arg(long, value_name = "COLUMN|ARRAY|FILE")]
+    /// Where labels are: a column of a table, an array of an NPZ file, an NPY or IDX file, or a folder with a file of them for
+    /// each of several NPY files [default: as the source says].
+    #[arg(long, value_name = "COLUMN|ARRAY|FILE|FOLDER")]
     labels: Option<String>,
     /// Column of a table that names its rows, by its name or, in a table without names, its number from 1: it is carried
     /// along and not learned [default: none].

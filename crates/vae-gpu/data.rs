@@ -27,7 +27,7 @@ pub(crate) enum DataCommand {
     /// Convert data to another format.
     #[command(after_help = examples!["vae-gpu data convert photos/ --size 64x64 --fit crop --out photos.npy", "vae-gpu data convert new.npz --out pictures/"])]
     Convert(ConvertArguments),
-    /// Put the parts together that `encode --shard` and `score --shard` wrote, in order.
+    /// Put the parts together that `encode`, `score`, `sample` and `reconstruct` wrote with --shard, in order.
     #[command(after_help = examples!["vae-gpu data merge codes.csv", "vae-gpu data merge codes.npy --force"])]
     Merge(MergeArguments),
 }

@@ -37,8 +37,8 @@ pub(crate) struct EncodeArguments {
 }
 
 pub(crate) fn run(arguments: &EncodeArguments, processes: &Processes) -> Result<ExitCode> {
-    let shard = arguments.shard;
-    let Some(out) = shard.out(&arguments.out, arguments.overwrite, processes)? else {
+    let share = arguments.shard.share(processes);
+    let Some(out) = share.out(&arguments.out, arguments.overwrite)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let kind = output::extension(&arguments.out, "csv");
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &EncodeArguments, processes: &Processes) -> Result<
         );
     }
     let run = arguments.model.open()?;
-    let Work { images, first } = shard.work(arguments.input.open(&run)?, processes)?;
+    let Work { images, first } = share.work(arguments.input.open(&run)?)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
@@ -66,6 +66,6 @@ pub(crate) fn run(arguments: &EncodeArguments, processes: &Processes) -> Result<
         _ => output::seekable(|out| latents.write_npy(out))?,
     };
     output::write(&out, &bytes)?;
-    shard.finish(&arguments.out, processes)?;
+    share.finish(&arguments.out)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use vae_train::Group;
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::processes::Processes;
-use crate::shard::{Shard, Work};
+use crate::shard::{Share, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &EvalArguments, processes: &Processes) -> Result<Ex
     let counts = counts(arguments.k);
     let nll = match processes.group() {
         Some(group) => {
-            let Work { images, first } = Shard::of(group).work(images.clone())?;
+            let Work { images, first } = Share::of(group).work(images.clone())?;
             let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
             let nll = inference.importance_nll(&images, &counts)?;
             let Some(nll) = gathered(group, nll)? else {

@@ -8,6 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, reconstructions};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
+use crate::shard::{ShardArguments, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub(crate) struct ReconstructArguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
+    #[command(flatten)]
+    shard: ShardArguments,
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
@@ -35,10 +38,13 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> Result<ExitCode> {
         "reconstructions",
         run.recipe.image,
     );
-    arguments.overwrite.check(&out)?;
+    let share = arguments.shard.alone();
+    let Some(out) = share.out(&out, arguments.overwrite)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let is_picture = output::is_picture(&out, run.recipe.image);
     let count = arguments.count.unwrap_or(output::shown(is_picture));
-    let images = arguments.input.first(&run, count)?;
+    let Work { images, .. } = share.work(arguments.input.first(&run, count)?)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;

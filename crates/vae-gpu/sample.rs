@@ -12,6 +12,7 @@ use vae_view::square_columns;
 use crate::arguments::{
     InputArguments, LabelArguments, ModelArguments, OverwriteArguments, positive,
 };
+use crate::shard::ShardArguments;
 use crate::{output, report};
 
 #[derive(Debug, Args)]
@@ -47,6 +48,8 @@ pub(crate) struct SampleArguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     overwrite: OverwriteArguments,
+    #[command(flatten)]
+    shard: ShardArguments,
 }
 
 pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
@@ -70,7 +73,11 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
     }
     let run = arguments.model.open()?;
     let out = output::or_default(arguments.out.as_deref(), "samples", run.recipe.image);
-    arguments.overwrite.check(&out)?;
+    let share = arguments.shard.alone();
+    let Some(out) = share.out(&out, arguments.overwrite)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let places = share.places(count)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?;
@@ -83,9 +90,9 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<ExitCode> {
         inference
             .set_prior(fitted.map_err(|error| anyhow!("--fit-mixture {components}: {error}"))?);
     }
-    let z = inference
-        .prior()?
-        .sample(generator, count, temperature, truncation);
+    let mut inference = inference.starting_at(places.start);
+    let prior = inference.prior()?;
+    let z = prior.sample(generator, places, temperature, truncation);
     let images = if arguments.draw_pixels {
         inference.draw_pixels(&z, seed)?
     } else {

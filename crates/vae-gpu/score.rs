@@ -41,12 +41,12 @@ pub(crate) struct ScoreArguments {
 }
 
 pub(crate) fn run(arguments: &ScoreArguments, processes: &Processes) -> Result<ExitCode> {
-    let shard = arguments.shard;
-    let Some(out) = shard.out(&arguments.out, arguments.overwrite, processes)? else {
+    let share = arguments.shard.share(processes);
+    let Some(out) = share.out(&arguments.out, arguments.overwrite)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let run = arguments.model.open()?;
-    let Work { images, first } = shard.work(arguments.input.open(&run)?, processes)?;
+    let Work { images, first } = share.work(arguments.input.open(&run)?)?;
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
@@ -62,6 +62,6 @@ pub(crate) fn run(arguments: &ScoreArguments, processes: &Processes) -> Result<E
     }
     let bytes = output::seekable(|out| write_scores(out, &images, &scores, arguments.sort))?;
     output::write(&out, &bytes)?;
-    shard.finish(&arguments.out, processes)?;
+    share.finish(&arguments.out)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -106,35 +106,6 @@ impl Shard {
         Ok(Self { index, count })
     }
 
-    /// The part of this process among those of `group`.
-    pub(crate) fn of(group: &dyn Group) -> Self {
-        Self {
-            index: group.rank() + 1,
-            count: group.size(),
-        }
-    }
-
-    /// This part of `images`.
-    pub(crate) fn work(self, images: Images) -> Result<Work> {
-        let places = self.places(images.count());
-        ensure!(
-            !places.is_empty(),
-            "shard {self}: no samples, for there are only {}",
-            images.count()
-        );
-        report::note(&format!(
-            "shard {self}: {} of {} samples",
-            places.len(),
-            images.count()
-        ));
-        let first = places.start as u32;
-        let places: Vec<u32> = places.map(|place| place as u32).collect();
-        Ok(Work {
-            images: images.subset(&places),
-            first,
-        })
-    }
-
     /// Its places among so many samples.
     fn places(self, samples: usize) -> Range<usize> {
         let bound = |parts: usize| (samples as u128 * parts as u128 / self.count as u128) as usize;
@@ -209,14 +180,46 @@ impl ShardArguments {
         self.shard.is_none()
     }
 
+    /// What this process works on.
+    pub(crate) fn share(self, processes: &Processes) -> Share<'_> {
+        match processes.group().filter(|_| self.is_for_all()) {
+            Some(group) => Share::of(group),
+            None => self.alone(),
+        }
+    }
+
+    /// What this process works on, whatever others do.
+    pub(crate) const fn alone(self) -> Share<'static> {
+        Share {
+            shard: self.shard,
+            group: None,
+        }
+    }
+}
+
+/// What this process works on: all samples, a part that is written to a file of its own, or one that is merged with those of a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share<'p> {
+    shard: Option<Shard>,
+    group: Option<&'p dyn Group>,
+}
+
+impl<'p> Share<'p> {
+    /// That of this process in `group`.
+    pub(crate) fn of(group: &'p dyn Group) -> Self {
+        let shard = Shard {
+            index: group.rank() + 1,
+            count: group.size(),
+        };
+        Self {
+            shard: Some(shard),
+            group: Some(group),
+        }
+    }
+
     /// The file to write; `None` if a part is done already.
-    pub(crate) fn out(
-        self,
-        out: &Path,
-        overwrite: OverwriteArguments,
-        processes: &Processes,
-    ) -> Result<Option<PathBuf>> {
-        let Some(shard) = self.shard.or_else(|| processes.group().map(Shard::of)) else {
+    pub(crate) fn out(self, out: &Path, overwrite: OverwriteArguments) -> Result<Option<PathBuf>> {
+        let Some(shard) = self.shard else {
             overwrite.check(out)?;
             return Ok(Some(out.to_owned()));
         };
@@ -226,11 +229,11 @@ impl ShardArguments {
             "{}: expected a name that ends in .csv or .npy for a part, for only these are merged",
             out.display()
         );
-        if self.shard.is_none() {
-            overwrite.check(out)?;
-            return Ok(Some(shard.path(out)));
-        }
         let part = shard.path(out);
+        if self.group.is_some() {
+            overwrite.check(out)?;
+            return Ok(Some(part));
+        }
         if part.exists() && overwrite.check(&part).is_err() {
             report::note(&format!(
                 "{} is there already; --force computes it again",
@@ -241,17 +244,44 @@ impl ShardArguments {
         Ok(Some(part))
     }
 
-    /// The part of `images`.
-    pub(crate) fn work(self, images: Images, processes: &Processes) -> Result<Work> {
-        match self.shard.or_else(|| processes.group().map(Shard::of)) {
-            Some(shard) => shard.work(images),
-            None => Ok(Work { images, first: 0 }),
-        }
+    /// The places of this share among so many samples.
+    pub(crate) fn places(self, samples: usize) -> Result<Range<u32>> {
+        ensure!(
+            u32::try_from(samples).is_ok(),
+            "expected at most {} samples, found {samples}",
+            u32::MAX
+        );
+        let Some(shard) = self.shard else {
+            return Ok(0..samples as u32);
+        };
+        let places = shard.places(samples);
+        ensure!(
+            !places.is_empty(),
+            "shard {shard}: no samples, for there are only {samples}"
+        );
+        report::note(&format!(
+            "shard {shard}: {} of {samples} samples",
+            places.len()
+        ));
+        Ok(places.start as u32..places.end as u32)
     }
 
-    /// Merges the parts of all processes into `out`, once they are written, if they are those of a group.
-    pub(crate) fn finish(self, out: &Path, processes: &Processes) -> Result<()> {
-        let Some(group) = processes.group().filter(|_| self.is_for_all()) else {
+    /// The share of `images`.
+    pub(crate) fn work(self, images: Images) -> Result<Work> {
+        if self.shard.is_none() {
+            return Ok(Work { images, first: 0 });
+        }
+        let places = self.places(images.count())?;
+        let first = places.start;
+        Ok(Work {
+            images: images.subset(&places.collect::<Vec<_>>()),
+            first,
+        })
+    }
+
+    /// Merges the parts of a group into `out`, once all are written.
+    pub(crate) fn finish(self, out: &Path) -> Result<()> {
+        let Some(group) = self.group else {
             return Ok(());
         };
         if group.gather(&[]).is_empty() {

@@ -28,6 +28,8 @@ pub struct Array {
     pub label_column: Option<String>,
     /// Name of the column that the ids came from.
     pub id_column: Option<String>,
+    /// Files that the rows came from, each with the first of its rows; empty if they came from one.
+    pub files: Vec<(usize, String)>,
 }
 
 impl Array {
@@ -45,6 +47,7 @@ impl Array {
             columns: None,
             label_column: None,
             id_column: None,
+            files: Vec::new(),
         }
     }
 
@@ -63,6 +66,15 @@ impl Array {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.pixels.len() / self.row_bytes().max(1)
+    }
+
+    /// Where the user finds a row, in words: its place in its file if there are several. Empty if there is one.
+    pub(crate) fn whereabouts(&self, row: usize) -> String {
+        let after = self.files.partition_point(|(first, _)| *first <= row);
+        let file = after.checked_sub(1).and_then(|place| self.files.get(place));
+        file.map_or_else(String::new, |(first, name)| {
+            format!(", which is row {} of {name}", row - first)
+        })
     }
 
     pub(crate) fn row_bytes(&self) -> usize {

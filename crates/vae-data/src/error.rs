@@ -12,8 +12,8 @@ use crate::fetch::NamedSet;
 pub enum DataError {
     /// `--data` names neither a known set nor a file or folder.
     #[error(
-        "no data at `{}`{hint}: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images or of the \
-         four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, .mtx, IDX or image file",
+        "no data at `{}`{hint}: expected `digits` (built in), `mnist`, `fashion-mnist` or `kmnist`, a folder of images, of \
+         arrays or tables, or of the four MNIST-layout IDX files, or a .npy, .npz, .csv, .tsv, .mtx, IDX or image file",
         .0.display(),
         hint = meant(.0)
     )]

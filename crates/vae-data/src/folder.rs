@@ -108,10 +108,8 @@ fn left_out(kinds: &BTreeMap<String, usize>, wanted: &str) -> Option<String> {
     })
 }
 
-/// What is said of the files in the folder of `shards` that are none of them, images in class folders among them.
-#[cfg(feature = "parquet")]
-pub(crate) fn beside_shards(shards: &[PathBuf]) -> Option<String> {
-    let folder = shards.first()?.parent()?;
+/// What is said of the files in `folder`, and in folders in it, that are not among those that are `read`, which are `wanted`.
+pub(crate) fn beside(folder: &Path, read: &[PathBuf], wanted: &str) -> Option<String> {
     let mut kinds = BTreeMap::new();
     let (mut images, folders) = entries(folder, Path::new(""), &mut kinds).ok()?;
     for deeper in folders {
@@ -120,11 +118,31 @@ pub(crate) fn beside_shards(shards: &[PathBuf]) -> Option<String> {
     for image in images {
         *kinds.entry(kind_of(&image)).or_default() += 1;
     }
-    if let Some(count) = kinds.get_mut(".parquet") {
-        *count = count.saturating_sub(shards.len());
+    for file in read {
+        if let Some(count) = kinds.get_mut(&kind_of(file)) {
+            *count = count.saturating_sub(1);
+        }
     }
     kinds.retain(|_, count| *count > 0);
-    left_out(&kinds, "Parquet files of images")
+    left_out(&kinds, wanted)
+}
+
+/// Whether there are images in `root` or in folders in it.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub(crate) fn holds_images(root: &Path) -> Result<bool, DataError> {
+    let kinds = &mut BTreeMap::new();
+    let (images, folders) = entries(root, Path::new(""), kinds)?;
+    if !images.is_empty() {
+        return Ok(true);
+    }
+    for folder in folders {
+        if !below(root, &folder, kinds)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lists the images in `root`: files that end in png, jpg, jpeg, bmp, webp, tif or tiff, in any case, or begin as an image.
@@ -169,7 +187,15 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
         let found = if kinds.is_empty() {
             "none".to_owned()
         } else {
-            format!("none, but other files: {}", kinds.join(", "))
+            let are_deeper = [".npy", ".npz", ".csv", ".tsv", ".parquet"]
+                .iter()
+                .any(|kind| left_out.contains_key(*kind));
+            let way_out = if are_deeper {
+                " (arrays and tables are read from the folder that they are directly in: name that)"
+            } else {
+                ""
+            };
+            format!("none, but other files: {}{way_out}", kinds.join(", "))
         };
         return Err(wrong(
             format!("{FORMATS} files, directly or in one sub-folder per class"),

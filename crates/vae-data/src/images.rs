@@ -213,8 +213,9 @@ impl Images {
             _ => format!("the first of {bad}"),
         };
         let what = format!(
-            "sample {}, value {column} (counted from 0): not a finite number, {more}; remove or fill NaN and infinity",
-            self.id(place)
+            "sample {}{}, value {column} (counted from 0): not a finite number, {more}; remove or fill NaN and infinity",
+            self.id(place),
+            self.array.whereabouts(self.rows[place] as usize)
         );
         Err(DataError::unfit("data", what))
     }

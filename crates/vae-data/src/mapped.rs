@@ -40,15 +40,7 @@ pub(crate) fn open(
         (Element::U8, Shape::grey(height, width), rows, 16)
     } else {
         let header = npy::read_header(&mut file, &name)?;
-        let element = match header.element {
-            npy::NpyElement::U8 => Element::U8,
-            npy::NpyElement::F32 if !header.big_endian => Element::F32,
-            other => return Err(convert(&name, &format!("elements of {other:?}"))),
-        };
-        let (rows, shape, is_channels_last) = array_shape(&name, &header.shape, size, layout)?;
-        if header.fortran_order || is_channels_last {
-            return Err(convert(&name, "Fortran order or channels last"));
-        }
+        let (element, shape, rows) = laid_out([&name, &name], &header, size, layout)?;
         (element, shape, rows, header.data_offset)
     };
     #[expect(
@@ -75,6 +67,29 @@ pub(crate) fn open(
         is_integer: element == Element::U8,
         ..Array::bytes(Bytes::from_owner(map).slice(offset..), shape)
     })
+}
+
+/// Element type, row shape and number of rows of an NPY file that can be mapped as it lies. The names are its own and that of the
+/// data that it belongs to.
+///
+/// # Errors
+/// If it cannot.
+pub(crate) fn laid_out(
+    [name, all]: [&str; 2],
+    header: &npy::NpyHeader,
+    size: Option<[usize; 2]>,
+    layout: Option<Layout>,
+) -> Result<(Element, Shape, usize), DataError> {
+    let element = match header.element {
+        npy::NpyElement::U8 => Element::U8,
+        npy::NpyElement::F32 if !header.big_endian => Element::F32,
+        other => return Err(convert(all, &format!("elements of {other:?}"))),
+    };
+    let (rows, shape, is_channels_last) = array_shape(name, &header.shape, size, layout)?;
+    if header.fortran_order || is_channels_last {
+        return Err(convert(all, "Fortran order or channels last"));
+    }
+    Ok((element, shape, rows))
 }
 
 fn convert(name: &str, what: &str) -> DataError {

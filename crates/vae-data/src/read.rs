@@ -4,6 +4,7 @@ mod arrays;
 mod folders;
 mod foreign;
 mod mnist_layout;
+mod parts;
 mod unpacked;
 mod zipped;
 
@@ -22,7 +23,7 @@ use crate::{
 };
 
 use arrays::{idx_file, matrix_file, npy_file, npz_file};
-use folders::{image_files, image_folder};
+use folders::{data_folder, image_files};
 
 /// Axis order of an array of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ pub struct ReadOptions {
     pub skip_bad: bool,
     /// Axis order of image arrays: channels first or last.
     pub layout: Option<Layout>,
-    /// Label column of a table, label array of an NPZ file, or label file of an NPY or IDX file.
+    /// Label column of a table, label array of an NPZ file, or label file of an NPY or IDX file; a folder of label files of
+    /// several NPY files.
     pub labels: Option<String>,
     /// Column of a table that names its rows.
     pub ids: Option<String>,
@@ -125,13 +127,8 @@ impl Source {
         on_progress: OnProgress<'_>,
     ) -> Result<Self, DataError> {
         let path = Path::new(name);
-        let is_text_option = options.separator.is_some() || options.decimal.is_some();
-        let is_own = options.inherited == Inherited::default();
-        let is_text = usual_separator(path).is_some();
-        let is_table = is_text || path.extension().is_some_and(|ending| ending == "parquet");
-        if is_own && (is_text_option && !is_text || options.ids.is_some() && !is_table) {
-            let what = "--separator and --decimal are for tables in files called .csv, .tsv or .txt, --ids for those and .parquet";
-            return Err(DataError::unfit(name, what));
+        if !path.is_dir() {
+            table_options_fit(name, path, options)?;
         }
         if name == "digits" {
             let (train, test) = digits::read()?;
@@ -151,23 +148,40 @@ impl Source {
         }
         if path.is_dir() {
             if let Some(found) = mnist_layout::read(path, options)? {
+                table_options_fit(name, path, options)?;
                 return Ok(found);
             }
             #[cfg(feature = "parquet")]
             if let shards = unpacked::shards_in(path)
                 && !shards.is_empty()
             {
+                table_options_fit(name, path, options)?;
                 let mut source = unpacked::shards(path, &shards, options, on_progress)?;
-                source.notes.extend(folder::beside_shards(&shards));
+                let within = shards[0].parent().unwrap_or(path);
+                let beside = folder::beside(within, &shards, "Parquet files of images");
+                source.notes.extend(beside);
                 return Ok(source);
             }
-            return image_folder(path, options, on_progress);
+            return data_folder(path, options, on_progress);
         }
         if !path.is_file() {
             return Err(DataError::NoSuchData(path.to_owned()));
         }
         file(path, options, on_progress)
     }
+}
+
+/// Refuses options of tables for data in `path` that are none.
+fn table_options_fit(name: &str, path: &Path, options: &ReadOptions) -> Result<(), DataError> {
+    let is_text_option = options.separator.is_some() || options.decimal.is_some();
+    let is_own = options.inherited == Inherited::default();
+    let is_text = usual_separator(path).is_some();
+    let is_table = is_text || path.extension().is_some_and(|ending| ending == "parquet");
+    if is_own && (is_text_option && !is_text || options.ids.is_some() && !is_table) {
+        let what = "--separator and --decimal are for tables in files called .csv, .tsv or .txt, --ids for those and .parquet";
+        return Err(DataError::unfit(name, what));
+    }
+    Ok(())
 }
 
 /// Bytes of a file by which its format is known, and of a gzipped one, where a tar archive says so late.

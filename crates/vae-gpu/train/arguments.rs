@@ -48,6 +48,8 @@ pub(crate) struct TrainArguments {
     /// mnist, fashion-mnist, kmnist      downloaded at first use
     /// a folder of images                its sub-folders are labels
     /// a folder of MNIST's IDX files     all four, gzipped or not
+    /// a folder of arrays or tables      .npy, .npz, .csv, .tsv or .parquet: in the
+    ///                                   natural order of their names one data set
     /// a file                            .npy, .npz, .csv, .tsv, .mtx, .parquet, IDX or an image
     #[arg(
         long,

@@ -89,7 +89,8 @@ impl<'a> Inference<'a> {
         ))
     }
 
-    /// The samples that are given are those from place `first` on of a larger set, as whose parts they draw their noise.
+    /// The samples and latents that are given are those from place `first` on of a larger set, as whose parts they draw their noise
+    /// and take their classes in turn.
     #[must_use]
     pub fn starting_at(self, first: u32) -> Self {
         Self { first, ..self }
@@ -238,14 +239,14 @@ impl<'a> Inference<'a> {
         let mut images = self.outputs(z, &labels)?;
         let generator = Generator::new(seed, Stream::Pixels);
         let (likelihood, pixels) = (self.config.likelihood, self.config.pixels());
-        let spread = self.weights.spread(&self.config);
+        let (first, spread) = (self.first as usize, self.weights.spread(&self.config));
         for (row, image) in images.chunks_exact_mut(pixels).enumerate() {
             let spread = spread.iter().cycle();
             for ((pixel, value), &spread) in image.iter_mut().enumerate().zip(spread) {
                 let mut drawn = 0;
                 // Each pixel has its own stream of uniforms, as many as needed.
                 let mut uniform = || {
-                    let place = (row * pixels + pixel) as u64;
+                    let place = ((first + row) * pixels + pixel) as u64;
                     let [uniform] = generator.uniforms(place, drawn, 1, 1)[..] else {
                         return 0.5;
                     };
@@ -264,7 +265,14 @@ impl<'a> Inference<'a> {
         match (self.config.classes as u32, self.label) {
             (0, _) => Vec::new(),
             (_, Some(class)) => vec![class; count],
-            (classes, None) => (0..classes).cycle().take(count).collect(),
+            (classes, None) => {
+                let first = self.first % classes;
+                (0..classes)
+                    .cycle()
+                    .skip(first as usize)
+                    .take(count)
+                    .collect()
+            }
         }
     }
 

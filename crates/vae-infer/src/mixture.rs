@@ -5,6 +5,8 @@
 mod fit;
 mod normal;
 
+use std::ops::Range;
+
 use vae_rng::Generator;
 
 pub(crate) use normal::{normal_probability, normal_quantile};
@@ -107,7 +109,8 @@ impl Mixture {
         log_sum_exp(&terms)
     }
 
-    /// Draws `count` samples, `[count, latent]`, determined by `generator` and the arguments.
+    /// Draws the samples at `places`, `[places, latent]`: each is determined by `generator`, its place and the other arguments, so
+    /// that a range of places is a part of all.
     ///
     /// The standard normals that a component scales and shifts are first truncated at `truncation` on either side (truncated,
     /// not clamped) and then multiplied by `temperature`. So a low temperature concentrates draws around the means of their
@@ -116,15 +119,16 @@ impl Mixture {
     pub fn sample(
         &self,
         generator: Generator,
-        count: usize,
+        places: Range<u32>,
         temperature: f64,
         truncation: Option<f64>,
     ) -> Vec<f32> {
         // The standard normals take step 0.
         const CHOICE_STEP: u64 = 1;
-        let mut z = standard_normals(generator, count, self.latent(), truncation);
+        let (first, count) = (places.start, places.len());
+        let mut z = standard_normals(generator, places, self.latent(), truncation);
         z.iter_mut().for_each(|z| *z *= temperature);
-        let choices = generator.uniforms(CHOICE_STEP, 0, count, 1);
+        let choices = generator.uniforms(CHOICE_STEP, first, count, 1);
         for (row, uniform) in z.chunks_exact_mut(self.latent()).zip(choices) {
             self.component_at(uniform.into()).transform(row);
         }
@@ -143,19 +147,20 @@ impl Mixture {
     }
 }
 
-/// Standard normals `[count, latent]`, truncated to within `truncation` of 0 if there is one.
+/// Standard normals `[places, latent]`, truncated to within `truncation` of 0 if there is one.
 fn standard_normals(
     generator: Generator,
-    count: usize,
+    places: Range<u32>,
     latent: usize,
     truncation: Option<f64>,
 ) -> Vec<f64> {
+    let (first, count) = (places.start, places.len());
     let Some(largest) = truncation else {
-        let normals = generator.normals(0, 0, count, latent);
+        let normals = generator.normals(0, first, count, latent);
         return normals.into_iter().map(f64::from).collect();
     };
     let outside = normal_probability(-largest);
-    let uniforms = generator.uniforms(0, 0, count, latent).into_iter();
+    let uniforms = generator.uniforms(0, first, count, latent).into_iter();
     // Uniforms are multiples of 2^-24 starting at 0: half a step keeps them away from 0 and 1.
     let middle = uniforms.map(|u| f64::from(u) + 0.5f64.powi(25));
     middle

@@ -30,7 +30,9 @@ pub fn samples(
     count: usize,
 ) -> Result<Grid, EngineError> {
     let generator = Generator::new(seed, Stream::Prior);
-    let z = inference.prior()?.sample(generator, count, 1.0, None);
+    let z = inference
+        .prior()?
+        .sample(generator, 0..count as u32, 1.0, None);
     let images = inference.decode(&z)?;
     Ok(grid(inference, images, square_columns(count)))
 }

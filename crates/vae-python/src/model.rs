@@ -125,14 +125,14 @@ fn decode(model: &Arc<Model>, arguments: &Bound<'_, PyTuple>) -> PyResult<Vec<Ow
 /// `(count, seed, temperature, truncation, labels, draws_pixels)`: draws of the prior, `[count, latent]`, and what they are
 /// decoded to in units of the data, `[count, pixels]`, of 32-bit floats.
 fn sample(model: &Arc<Model>, arguments: &Bound<'_, PyTuple>) -> PyResult<Vec<Owned>> {
-    type Arguments = (usize, u64, f64, Option<f64>, Vec<String>);
+    type Arguments = (u32, u64, f64, Option<f64>, Vec<String>);
     let (count, seed, temperature, truncation, labels): Arguments = arguments.extract()?;
     let model = Arc::clone(model);
     let (z, values) = work(arguments.py(), None, move |desk| {
         let z = model.infer(desk, |inference| {
             let generator = Generator::new(seed, Stream::Prior);
             let prior = inference.prior()?;
-            Ok(prior.sample(generator, count, temperature, truncation))
+            Ok(prior.sample(generator, 0..count, temperature, truncation))
         })?;
         let values = model.decode(&z, &labels, desk)?;
         Ok((z, values))

@@ -195,7 +195,12 @@ pub fn read_header(input: &mut impl Read, source_name: &str) -> Result<NpyHeader
     };
     if shape.is_empty() || shape.len() > MOST_DIMENSIONS || shape.contains(&0) {
         let expected = format!("1 to {MOST_DIMENSIONS} dimensions with sizes above zero");
-        let found = shortened(&format!("{shape:?}"));
+        let what = if shape.contains(&0) {
+            ", an array without values (leave the file out)"
+        } else {
+            ""
+        };
+        let found = shortened(&format!("{shape:?}")) + what;
         return Err(DataError::wrong(source_name, "shape", expected, found));
     }
     shape

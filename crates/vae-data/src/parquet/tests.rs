@@ -458,7 +458,12 @@ fn images_are_unpacked_into_folders_of_their_classes() {
         std::fs::write(path, "").expect("writable");
     }
     std::fs::remove_dir_all(&target).expect("writable");
-    let said = crate::folder::beside_shards(std::slice::from_ref(&path)).expect("others");
+    let said = crate::folder::beside(
+        parent.path(),
+        std::slice::from_ref(&path),
+        "Parquet files of images",
+    )
+    .expect("others");
     let expected = "3 files left out, which are not Parquet files of images: 1 .md, 2 .png";
     assert_eq!(said, expected);
 

@@ -10,9 +10,9 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
-use super::folders::image_folder;
+use super::folders::data_folder;
 #[cfg(feature = "parquet")]
-use super::folders::{is_part, is_training};
+use super::folders::{are_parts, beginning};
 use super::foreign::refused_zip;
 use super::zipped::unzip;
 use super::{ReadOptions, Source, open_file};
@@ -43,7 +43,7 @@ pub(super) fn zip_file(
     })?;
     Ok(Source {
         name,
-        ..image_folder(&without_wrapping(unpacked)?, options, on_progress)?
+        ..data_folder(&without_wrapping(unpacked)?, options, on_progress)?
     })
 }
 
@@ -81,18 +81,7 @@ pub(super) fn shards(
     on_progress: OnProgress<'_>,
 ) -> Result<Source, DataError> {
     let label = super::parquet_label(options);
-    let part = |shard: &Path| {
-        let name = shard
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        name.split(['-', '_', '.'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let parts: BTreeSet<String> = shards.iter().map(|shard| part(shard)).collect();
+    let parts: BTreeSet<String> = shards.iter().map(|shard| beginning(shard)).collect();
     let has_parts = are_parts(&parts).map_err(|found| {
         let expected =
             "shards named by parts of the data (train-, and validation- or test-), or none of them";
@@ -103,35 +92,19 @@ pub(super) fn shards(
     let unpacked = unpacked(&paths, column, |target| {
         shards.iter().try_for_each(|shard| {
             let folder = if has_parts {
-                target.join(part(shard))
+                target.join(beginning(shard))
             } else {
                 target.to_owned()
             };
             crate::parquet::unpack(shard, label, &folder)
         })
     })?;
-    let source = image_folder(&unpacked, options, on_progress)?;
+    let source = data_folder(&unpacked, options, on_progress)?;
     Ok(Source {
         name: root.display().to_string(),
         format: format!("{} in Parquet", source.format),
         ..source
     })
-}
-
-/// Whether what the names of shards begin with are parts of the data, among them one to train on; what was found, if some are
-/// and some are not: as folders they would be taken for classes.
-#[cfg(feature = "parquet")]
-fn are_parts(beginnings: &BTreeSet<String>) -> Result<bool, String> {
-    let known = beginnings.iter().filter(|name| is_part(name)).count();
-    let has_training = beginnings.iter().any(|name| is_training(name));
-    if known == 0 || beginnings.len() == 1 {
-        return Ok(false);
-    }
-    if known == beginnings.len() && has_training {
-        return Ok(true);
-    }
-    let found: Vec<String> = beginnings.iter().map(|name| format!("`{name}`")).collect();
-    Err(found.join(", "))
 }
 
 /// The folder into which `write` unpacks the files at `paths` as `how` says, unless that was done before.
@@ -143,20 +116,7 @@ pub(super) fn unpacked(
     how: &str,
     write: impl FnOnce(&Path) -> Result<(), DataError>,
 ) -> Result<PathBuf, DataError> {
-    let mut hash = Sha256::new_with_prefix(how);
-    for path in paths {
-        let facts = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
-        let (facts, whole) =
-            facts.map_err(|cause| DataError::unreadable(path.display().to_string(), cause))?;
-        let changed = facts.modified().ok();
-        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        hash.update(format!("{whole:?} {} {changed:?}\n", facts.len()));
-    }
-    let key: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let key = facts(paths, how)?;
     let folder = fetch::cache_folder()?.join("unpacked").join(key);
     if folder.is_dir() {
         return Ok(folder);
@@ -185,6 +145,29 @@ pub(super) fn unpacked(
     moved.map(|()| folder)
 }
 
+/// A name for the content of the files at `paths`, by their sizes and times of change, read as `how` says.
+///
+/// # Errors
+/// If one is not there.
+pub(super) fn facts(paths: &[&Path], how: &str) -> Result<String, DataError> {
+    let mut all = how.to_owned();
+    for path in paths {
+        let facts = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
+        let (facts, whole) =
+            facts.map_err(|cause| DataError::unreadable(path.display().to_string(), cause))?;
+        let changed = facts.modified().ok();
+        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        all += &format!("{whole:?} {} {changed:?}\n", facts.len());
+    }
+    Ok(hash(&all))
+}
+
+/// The hexadecimal SHA-256 of a text.
+pub(super) fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The folder in which the folders of classes or parts are, if all lie in another one, as in a zip of a folder.
 fn without_wrapping(folder: PathBuf) -> Result<PathBuf, DataError> {
     let inside = |folder: &Path| {
@@ -198,21 +181,4 @@ fn without_wrapping(folder: PathBuf) -> Result<PathBuf, DataError> {
     let below = folder.join(wrapping);
     let has_folders = !inside(&below)?.is_empty();
     Ok(if has_folders { below } else { folder })
-}
-
-#[cfg(all(test, feature = "parquet"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_parts_only_if_all_their_names_say_so() {
-        let are_parts =
-            |names: &[&str]| are_parts(&names.iter().map(ToString::to_string).collect());
-        assert_eq!(are_parts(&["train", "test"]), Ok(true));
-        assert_eq!(are_parts(&["train", "validation", "test"]), Ok(true));
-        assert_eq!(are_parts(&["train"]), Ok(false));
-        assert_eq!(are_parts(&["0000", "0001"]), Ok(false));
-        assert!(are_parts(&["train", "unsupervised"]).is_err());
-        assert!(are_parts(&["validation", "test"]).is_err());
-    }
 }

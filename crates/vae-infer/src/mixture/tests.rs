@@ -108,19 +108,19 @@ fn the_density_integrates_to_one() {
 fn draws_of_the_standard_normal_are_the_plain_normals_of_the_generator() {
     let normals = generator().normals(0, 0, 50, 7);
     let standard = Mixture::standard(7);
-    assert_eq!(standard.sample(generator(), 50, 1.0, None), normals);
+    assert_eq!(standard.sample(generator(), 0..50, 1.0, None), normals);
     let cold: Vec<f32> = normals
         .iter()
         .map(|&z| (f64::from(z) * 0.7) as f32)
         .collect();
-    assert_eq!(standard.sample(generator(), 50, 0.7, None), cold);
+    assert_eq!(standard.sample(generator(), 0..50, 0.7, None), cold);
 }
 
 #[test]
 fn a_component_scales_and_shifts_the_normals_of_the_standard_prior() {
     let mixture = Mixture::diagonal(&[0.0], &[1.0, -2.0], &[4f32.ln(), 0.0], 2);
     let normals = generator().normals(0, 0, 10, 2);
-    let draws = mixture.sample(generator(), 10, 1.0, None);
+    let draws = mixture.sample(generator(), 0..10, 1.0, None);
     for (draw, eps) in draws.chunks(2).zip(normals.chunks(2)) {
         // ln 4 and the draw are rounded to f32.
         assert!((draw[0] - (1.0 + 2.0 * eps[0])).abs() < 1e-5);
@@ -130,7 +130,7 @@ fn a_component_scales_and_shifts_the_normals_of_the_standard_prior() {
 
 #[test]
 fn truncated_draws_stay_within_and_fill_their_range() {
-    let z = Mixture::standard(4).sample(generator(), 1000, 0.5, Some(1.0));
+    let z = Mixture::standard(4).sample(generator(), 0..1000, 0.5, Some(1.0));
     let largest = z.iter().fold(0f32, |largest, z| largest.max(z.abs()));
     assert!((0.49..=0.5).contains(&largest), "{largest}");
     // The variance of a standard normal truncated at 1 is 0.2912, here times 0.25; the bound is five standard deviations.
@@ -139,10 +139,23 @@ fn truncated_draws_stay_within_and_fill_their_range() {
 }
 
 #[test]
+fn a_range_of_places_is_a_part_of_all_draws() {
+    let mixture = of_golden();
+    for truncation in [None, Some(1.5)] {
+        let draw = |places| mixture.sample(generator(), places, 0.8, truncation);
+        let whole = draw(0..20);
+        let parts = [draw(0..7), draw(7..8), draw(8..20)].concat();
+        assert_eq!(parts, whole);
+        // With the noise of the first places it is another sample.
+        assert_ne!([draw(0..7), draw(0..1), draw(0..12)].concat(), whole);
+    }
+}
+
+#[test]
 fn draws_have_the_moments_of_the_mixture() {
     let mixture = of_golden();
     let count = 20_000;
-    let z = mixture.sample(generator(), count, 1.0, None);
+    let z = mixture.sample(generator(), 0..count, 1.0, None);
     let mut compared = 0;
     for a in 0..3 {
         let mean: f64 = mixture
@@ -185,7 +198,7 @@ fn a_temperature_of_zero_gives_the_means_as_often_as_their_weights_say() {
         &[0.0; 3],
         1,
     );
-    let z = mixture.sample(generator(), 10_000, 0.0, None);
+    let z = mixture.sample(generator(), 0..10_000, 0.0, None);
     for (mean, weight) in means.into_iter().zip([0.2, 0.5, 0.3]) {
         let share = z.iter().filter(|&&z| z == mean).count() as f64 / 10_000.0;
         // Five standard deviations of a binomial frequency, at most 0.005 each.

@@ -16,8 +16,8 @@ fn known() -> Mixture {
     Mixture::full(&[0.3, 0.4, 0.3], &MEANS, &covariances, 2).expect("positive definite")
 }
 
-fn data(rows: usize) -> Vec<f32> {
-    known().sample(Generator::new(11, Stream::Prior), rows, 1.0, None)
+fn data(rows: u32) -> Vec<f32> {
+    known().sample(Generator::new(11, Stream::Prior), 0..rows, 1.0, None)
 }
 
 fn mean_log_density(mixture: &Mixture, z: &[f32]) -> f64 {
