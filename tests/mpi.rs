@@ -507,3 +507,66 @@ fn processes_share_samples_and_write_what_one_writes() {
     };
     assert!(evaluate(1) == evaluate(3));
 }
+
+#[test]
+fn steps_apart_are_averaged() {
+    let parent = folder();
+    let train = |name: &str, options: &[&str]| {
+        let out = parent.path().join(name);
+        let base = ["--hidden", "16", "--epochs", "2", "--batch-size", "250"];
+        succeed(&mut train(2, &out, &[&base, options].concat()));
+        out
+    };
+    // The mean of two steps down two means of gradients is the step down the mean of both.
+    let sgd = ["--optimizer", "sgd", "--momentum", "0", "--lr", "0.002"];
+    let together = losses(&train("together", &sgd));
+    let apart = losses(&train(
+        "apart",
+        &[&sgd[..], &["--local-steps", "1"]].concat(),
+    ));
+    for (one, other) in together.iter().zip(&apart) {
+        assert!(
+            (one - other).abs() <= 1e-4 * one.abs() + 1e-3,
+            "{one} against {other}"
+        );
+    }
+    // Adam's is not; nor is it the same run again if a process begins elsewhere.
+    let local = [
+        "--optimizer",
+        "adam",
+        "--local-steps",
+        "7",
+        "--checkpoint-steps",
+        "1",
+    ];
+    let (one, again) = (train("one", &local), train("again", &local));
+    assert!(weights(&one) == weights(&again));
+    let plain = train("plain", &["--optimizer", "adam"]);
+    assert!(weights(&one) != weights(&plain));
+    let [last, of_plain] = [&one, &plain].map(|run| losses(run)[4]);
+    assert!(
+        (last - of_plain).abs() < 0.05 * of_plain,
+        "{last} against {of_plain}"
+    );
+
+    // Stopped in between, it goes on from an average, and with as many processes.
+    let (whole, cut) = (parent.path().join("whole"), parent.path().join("cut"));
+    let long = [&LONG[..], &["--local-steps", "7"]].concat();
+    succeed(&mut self::train(2, &whole, &long));
+    let mut job = start(&mut self::train(2, &cut, &long));
+    wait_for_checkpoint(&cut, &mut job);
+    signal("-KILL", &processes("cut")[1]);
+    assert!(!end(job).status.success());
+    let path = cut.display().to_string();
+    let output = run(&mut vae_gpu(1, &["train", "--quiet", "--resume", &path]));
+    assert!(
+        said(&output).contains("with as many as it was started with"),
+        "{}",
+        said(&output)
+    );
+    succeed(&mut vae_gpu(2, &["train", "--quiet", "--resume", &path]));
+    assert!(weights(&cut) == weights(&whole));
+
+    let alone = run(&mut self::train(1, &parent.path().join("alone"), &local));
+    assert!(said(&alone).contains("local_steps: expected none for a process that trains alone"));
+}

@@ -181,9 +181,7 @@ impl<'a> Training<'a> {
         let position = state.position.clone();
         let scaling = task.preprocessing.scaling().cloned();
         Ok(Self {
-            team: (task.recipe.pieces > 1)
-                .then(|| Team::alone(task.recipe))
-                .transpose()?,
+            team: None,
             task,
             engine: Some(engine),
             writer: Writer::start(Arc::clone(&folder), scaling),
@@ -215,6 +213,9 @@ impl<'a> Training<'a> {
         interrupted: &AtomicBool,
         mut on_event: impl FnMut(Event),
     ) -> Result<(Manifest, Outcome), TrainError> {
+        if self.team.is_none() && self.task.recipe.pieces > 1 {
+            self.team = Some(Team::alone(self.task.recipe)?);
+        }
         let start = Instant::now();
         let seconds_before = self.manifest.seconds;
         let mut outcome = Outcome::Finished;
