@@ -9,12 +9,15 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vae_burn::Cpu;
 use vae_burn::sample_kl::{SampleKl, reference, sample_kl};
-use vae_burn::{Cpu, Shaders};
+use vae_burn_wgpu::Shaders;
 use vae_kernels::gpu::{self, GraphicsApi};
 use vae_rng::{Generator, Noise, Stream};
 
 const SIZES: [[usize; 2]; 4] = [[100, 2], [128, 20], [1024, 64], [8192, 256]];
+/// On a GPU also matrices of 67 MB, which fit no GPU's cache: their time is that of its memory.
+const LARGE: [usize; 2] = [65_536, 256];
 
 type Op<B> = fn(Tensor<B, 2>, Tensor<B, 2>, Noise) -> (Tensor<B, 2>, Tensor<B, 1>);
 
@@ -63,9 +66,10 @@ fn backend<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl>(
     c: &mut Criterion,
     name: &str,
     device: &B::Device,
+    sizes: impl Iterator<Item = [usize; 2]>,
 ) {
     let mut group = c.benchmark_group(format!("sample_kl/{name}"));
-    for [batch, latent] in SIZES {
+    for [batch, latent] in sizes {
         let inputs = [1, 2].map(|step| {
             let values = Generator::new(0, Stream::Init).normals(step, 0, batch, latent);
             Tensor::<B, 1>::from_floats(&values[..], device)
@@ -92,10 +96,12 @@ fn backend<B: AutodiffBackend<InnerBackend: SampleKl> + SampleKl>(
 }
 
 fn all(c: &mut Criterion) {
-    backend::<Autodiff<Cpu>>(c, "ndarray", &NdArrayDevice::Cpu);
+    let sizes = SIZES.into_iter();
+    backend::<Autodiff<Cpu>>(c, "ndarray", &NdArrayDevice::Cpu, sizes.clone());
     match gpu::Gpu::open(GraphicsApi::Any) {
         Ok(gpu) if gpu.report.is_hardware() => {
-            backend::<Autodiff<Shaders>>(c, "wgpu", &vae_burn::device(&gpu));
+            let device = vae_burn_wgpu::device(&gpu);
+            backend::<Autodiff<Shaders>>(c, "wgpu", &device, sizes.chain([LARGE]));
         }
         _ => println!("skipped: sample_kl/wgpu: no hardware adapter"),
     }

@@ -74,7 +74,7 @@ fn all(c: &mut Criterion) {
             backend(c, "fused/wgpu", |setup| {
                 Box::new(FusedEngine::gpu(setup, &gpu).unwrap_or_else(|error| panic!("{error}")))
             });
-            backend(c, "burn/wgpu", |setup| vae_burn::wgpu(setup, &gpu));
+            backend(c, "burn/wgpu", |setup| vae_burn_wgpu::wgpu(setup, &gpu));
         }
         _ => println!("skipped: train_step/wgpu: no hardware adapter"),
     }

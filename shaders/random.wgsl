@@ -1,4 +1,5 @@
-// Random numbers for the kernels that draw their own; a library, put before a kernel's text. No entry point.
+// Random numbers for the kernels that draw their own; a library, put behind multiply.wgsl or multiply_int64.wgsl and before a
+// kernel's text. No entry point.
 // Philox4x32-10 and Box-Muller, the twins of crates/vae-rng/src/philox.rs and normal.rs, line for line.
 // Integers are bit-identical to the twin's; normals agree to a few units in the last place.
 
@@ -9,28 +10,13 @@ fn uniform_of(word: u32) -> f32 {
     return f32(word >> 8u) * TWO_TO_MINUS_24;
 }
 
-// The high half of a 32 x 32 bit product, from 16-bit halves: WGSL has no 64-bit integers.
-fn multiply_high(a: u32, b: u32) -> u32 {
-    let a_low = a & 0xffffu;
-    let a_high = a >> 16u;
-    let b_low = b & 0xffffu;
-    let b_high = b >> 16u;
-    let low_low = a_low * b_low;
-    let high_low = a_high * b_low + (low_low >> 16u);
-    let low_high = a_low * b_high + (high_low & 0xffffu);
-    return a_high * b_high + (high_low >> 16u) + (low_high >> 16u);
-}
-
 fn philox4x32_10(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     var c = counter;
     var k = key;
     for (var round = 0u; round < 10u; round += 1u) {
-        c = vec4<u32>(
-            multiply_high(0xCD9E8D57u, c.z) ^ c.y ^ k.x,
-            0xCD9E8D57u * c.z,
-            multiply_high(0xD2511F53u, c.x) ^ c.w ^ k.y,
-            0xD2511F53u * c.x,
-        );
+        let x = multiply_wide(0xD2511F53u, c.x);
+        let z = multiply_wide(0xCD9E8D57u, c.z);
+        c = vec4<u32>(z.y ^ c.y ^ k.x, z.x, x.y ^ c.w ^ k.y, x.x);
         k += vec2<u32>(0x9E3779B9u, 0xBB67AE85u);
     }
     return c;

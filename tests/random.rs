@@ -20,12 +20,27 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     normals[id.x] = normals_of_block(block);
 }";
 
-/// The words and normals of `generator` at `step`, rows of 64 blocks, as the GPU computes them.
-fn on_gpu(gpu: &Gpu, key: [u32; 2], step: u64) -> (Vec<u32>, Vec<f32>) {
+/// The 64-bit product of two words on any GPU.
+const PRODUCT: &str = include_str!("../shaders/multiply.wgsl");
+/// The same where integers have 64 bits.
+const PRODUCT_INT64: &str = include_str!("../shaders/multiply_int64.wgsl");
+
+/// The products that `gpu` can compute.
+fn products(gpu: &Gpu) -> Vec<&'static str> {
+    let (device, _) = gpu.device_and_queue();
+    let has_int64 = device.features().contains(wgpu::Features::SHADER_INT64);
+    let int64 = has_int64.then_some(PRODUCT_INT64);
+    if int64.is_none() {
+        eprintln!("skipped: 64-bit integers, which this adapter does not have");
+    }
+    [PRODUCT].into_iter().chain(int64).collect()
+}
+
+/// The words and normals of `generator` at `step`, rows of 64 blocks, as the GPU computes them with this `product`.
+fn on_gpu(gpu: &Gpu, product: &str, key: [u32; 2], step: u64) -> (Vec<u32>, Vec<f32>) {
     use wgpu::{BufferUsages, util::DeviceExt};
     let (device, queue) = gpu.device_and_queue();
-    let source =
-        concat!(include_str!("../shaders/random.wgsl"), "{entry}").replace("{entry}", ENTRY);
+    let source = [product, include_str!("../shaders/random.wgsl"), ENTRY].concat();
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: None,
         source: wgpu::ShaderSource::Wgsl(source.into()),
@@ -102,9 +117,15 @@ fn on_cpu(generator: Generator, step: u64) -> (Vec<u32>, Vec<f32>) {
 #[test]
 fn wgsl_draws_the_integers_and_normals_of_rust() {
     let Some(gpu) = gpu() else { return };
-    for (seed, step) in [(0, 0), (7, 3), (u64::MAX, 1 << 40)] {
+    let cases = [(0, 0), (7, 3), (u64::MAX, 1 << 40)];
+    let cases = cases.map(|case| {
+        products(gpu)
+            .into_iter()
+            .map(move |product| (case, product))
+    });
+    for ((seed, step), product) in cases.into_iter().flatten() {
         let generator = Generator::new(seed, Stream::Noise);
-        let (words, normals) = on_gpu(gpu, generator.key(), step);
+        let (words, normals) = on_gpu(gpu, product, generator.key(), step);
         let (expected_words, expected_normals) = on_cpu(generator, step);
         assert_eq!(words, expected_words);
         // Radius: up to 5.77, whose square root halves the 4 + 3 roundings of the logarithm and adds 3 of its own; sine and
@@ -123,8 +144,18 @@ fn a_philox_with_one_round_less_or_a_swapped_key_is_told_apart() {
         generator.block(3, 0, 0)
     );
     let Some(gpu) = gpu() else { return };
-    let (words, normals) = on_gpu(gpu, [high, low], 3);
+    let (words, normals) = on_gpu(gpu, PRODUCT, [high, low], 3);
     let (expected_words, expected_normals) = on_cpu(generator, 3);
     assert_ne!(words, expected_words);
     assert!(distance(&normals, &expected_normals, |_| 4.2e-6) > 1000.0);
+}
+
+#[test]
+fn a_product_that_loses_a_carry_is_told_apart() {
+    let Some(gpu) = gpu() else { return };
+    let wrong = PRODUCT.replace(" + (low_high >> 16u)", "");
+    assert_ne!(wrong, PRODUCT);
+    let generator = Generator::new(7, Stream::Noise);
+    let (words, _) = on_gpu(gpu, &wrong, generator.key(), 3);
+    assert_ne!(words, on_cpu(generator, 3).0);
 }

@@ -3,13 +3,25 @@
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use burn_autodiff::Autodiff;
 use burn_ndarray::NdArrayDevice;
+use vae_burn::Cpu;
 use vae_burn::sample_kl::{SampleKl, reference, sample_kl};
-use vae_burn::{Cpu, Shaders};
+use vae_burn_wgpu::Shaders;
 use vae_rng::{Generator, Noise, Stream};
 
 use crate::common::{distance, gpu};
 
-const SIZES: [[usize; 2]; 6] = [[1, 1], [3, 2], [100, 2], [128, 20], [257, 33], [5, 1030]];
+/// With and without whole blocks of four latents, less and more than the threads of a workgroup.
+const SIZES: [[usize; 2]; 9] = [
+    [1, 1],
+    [3, 2],
+    [1, 4],
+    [100, 2],
+    [128, 20],
+    [257, 33],
+    [67, 64],
+    [5, 1028],
+    [5, 1030],
+];
 /// Values at, beyond and around both ends of the clamp, and in the middle.
 const LOG_VARS: [f32; 9] = [-200.0, -30.001, -30.0, -29.0, 0.0, 19.0, 20.0, 20.001, 95.0];
 const CPU: NdArrayDevice = NdArrayDevice::Cpu;
@@ -162,7 +174,7 @@ fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
 
 #[test]
 fn the_forward_shader_is_the_reference() {
-    let Some(device) = gpu().map(vae_burn::device) else {
+    let Some(device) = gpu().map(vae_burn_wgpu::device) else {
         return;
     };
     for case in Case::all() {
@@ -176,7 +188,7 @@ fn the_forward_shader_is_the_reference() {
 
 #[test]
 fn the_backward_shader_is_the_reference() {
-    let Some(device) = gpu().map(vae_burn::device) else {
+    let Some(device) = gpu().map(vae_burn_wgpu::device) else {
         return;
     };
     for case in Case::all() {
@@ -273,7 +285,7 @@ fn wrong_backward_formulas_are_told_apart() {
 /// One row more than 65,535 workgroups of 256 rows: the grid is folded, and the last workgroup has only one row.
 #[test]
 fn a_batch_beyond_the_limit_of_workgroups_is_whole() {
-    let Some(device) = gpu().map(vae_burn::device) else {
+    let Some(device) = gpu().map(vae_burn_wgpu::device) else {
         return;
     };
     const ROWS: usize = 65_535 * 256 + 1;

@@ -69,7 +69,7 @@ impl Route {
         let gpu = || gpu().expect("a route of this machine");
         match self {
             Self::Ndarray => vae_burn::ndarray(setup),
-            Self::Wgpu => vae_burn::wgpu(setup, gpu()),
+            Self::Wgpu => vae_burn_wgpu::wgpu(setup, gpu()),
             Self::Cpu => Box::new(FusedEngine::cpu(setup)),
             Self::FusedWgpu => Box::new(FusedEngine::gpu(setup, gpu()).expect("a working device")),
         }

@@ -8,7 +8,8 @@
 //!
 //! [`SampleKl`] is the op as a trait over burn's backends. Its default bodies are the plain-tensor reference; wgpu overrides them
 //! with `shaders/op/sample_kl_*.wgsl`, which draw `eps` themselves; `Autodiff` makes forward and backward one node. An autodiff
-//! op has one output, so `z` and `kl` travel packed as `[batch, latent + 1]`.
+//! op has one output, so `z` and `kl` travel packed as `[batch, packed]`: `z` in the first columns, `kl` behind it, and what a backend
+//! adds behind both.
 
 mod autodiff;
 mod wgpu;
@@ -23,7 +24,7 @@ use vae_rng::Noise;
 
 /// The op, on the primitive tensors of a backend. Call [`sample_kl`] instead.
 pub trait SampleKl: Backend {
-    /// `mu` and `log_var`, `[batch, latent]`, to `z | kl`, `[batch, latent + 1]`.
+    /// `mu` and `log_var`, `[batch, latent]`, to `z | kl`, `[batch, latent + 1]` or wider.
     fn sample_kl_forward(
         mu: FloatTensor<Self>,
         log_var: FloatTensor<Self>,

@@ -223,7 +223,7 @@ impl Device {
         self.check_sizes(setup, route, batch)?;
         Ok(match (&self.place, route) {
             (Place::Gpu(gpu), Route::Fused) => Box::new(FusedEngine::gpu(setup, gpu)?),
-            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn::wgpu(setup, gpu),
+            (Place::Gpu(gpu), Route::Burn { .. }) => vae_burn_wgpu::wgpu(setup, gpu),
             (_, Route::Fused) => Box::new(FusedEngine::cpu(setup)),
             (_, Route::Burn { .. }) => vae_burn::ndarray(setup),
         })

@@ -6,6 +6,7 @@ pub mod convolution;
 mod convolve;
 mod corrupt;
 mod dense;
+mod draws;
 mod elementwise;
 mod gather;
 mod group_norm;

@@ -17,6 +17,7 @@ mod traffic;
 pub use adapter::{AdapterReport, Failure, Gpu, GpuError, GpuId, GraphicsApi, adapters};
 pub use executor::GpuExecutor;
 pub use portable::{Bound, PortableKernel, portable_kernels};
+pub(crate) use source::{OP_BACKWARD, OP_FORWARD, OP_FORWARD_INT64};
 #[cfg(test)]
-pub(crate) use source::valid;
+pub(crate) use source::{valid, valid_with};
 pub use traffic::Traffic;

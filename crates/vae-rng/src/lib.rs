@@ -7,8 +7,12 @@
 mod normal;
 mod philox;
 
-pub use normal::normals_of_block;
+pub use normal::{normals_of_block, normals_of_lanes};
+use philox::philox_lanes;
 pub use philox::philox4x32_10;
+
+/// Blocks that are drawn side by side: the widest vectors hold so many words.
+pub const LANES: usize = 16;
 
 /// Purpose of a random number. Streams of one seed are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,15 @@ impl Generator {
     pub fn block(&self, step: u64, row: u32, quad: u32) -> [u32; 4] {
         let [step_low, step_high] = halves(step);
         philox4x32_10([quad, row, step_low, step_high], self.key)
+    }
+
+    /// The words of [`LANES`] blocks, in loops that the compiler vectorises in a caller that is compiled for wide vectors: word `k` of
+    /// block `i`, that of `rows[i]` and `quads[i]`, is `words[k][i]`.
+    #[inline(always)]
+    #[must_use]
+    pub fn lanes(&self, step: u64, rows: [u32; LANES], quads: [u32; LANES]) -> [[u32; LANES]; 4] {
+        let steps = halves(step).map(|half| [half; LANES]);
+        philox_lanes([quads, rows, steps[0], steps[1]], self.key)
     }
 
     /// Standard normals `[rows, columns]`, row-major, for rows `first_row ..` of `step`.
@@ -225,7 +238,8 @@ impl Noise {
 
 /// Whether a random `word` makes a pixel of brightness `byte` white: in integers, so that every device decides alike. A black
 /// pixel never becomes white, a white one always does.
-const fn is_bright(word: u32, byte: u8) -> bool {
+#[must_use]
+pub const fn is_bright(word: u32, byte: u8) -> bool {
     (word >> 8) * 255 < (byte as u32) << 24
 }
 
@@ -262,6 +276,20 @@ mod tests {
             let tolerance = 5.0 * (p * (1.0 - p) / f64::from(rows)).sqrt();
             let frequency = f64::from(*count) / f64::from(rows);
             assert!((frequency - p).abs() <= tolerance, "{byte}: {frequency}");
+        }
+    }
+
+    #[test]
+    fn blocks_side_by_side_are_those_of_their_rows_and_quads() {
+        let generator = Generator::new(7, Stream::Noise);
+        let step = 1 << 40 | 3;
+        let rows = std::array::from_fn(|i| u32::MAX - i as u32);
+        let quads = std::array::from_fn(|i| 3 * i as u32);
+        let words = generator.lanes(step, rows, quads);
+        for i in 0..LANES {
+            let block = words.map(|lanes| lanes[i]);
+            assert_eq!(block, generator.block(step, rows[i], quads[i]));
+            assert_ne!(block, generator.block(step, quads[i], rows[i]));
         }
     }
 

@@ -14,6 +14,24 @@ pub fn normals_of_block([a, b, c, d]: [u32; 4]) -> [f32; 4] {
     [x, y, z, w]
 }
 
+/// The same for `N` blocks side by side, in loops that the compiler vectorises: word `k` of block `i` is `words[k][i]`.
+#[inline(always)]
+#[must_use]
+pub fn normals_of_lanes<const N: usize>(words: &[[u32; N]; 4]) -> [[f32; N]; 4] {
+    let mut normals = [[0.0; N]; 4];
+    let (normals_xy, normals_zw) = normals.split_at_mut(2);
+    for (words, normals) in words.chunks_exact(2).zip([normals_xy, normals_zw]) {
+        let ([radii, angles], [x, y]) = (words, normals) else {
+            continue;
+        };
+        for ((radius, angle), (x, y)) in radii.iter().zip(angles).zip(x.iter_mut().zip(y)) {
+            [*x, *y] = box_muller(*radius, *angle);
+        }
+    }
+    normals
+}
+
+#[inline(always)]
 fn box_muller(radius_word: u32, angle_word: u32) -> [f32; 2] {
     // In (0, 1], a multiple of 2^-24, so that the logarithm is finite: no normal exceeds sqrt(48 ln 2) = 5.77.
     let u = ((radius_word >> 8) + 1) as f32 * 2f32.powi(-24);
@@ -23,15 +41,13 @@ fn box_muller(radius_word: u32, angle_word: u32) -> [f32; 2] {
 }
 
 /// `ln(u)` for `u` in `[2^-24, 1]`; relative error below 2^-22 (polynomial of Cephes' `logf`, S. Moshier).
+#[inline(always)]
 fn ln_unit(u: f32) -> f32 {
     let bits = u.to_bits();
-    let mut exponent = (bits >> 23) as i32 - 127;
-    let mut mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
-    if mantissa > SQRT_2 {
-        mantissa *= 0.5;
-        exponent += 1;
-    }
-    let x = mantissa - 1.0;
+    let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+    let is_upper = mantissa > SQRT_2;
+    let exponent = (bits >> 23) as i32 - 127 + i32::from(is_upper);
+    let x = if is_upper { 0.5 * mantissa } else { mantissa } - 1.0;
     let mut p = 7.037_683_6e-2;
     p = p * x - 1.151_461e-1;
     p = p * x + 1.167_699_9e-1;
@@ -50,6 +66,7 @@ fn ln_unit(u: f32) -> f32 {
 }
 
 /// `[sin, cos]` of a uniform angle: the top two bits choose the quadrant, the next 24 the place in it.
+#[inline(always)]
 fn unit_vector(word: u32) -> [f32; 2] {
     let fraction = ((word >> 6) & 0x00ff_ffff) as f32 * 2f32.powi(-24);
     let t = (fraction - 0.5) * FRAC_PI_2;
@@ -58,12 +75,11 @@ fn unit_vector(word: u32) -> [f32; 2] {
     let sin = t + t * t2 * (-1.666_665_5e-1 + t2 * (8.332_161e-3 - t2 * 1.951_529_6e-4));
     let cos =
         1.0 - 0.5 * t2 + t2 * t2 * (4.166_664_6e-2 + t2 * (-1.388_731_6e-3 + t2 * 2.443_315_7e-5));
-    match word >> 30 {
-        0 => [sin, cos],
-        1 => [cos, -sin],
-        2 => [-sin, -cos],
-        _ => [-cos, sin],
-    }
+    // The quadrants in order: [sin, cos], [cos, -sin], [-sin, -cos], [-cos, sin]; without a branch.
+    let is_odd = word & (1 << 30) != 0;
+    let (one, other) = if is_odd { (cos, sin) } else { (sin, cos) };
+    let signed = |value: f32, sign: u32| f32::from_bits(value.to_bits() ^ (sign & (1 << 31)));
+    [signed(one, word), signed(other, word ^ (word << 1))]
 }
 
 #[cfg(test)]
@@ -95,6 +111,22 @@ mod tests {
             seen[(word >> 30) as usize] += 1;
         }
         assert!(seen.iter().all(|&n| n > 1000));
+    }
+
+    #[test]
+    fn normals_of_lanes_are_those_of_their_blocks() {
+        let words: [[u32; 5]; 4] = std::array::from_fn(|k| {
+            std::array::from_fn(|i| (7 * k + i) as u32).map(|x| x.wrapping_mul(0x9e37_79b9))
+        });
+        let normals = normals_of_lanes(&words);
+        for i in 0..5 {
+            let block = words.map(|lanes| lanes[i]);
+            assert_eq!(normals.map(|lanes| lanes[i]), normals_of_block(block));
+            assert_ne!(
+                normals.map(|lanes| lanes[(i + 1) % 5]),
+                normals_of_block(block)
+            );
+        }
     }
 
     #[test]

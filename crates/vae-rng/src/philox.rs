@@ -8,21 +8,33 @@ const ROUNDS: usize = 10;
 /// Four random words: a bijection of `counter` for every `key`.
 #[must_use]
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    philox_lanes(counter.map(|word| [word]), key).map(|[word]| word)
+}
+
+/// The same for `N` counters side by side, in loops that the compiler vectorises: word `k` of counter `i` is `counters[k][i]`.
+#[inline(always)]
+pub(crate) fn philox_lanes<const N: usize>(
+    counters: [[u32; N]; 4],
+    key: [u32; 2],
+) -> [[u32; N]; 4] {
+    let mut counters = counters;
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {
-        let product0 = u64::from(MULTIPLIER[0]) * u64::from(c0);
-        let product1 = u64::from(MULTIPLIER[1]) * u64::from(c2);
-        (c0, c1, c2, c3) = (
-            (product1 >> 32) as u32 ^ c1 ^ k0,
-            product1 as u32,
-            (product0 >> 32) as u32 ^ c3 ^ k1,
-            product0 as u32,
-        );
+        let [c0, c1, c2, c3] = &mut counters;
+        for (((c0, c1), c2), c3) in c0.iter_mut().zip(c1).zip(c2).zip(c3) {
+            let product0 = u64::from(MULTIPLIER[0]) * u64::from(*c0);
+            let product1 = u64::from(MULTIPLIER[1]) * u64::from(*c2);
+            (*c0, *c1, *c2, *c3) = (
+                (product1 >> 32) as u32 ^ *c1 ^ k0,
+                product1 as u32,
+                (product0 >> 32) as u32 ^ *c3 ^ k1,
+                product0 as u32,
+            );
+        }
         k0 = k0.wrapping_add(WEYL[0]);
         k1 = k1.wrapping_add(WEYL[1]);
     }
-    [c0, c1, c2, c3]
+    counters
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use burn_wgpu::{
     SourceTemplate, WgpuRuntime, into_contiguous,
 };
 use cubecl::CubeCount;
+use cubecl::ir::{ElemType, UIntKind};
 use cubecl::prelude::KernelId;
 use cubecl::server::KernelArguments;
 
-use vae_kernels::sample_kl::{self, Sizes, WORKGROUP, lanes_per_row};
+use vae_kernels::sample_kl::{Form, Sizes, WORKGROUP};
 use vae_rng::Noise;
 
 use super::SampleKl;
@@ -20,31 +21,34 @@ const MAX_WORKGROUPS: u32 = 65_535;
 
 type Tensor = CubeTensor<WgpuRuntime>;
 
-/// The forward kernel; `lanes` threads share a row.
-struct Forward {
-    lanes: u32,
-}
+struct Forward(Form);
 
 impl KernelSource for Forward {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(sample_kl::FORWARD).register("lanes", self.lanes.to_string())
+        SourceTemplate::new(self.0.forward())
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info(self.lanes)
+        KernelId::new::<Self>().info(self.0)
     }
 }
 
-struct Backward;
+struct Backward(Form);
 
 impl KernelSource for Backward {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(sample_kl::BACKWARD)
+        SourceTemplate::new(self.0.backward())
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>()
+        KernelId::new::<Self>().info(self.0)
     }
+}
+
+/// The form of both shaders for rows as those of `tensor`, where it is.
+fn form(tensor: &Tensor, latent: u32) -> Form {
+    let uint64 = ElemType::UInt(UIntKind::U64);
+    Form::new(latent, tensor.client.properties().supports_type(uint64))
 }
 
 impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, I, BT> {
@@ -54,12 +58,11 @@ impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, 
         noise: Noise,
     ) -> FloatTensor<Self> {
         let [batch, latent] = dims(&mu);
-        let z_kl = empty(&mu, [batch, latent + 1]);
-        let lanes = lanes_per_row(latent);
-        let rows_per_workgroup = WORKGROUP / lanes;
+        let form = form(&mu, latent);
+        let z_kl = empty(&mu, [batch, form.packed(latent)]);
         launch(
-            Forward { lanes },
-            batch.div_ceil(rows_per_workgroup),
+            Forward(form),
+            batch.div_ceil(WORKGROUP / form.lanes),
             &[mu, log_var, z_kl.clone()],
             Sizes::new(batch, latent).with(noise),
         );
@@ -73,11 +76,12 @@ impl<I: IntElement, BT: BoolElement> SampleKl for CubeBackend<WgpuRuntime, f32, 
         d_z_kl: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [batch, latent] = dims(&mu);
+        let form = form(&mu, latent);
         let (d_mu, d_log_var) = (empty(&mu, [batch, latent]), empty(&mu, [batch, latent]));
         let tensors = [mu, log_var, z_kl, d_z_kl, d_mu.clone(), d_log_var.clone()];
         launch(
-            Backward,
-            (batch * latent).div_ceil(WORKGROUP),
+            Backward(form),
+            (batch * form.backward_threads(latent)).div_ceil(WORKGROUP),
             &tensors,
             Sizes::new(batch, latent),
         );

@@ -59,7 +59,7 @@ pub fn engines(gpu: Option<&Gpu>) -> Result<StepCheck, CheckError> {
     compared(
         |setup| {
             let burn = match gpu {
-                Some(gpu) => vae_burn::wgpu(setup, gpu),
+                Some(gpu) => vae_burn_wgpu::wgpu(setup, gpu),
                 None => vae_burn::ndarray(setup),
             };
             Ok([burn, Box::new(FusedEngine::cpu(setup))])

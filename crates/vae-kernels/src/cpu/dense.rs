@@ -105,6 +105,13 @@ pub(super) fn backward_parameters(
     }
 }
 
+/// Whether `d_output W^T` is computed as `W d_output^T`: gemm copies one factor into its own order, the weights the one way round
+/// and the gradients, of which there are fewer, the other. The terms are added in the same order. Vectors of gemm hold 16 rows then,
+/// and turning the result costs time that a product of few terms does not save (docs/benchmarks.md).
+const fn is_turned(rows: usize, outputs: usize) -> bool {
+    rows <= 128 && rows.is_multiple_of(16) && outputs >= 256
+}
+
 /// See [`crate::program::Pass::DenseBackwardInput`]: of the first `columns` inputs.
 pub(super) fn backward_input(
     parameters: &[f32],
@@ -115,42 +122,58 @@ pub(super) fn backward_input(
     d_input: &mut [f32],
 ) {
     let rows = panel(d_input.len() / columns, columns, layer.outputs, true);
+    let is_turned = is_turned(rows, layer.outputs);
     let panels = d_input
         .par_chunks_mut(rows * columns)
         .zip(d_output.par_chunks(rows * layer.width()));
-    panels.enumerate().for_each(|(index, (d_x, d_y))| {
-        for block in 0..layer.blocks {
-            let values = &parameters[layer.block(block)][..columns * layer.outputs];
-            let weight = Matrix::new(values, columns, layer.outputs).transposed();
-            let d_y = block_of(d_y, layer, block);
-            matmul(d_y, weight, d_x, columns, block > 0);
-        }
-        if let Some(slope) = slope {
-            slope.apply(index * rows * columns, d_x);
-        }
-    });
+    panels
+        .enumerate()
+        .for_each_init(Vec::new, |turned, (index, (d_x, d_y))| {
+            let count = d_x.len() / columns;
+            if is_turned {
+                turned.resize(rows * columns, 0.0);
+            }
+            for block in 0..layer.blocks {
+                let values = &parameters[layer.block(block)][..columns * layer.outputs];
+                let weight = Matrix::new(values, columns, layer.outputs);
+                let d_y = block_of(d_y, layer, block);
+                if is_turned {
+                    matmul(weight, d_y.transposed(), turned, count, block > 0);
+                } else {
+                    matmul(d_y, weight.transposed(), d_x, columns, block > 0);
+                }
+            }
+            if is_turned {
+                elementwise::transpose(&turned[..d_x.len()], count, d_x);
+            }
+            if let Some(slope) = slope {
+                slope.apply(index * rows * columns, d_x);
+            }
+        });
 }
 
-/// Rows of a task in a `rows x columns` product of `depth` terms: as many for each thread, in whole tiles of the product's
-/// innermost loop; all of them if there is too little to share.
+/// Rows of a task in a `rows x columns` product of `depth` terms: as many for each thread, to a pair; all of them if there is too
+/// little to share. (Whole tiles of gemm, six rows, would leave the threads' shares further apart than a part of a tile costs.)
 ///
 /// gemm adds the terms of small results in another order: along rows of both factors up to 256 elements (`along_rows`), and up to
 /// 64 x 64 beyond 512 terms. What may be cut into such pieces is not shared, or bits would depend on the number of threads.
 fn panel(rows: usize, columns: usize, depth: usize, along_rows: bool) -> usize {
-    const TILE: usize = 8;
+    const PAIR: usize = 2;
     const TASK: usize = 1 << 15;
-    let has_one_order = columns > 64 || (depth <= 512 && !along_rows);
+    // The fewest rows that are added like all of them; one or two would be a product of another kind.
+    let least = match columns > 64 {
+        true => 8,
+        false if along_rows => rows,
+        false if depth <= 512 => 8,
+        false => 65,
+    };
     let tasks = rows * columns * depth / TASK;
     let tasks = tasks.clamp(1, rayon::current_num_threads());
-    if tasks == 1 || !has_one_order {
-        return rows;
+    let mut panel = rows.div_ceil(tasks).next_multiple_of(PAIR).max(least);
+    while panel < rows && (rows - 1) % panel + 1 < least {
+        panel += PAIR;
     }
-    let mut panel = rows.div_ceil(tasks).next_multiple_of(TILE);
-    // A last task of a row or two would be a product of another kind.
-    while panel < rows && (1..TILE).contains(&(rows % panel)) {
-        panel += TILE;
-    }
-    panel
+    panel.min(rows)
 }
 
 /// `output = input W`, without the bias.
@@ -176,4 +199,74 @@ fn bias(parameters: &[f32], layer: Layer) -> Vec<f32> {
 /// The columns of a layer's output that belong to a block.
 fn block_of(output: &[f32], layer: Layer, block: usize) -> Matrix<'_> {
     Matrix::columns(output, layer.width(), block * layer.outputs, layer.outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel_on(threads: usize, [rows, columns, depth]: [usize; 3], along_rows: bool) -> usize {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap()
+            .install(|| panel(rows, columns, depth, along_rows))
+    }
+
+    #[test]
+    fn turned_gradients_of_inputs_are_the_products_bit_for_bit() {
+        let (rows, columns, outputs) = (63, 130, 300);
+        let values = |step, rows, columns| {
+            let generator = vae_rng::Generator::new(1, vae_rng::Stream::Init);
+            generator.normals(step, 0, rows, columns)
+        };
+        let layer = Layer {
+            offset: 0,
+            inputs: columns,
+            outputs,
+            blocks: 2,
+        };
+        let parameters = values(0, 1, 2 * (columns + 1) * outputs);
+        let d_output = values(1, rows, 2 * outputs);
+        let mut expected = vec![0.0; rows * columns];
+        for block in 0..2 {
+            let weight = &parameters[layer.block(block)][..columns * outputs];
+            let weight = Matrix::new(weight, columns, outputs).transposed();
+            let d_y = block_of(&d_output, layer, block);
+            matmul(d_y, weight, &mut expected, columns, block > 0);
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        let mut found = vec![0.0; rows * columns];
+        pool.unwrap().install(|| {
+            let panel = panel(rows, columns, outputs, true);
+            assert_eq!((panel, is_turned(panel, outputs)), (32, true));
+            backward_input(&parameters, layer, columns, &d_output, None, &mut found);
+        });
+        assert_eq!(found, expected);
+        assert_ne!(found[1..columns], expected[..columns - 1]);
+    }
+
+    #[test]
+    fn threads_get_even_shares_of_a_product() {
+        assert_eq!(panel_on(2, [100, 256, 784], false), 50);
+        assert_eq!(panel_on(3, [100, 256, 784], false), 34);
+        assert_eq!(panel_on(2, [400, 20, 1024], false), 200);
+        assert_eq!(panel_on(2, [100, 2, 4], false), 100, "too little to share");
+    }
+
+    #[test]
+    fn no_share_adds_its_terms_in_another_order_than_the_whole() {
+        for threads in 1..=8 {
+            for rows in 1..300 {
+                let shares = |columns, depth, along_rows| {
+                    let panel = panel_on(threads, [rows, columns, depth], along_rows);
+                    (panel, (rows - 1) % panel + 1)
+                };
+                let is_whole = |(panel, _): (usize, usize)| panel == rows;
+                let wide = shares(784, 4096, true);
+                assert!(is_whole(wide) || wide.1 >= 8, "{rows}: {wide:?}");
+                let deep = shares(20, 4096, false);
+                assert!(is_whole(deep) || deep.1 > 64, "{rows}: {deep:?}");
+                assert!(is_whole(shares(20, 4096, true)), "{rows}");
+            }
+        }
+    }
 }

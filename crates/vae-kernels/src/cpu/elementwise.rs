@@ -219,6 +219,22 @@ pub(super) fn sums(values: &[f32], columns: usize) -> Vec<f32> {
     sums
 }
 
+/// `output` is `input`, rows of `columns` numbers, turned into columns: in tiles that fit a core's first-level cache.
+pub(super) fn transpose(input: &[f32], columns: usize, output: &mut [f32]) {
+    const TILE: usize = 16;
+    let rows = input.len() / columns;
+    for (first, output) in (0..).step_by(TILE).zip(output.chunks_mut(TILE * rows)) {
+        for start in (0..rows).step_by(TILE) {
+            let end = (start + TILE).min(rows);
+            for (column, output) in (first..).zip(output.chunks_exact_mut(rows)) {
+                for (row, value) in (start..).zip(&mut output[start..end]) {
+                    *value = input[row * columns + column];
+                }
+            }
+        }
+    }
+}
+
 /// The pieces of a matrix that is not always there.
 pub(super) fn pieces(
     matrix: Option<&mut [f32]>,
@@ -249,6 +265,19 @@ pub(super) fn column_sums(matrix: Matrix<'_>, sums: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transpose_has_the_numbers_of_each_row_in_a_column() {
+        for (rows, columns) in [(1, 1), (3, 5), (16, 33), (40, 17)] {
+            let input: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let mut output = vec![-1.0; rows * columns];
+            transpose(&input, columns, &mut output);
+            for (index, value) in output.iter().enumerate() {
+                let (column, row) = (index / rows, index % rows);
+                assert_eq!(*value, input[row * columns + column], "{rows} x {columns}");
+            }
+        }
+    }
 
     #[test]
     fn column_sums_of_odd_widths_are_the_plain_sums() {

@@ -1,8 +1,9 @@
 //! The CPU twin of `shaders/step/gather.wgsl`.
 
+use super::draws::{self, DRAWN};
 use super::vectorized::vectorized;
 use rayon::prelude::*;
-use vae_rng::Generator;
+use vae_rng::{Generator, LANES, is_bright};
 
 use vae_spec::Element;
 
@@ -70,10 +71,7 @@ pub(super) fn gather_into(
                 generator.binarize_floats(step, first_row + row as u32, image);
             }
         } else if let Some((generator, step)) = binarization {
-            let pixels = generator.binarize(step, first_row + row as u32, bytes);
-            for (x, pixel) in image.iter_mut().zip(pixels) {
-                *x = f32::from(pixel) / 255.0;
-            }
+            binarize(image, bytes, &generator, step, first_row + row as u32);
         } else {
             vectorized(
                 #[inline(always)]
@@ -85,4 +83,51 @@ pub(super) fn gather_into(
             );
         }
     });
+}
+
+/// As `Generator::binarize`, of many pixels at a time.
+fn binarize(image: &mut [f32], bytes: &[u8], generator: &Generator, step: u64, row: u32) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let pixels = image.chunks_mut(DRAWN).zip(bytes.chunks(DRAWN));
+            for (quad, (image, bytes)) in (0..).step_by(LANES).zip(pixels) {
+                let words = draws::words(generator, step, row, quad);
+                for (x, (byte, word)) in image.iter_mut().zip(bytes.iter().zip(words)) {
+                    *x = if is_bright(word, *byte) { 1.0 } else { 0.0 };
+                }
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vae_rng::Stream;
+
+    #[test]
+    fn binarized_pixels_are_those_that_the_generator_draws() {
+        let generator = Generator::new(5, Stream::Binarization);
+        for columns in [1, 63, 64, 65, 784] {
+            let bytes: Vec<u8> = (0..3 * columns).map(|i| (7 * i % 256) as u8).collect();
+            let found = gather(
+                &bytes,
+                Element::U8,
+                columns,
+                &[2, 0],
+                Some((generator, 1 << 35)),
+            );
+            let expected = |row: u32, index: usize| {
+                let bytes = &bytes[index * columns..][..columns];
+                let drawn: Vec<f32> = generator
+                    .binarize(1 << 35, row, bytes)
+                    .map(|pixel| f32::from(pixel) / 255.0)
+                    .collect();
+                drawn
+            };
+            assert_eq!(found, [expected(0, 2), expected(1, 0)].concat());
+            assert!(columns == 1 || found != [expected(1, 2), expected(0, 0)].concat());
+        }
+    }
 }

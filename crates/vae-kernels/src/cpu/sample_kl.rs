@@ -1,9 +1,11 @@
 //! The CPU twin of `shaders/step/sample_kl_forward.wgsl` and `shaders/step/sample_kl_backward.wgsl`.
 
 use rayon::prelude::*;
-use vae_rng::{Noise, normals_of_block};
+use vae_rng::Noise;
 
+use super::draws;
 use super::special::exp;
+use super::vectorized::vectorized;
 use vae_spec::{LOG_VAR_MAX, LOG_VAR_MIN};
 
 use crate::program::{KlGradient, KlPath};
@@ -29,33 +31,58 @@ pub(super) enum Term {
 pub(super) fn forward(posterior: &[f32], noise: Noise, term: Term, z: &mut [f32], kl: &mut [f32]) {
     let latent = z.len() / kl.len();
     let rows = TASK.div_ceil(latent);
+    let quads = latent.div_ceil(4);
     let tasks = posterior
         .par_chunks(rows * 2 * latent)
         .zip(z.par_chunks_mut(rows * latent))
         .zip(kl.par_chunks_mut(rows));
-    tasks.enumerate().for_each(|(task, ((posterior, z), kl))| {
-        let first_row = noise.first_row + (task * rows) as u32;
-        let posteriors = posterior
-            .chunks_exact(2 * latent)
-            .zip(z.chunks_exact_mut(latent));
-        for (row, ((posterior, z), kl)) in (first_row..).zip(posteriors.zip(kl)) {
-            let (mu, log_var) = posterior.split_at(latent);
-            let quads = mu.chunks(4).zip(log_var.chunks(4)).zip(z.chunks_mut(4));
-            *kl = 0.0;
-            for (quad, ((mu, log_var), z)) in (0..).zip(quads) {
-                let eps = normals_of_block(noise.generator.block(noise.step, row, quad));
-                for (((mu, log_var), z), eps) in mu.iter().zip(log_var).zip(z).zip(eps) {
-                    let v = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
-                    *z = mu + exp(0.5 * v) * eps;
-                    *kl += match term {
-                        Term::Analytic => 0.5 * (mu * mu + exp(v) - v - 1.0),
-                        Term::Sampled => 0.5 * (*z * *z - v - eps * eps),
-                        Term::LogPosterior => -0.5 * (LN_TAU + v + eps * eps),
-                    };
+    let scratch = || (Vec::new(), vec![0.0; latent]);
+    tasks
+        .enumerate()
+        .for_each_init(scratch, |(eps, terms), (task, ((posterior, z), kl))| {
+            let first_row = noise.first_row.wrapping_add((task * rows) as u32);
+            draws::normals(Noise { first_row, ..noise }, kl.len(), quads, eps);
+            let posteriors = posterior
+                .chunks_exact(2 * latent)
+                .zip(z.chunks_exact_mut(latent));
+            let rows = posteriors.zip(eps.chunks_exact(4 * quads)).zip(kl);
+            for (((posterior, z), eps), kl) in rows {
+                let inputs = [&posterior[..latent], &posterior[latent..], eps];
+                match term {
+                    Term::Analytic => row(inputs, z, terms, |mu, v, _, _| {
+                        0.5 * (mu * mu + exp(v) - v - 1.0)
+                    }),
+                    Term::Sampled => row(inputs, z, terms, |_, v, eps, z| {
+                        0.5 * (z * z - v - eps * eps)
+                    }),
+                    Term::LogPosterior => row(inputs, z, terms, |_, v, eps, _| {
+                        -0.5 * (LN_TAU + v + eps * eps)
+                    }),
                 }
+                *kl = terms.iter().fold(0.0, |sum, term| sum + term);
             }
-        }
-    });
+        });
+}
+
+/// `z` of one row, and what each latent adds to `kl`: `term` of `mu, v, eps, z`.
+fn row(
+    [mu, log_var, eps]: [&[f32]; 3],
+    z: &mut [f32],
+    terms: &mut [f32],
+    term: impl Fn(f32, f32, f32, f32) -> f32,
+) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let inputs = mu.iter().zip(log_var).zip(eps);
+            let outputs = z.iter_mut().zip(&mut *terms);
+            for (((mu, log_var), eps), (z, of_term)) in inputs.zip(outputs) {
+                let v = log_var.clamp(LOG_VAR_MIN, LOG_VAR_MAX);
+                *z = mu + exp(0.5 * v) * eps;
+                *of_term = term(*mu, v, *eps, *z);
+            }
+        },
+    );
 }
 
 /// How the loss depends on each row's `kl`.

@@ -1,7 +1,7 @@
 //! The text of a kernel: `shaders/step/<stem>.wgsl` after the libraries that it uses, with its choices filled in.
 
 /// A kernel's text, and the texts that it builds on.
-pub(super) struct Source {
+pub(crate) struct Source {
     libraries: &'static [&'static str],
     kernel: &'static str,
 }
@@ -12,7 +12,8 @@ macro_rules! shader {
     };
 }
 
-const RANDOM: &str = shader!("random.wgsl");
+const RANDOM: &str = concat!(shader!("multiply.wgsl"), shader!("random.wgsl"));
+const RANDOM_INT64: &str = concat!(shader!("multiply_int64.wgsl"), shader!("random.wgsl"));
 const SAMPLE_KL: &str = shader!("sample_kl.wgsl");
 const STEP: &str = shader!("step/step.wgsl");
 const LINEAR: &str = shader!("step/linear.wgsl");
@@ -33,6 +34,21 @@ const REPEAT: &str = shader!("step/repeat.wgsl");
 const GROUP_NORM: &str = shader!("step/group_norm.wgsl");
 const PAIRS: &str = shader!("step/pairs.wgsl");
 const DISCREPANCY: &str = shader!("step/discrepancy.wgsl");
+
+/// The shaders of `crate::sample_kl`.
+pub(crate) const OP_FORWARD: Source = Source {
+    libraries: &[RANDOM, SAMPLE_KL],
+    kernel: shader!("op/sample_kl_forward.wgsl"),
+};
+/// The same for GPUs with 64-bit integers.
+pub(crate) const OP_FORWARD_INT64: Source = Source {
+    libraries: &[RANDOM_INT64, SAMPLE_KL],
+    kernel: OP_FORWARD.kernel,
+};
+pub(crate) const OP_BACKWARD: Source = Source {
+    libraries: &[SAMPLE_KL],
+    kernel: shader!("op/sample_kl_backward.wgsl"),
+};
 
 pub(super) const GATHER: Source = Source {
     libraries: &[RANDOM, STEP, LINEAR],
@@ -237,7 +253,7 @@ impl Source {
     }
 
     /// The whole text. `{{name}}` becomes the name's value; a line that ends in `//? flag` stays only if the flag is set.
-    pub(super) fn complete(&self, values: &[(&str, String)], flags: &[&str]) -> String {
+    pub(crate) fn complete(&self, values: &[(&str, String)], flags: &[&str]) -> String {
         let texts = self.libraries.iter().chain([&self.kernel]);
         let lines =
             texts
@@ -253,15 +269,22 @@ impl Source {
     }
 }
 
-/// Whether naga, which needs no adapter, accepts a shader's text.
+/// Whether naga, which needs no adapter, accepts a shader's text for any GPU.
 #[cfg(test)]
 pub(crate) fn valid(source: &str) -> Result<(), String> {
+    valid_with(naga::valid::Capabilities::empty(), source)
+}
+
+/// The same for GPUs with `capabilities`.
+#[cfg(test)]
+pub(crate) fn valid_with(
+    capabilities: naga::valid::Capabilities,
+    source: &str,
+) -> Result<(), String> {
     let module =
         naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
-    let mut validator = naga::valid::Validator::new(
-        naga::valid::ValidationFlags::all(),
-        naga::valid::Capabilities::empty(),
-    );
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     validator
         .validate(&module)
         .map_err(|error| error.emit_to_string(source))?;
