@@ -80,8 +80,14 @@ fn nodes(pieces: Range<usize>) -> Vec<Node> {
 }
 
 /// The sum of the vectors of all `pieces`, those of this process in `tree`, of one length everywhere: the same bits on every process,
-/// and for every number of processes that divides that of pieces. Each process adds up a part of the numbers.
-pub(crate) fn add_up(group: &dyn Group, pieces: usize, tree: Tree<Vec<f32>>) -> Vec<f32> {
+/// and for every number of processes that divides that of pieces. Each process adds up a part of the numbers, which it receives in
+/// `received`, a buffer.
+pub(crate) fn add_up(
+    group: &dyn Group,
+    pieces: usize,
+    tree: Tree<Vec<f32>>,
+    received: &mut Vec<f32>,
+) -> Vec<f32> {
     let size = group.size();
     if size == 1 {
         let sum = tree.sum(|sum, values| cpu::add(sum, &values));
@@ -112,8 +118,8 @@ pub(crate) fn add_up(group: &dyn Group, pieces: usize, tree: Tree<Vec<f32>>) -> 
     };
     let own = lengths[group.rank()];
     let received_counts: Vec<usize> = nodes.iter().map(|nodes| own * nodes.len()).collect();
-    let mut received = vec![0.0; received_counts.iter().sum()];
-    group.exchange(&sent, &sent_counts, &mut received, &received_counts);
+    received.resize(received_counts.iter().sum(), 0.0);
+    group.exchange(&sent, &sent_counts, received, &received_counts);
 
     let mut tree = Tree::default();
     let add = |sum: &mut &mut [f32], values: &mut [f32]| cpu::add(sum, values);
@@ -256,7 +262,7 @@ mod tests {
                     cpu::add(sum, &values);
                 });
             }
-            add_up(&group, pieces, tree)
+            add_up(&group, pieces, tree, &mut Vec::new())
         };
         std::thread::scope(|scope| {
             let threads = Threads::of(processes).into_iter();

@@ -58,6 +58,7 @@ pub struct Team<'a> {
     apart: Vec<f64>,
     /// Buffers of gradients.
     spare: Vec<Vec<f32>>,
+    received: Vec<f32>,
     /// Losses of the steps since they were last asked for.
     pub(super) losses: Vec<Losses>,
     /// Whether any process was asked to stop.
@@ -124,6 +125,7 @@ impl<'a> Team<'a> {
             local_steps: recipe.local_steps,
             apart: Vec::new(),
             spare: Vec::new(),
+            received: Vec::new(),
             losses: Vec::new(),
             is_stop_wanted: false,
         })
@@ -245,7 +247,7 @@ impl<'a> Team<'a> {
         numbers.push(vote(is_stop_wanted));
         let mut tree = Tree::default();
         tree.push(self.group.rank(), numbers, |_, _| {});
-        let mut sum = add_up(self.group, self.pieces, tree);
+        let mut sum = add_up(self.group, self.pieces, tree, &mut self.received);
         let part = 1.0 / self.group.size() as f32;
         sum[..count].iter_mut().for_each(|number| *number *= part);
         engine.set_numbers(&sum[..count])?;
@@ -295,7 +297,7 @@ impl<'a> Team<'a> {
                 self.spare.push(values);
             });
         }
-        let mut sum = add_up(self.group, self.pieces, tree);
+        let mut sum = add_up(self.group, self.pieces, tree, &mut self.received);
         self.note(&sum[self.parameters..]);
         sum.truncate(self.parameters);
         engine.update(&mut sum, step)?;
