@@ -14,8 +14,10 @@ use crate::report;
 /// How long a process gives the first one to report what is wrong on all of them.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What launchers set for every process, of which there may be more than this one.
-const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
+/// Where launchers say how many processes they have started.
+const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// What others set, which say that to MPI alone.
+const RANK: &str = "PMIX_RANK";
 
 /// This process, or those that it works with.
 #[derive(Debug, Default)]
@@ -27,7 +29,8 @@ pub(crate) struct Processes {
 impl Processes {
     /// Joins the others, if there are some and this program can; else `is_needed` makes that an error.
     pub(crate) fn join(is_needed: bool) -> Result<Self> {
-        if !LAUNCHERS.iter().any(|name| env::var_os(name).is_some()) {
+        let mut known = SIZES.iter().chain([&RANK]);
+        if !known.any(|name| env::var_os(name).is_some()) {
             return Ok(Self::default());
         }
         Self::joined(is_needed)
@@ -44,7 +47,7 @@ impl Processes {
 
     #[cfg(not(feature = "mpi"))]
     fn joined(is_needed: bool) -> Result<Self> {
-        let sizes = LAUNCHERS.iter().filter_map(|name| env::var(name).ok());
+        let sizes = SIZES.iter().filter_map(|name| env::var(name).ok());
         let size = sizes
             .filter_map(|size| size.parse::<usize>().ok())
             .next()

@@ -9,6 +9,7 @@ use vae_data::{Dataset, Images, Scale};
 use vae_device::Device;
 use vae_recipe::{Preprocessing, Recipe};
 use vae_run::Interrupted;
+use vae_train::Group;
 
 /// Whether this process is silent, for another one reports what all of them do.
 static IS_SILENT: AtomicBool = AtomicBool::new(false);
@@ -60,6 +61,20 @@ fn ended_by(error: &io::Error) {
 /// Where it is computed, and why there.
 pub(crate) fn device(device: &Device) {
     note(&format!("device: {device}: {}", device.reason()));
+}
+
+/// That others do their part, too.
+pub(crate) fn processes(group: &dyn Group) {
+    let [_, here] = group.local();
+    let size = group.size();
+    let here = if here == size {
+        "all".to_owned()
+    } else {
+        here.to_string()
+    };
+    note(&format!(
+        "processes: {size}, {here} on this machine; each computes its part of every batch"
+    ));
 }
 
 /// A file's content instead of a file.

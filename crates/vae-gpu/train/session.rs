@@ -109,6 +109,9 @@ impl<'g> Session<'g> {
         if !is_quiet {
             report::device(device);
             report::note(&format!("engine: {route}"));
+            if let Some(group) = group {
+                report::processes(group);
+            }
             report::dataset(&dataset, &recipe, asked);
         }
         for text in &dataset.notes {

@@ -75,9 +75,9 @@ pub enum TrainError {
         /// Processes.
         processes: usize,
     },
-    /// Processes that are to train together would not train the same run.
+    /// Processes cannot train the run together: one would train another, or its settings are for one process.
     #[error("{0}")]
-    Disagree(String),
+    Group(String),
     /// The model and a batch do not fit the memory of the machine.
     #[error(
         "memory: training in batches of {batch_size} takes about {needed}, found {free} free; {advice}"

@@ -71,7 +71,7 @@ pub fn agree(group: &dyn Group, facts: &[(String, String)]) -> Result<(), TrainE
     group.broadcast(&mut verdict);
     match verdict.is_empty() {
         true => Ok(()),
-        false => Err(TrainError::Disagree(
+        false => Err(TrainError::Group(
             String::from_utf8_lossy(&verdict).into_owned(),
         )),
     }

@@ -8,12 +8,8 @@ use vae_data::Dataset;
 use vae_device::Route;
 use vae_kernels::cpu;
 use vae_recipe::{OnDeviceLost, Recipe};
-use vae_spec::{
-    Engine, EngineError, Losses, ModelConfig, Part, Posterior, Snapshot, Step, Wait, Weights,
-};
+use vae_spec::{Engine, EngineError, Losses, ModelConfig, Part, Snapshot, Step, Wait, Weights};
 
-use super::task::Task;
-use super::validation::Evaluated;
 use crate::TrainError;
 use crate::group::{Alone, Group, Tree, add_up, agree, facts};
 
@@ -47,7 +43,7 @@ pub(super) struct StepBatch<'b> {
 /// This process as one of those that train a run together.
 #[derive(Debug)]
 pub struct Team<'a> {
-    group: &'a dyn Group,
+    pub(super) group: &'a dyn Group,
     /// Pieces of every batch, whose gradients are added up in an order of their own.
     pieces: usize,
     /// Number of parameters of the model.
@@ -87,7 +83,7 @@ impl<'a> Team<'a> {
         agree(group, &all)?;
         let rows = recipe.effective_batch_size().min(dataset.train.count());
         if rows < group.size() {
-            return Err(TrainError::Disagree(format!(
+            return Err(TrainError::Group(format!(
                 "expected batches of at least {}, a sample for each process, found {rows}; start fewer processes",
                 group.size()
             )));
@@ -106,13 +102,13 @@ impl<'a> Team<'a> {
             return Err(TrainError::Pieces { pieces, processes });
         }
         if recipe.local_steps.is_some() && pieces != processes {
-            return Err(TrainError::Disagree(format!(
+            return Err(TrainError::Group(format!(
                 "expected {pieces} processes, found {processes}: with local_steps each trains weights of its own, so a run goes on \
                  with as many as it was started with"
             )));
         }
         if processes > 1 && recipe.on_device_lost == OnDeviceLost::Cpu {
-            return Err(TrainError::Disagree(
+            return Err(TrainError::Group(
                 "on_device_lost: expected stop where several processes train together, found cpu: the others wait for the one whose \
                  device is lost, so all end, and --resume goes on"
                     .to_owned(),
@@ -304,52 +300,6 @@ impl<'a> Team<'a> {
         self.spare.push(sum);
         Ok(())
     }
-
-    /// The losses and posteriors of all batches of validation samples, of which each process computes some; nothing on the
-    /// processes that follow.
-    pub(super) fn lead_validation(
-        &self,
-        task: &Task<'_>,
-        engine: &mut dyn Engine,
-    ) -> Result<Vec<Evaluated>, TrainError> {
-        self.give(Order::Validate)?;
-        self.validate(task, engine)
-    }
-
-    pub(super) fn validate(
-        &self,
-        task: &Task<'_>,
-        engine: &mut dyn Engine,
-    ) -> Result<Vec<Evaluated>, TrainError> {
-        let (rank, size) = (self.group.rank(), self.group.size());
-        let mut bytes = Vec::new();
-        for places in task.validation_batches().skip(rank).step_by(size) {
-            let (losses, Posterior { mu, log_var }) = task.evaluate(engine, &places)?;
-            bytes.extend_from_slice(bytemuck::cast_slice(&losses.to_array()));
-            bytes.extend_from_slice(bytemuck::cast_slice(&mu));
-            bytes.extend_from_slice(bytemuck::cast_slice(&log_var));
-        }
-        let of_all = self.group.gather(&bytes);
-        let mut rests: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
-        if rests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let batches = task
-            .validation_batches()
-            .enumerate()
-            .map(|(index, places)| {
-                let rest = &mut rests[index % size];
-                let values = places.len() * task.recipe.latent * size_of::<f32>();
-                let losses = take(rest, size_of::<[f64; Losses::TERMS]>());
-                let losses: [f64; Losses::TERMS] = bytemuck::pod_read_unaligned(losses);
-                let posterior = Posterior {
-                    mu: bytemuck::pod_collect_to_vec(take(rest, values)),
-                    log_var: bytemuck::pod_collect_to_vec(take(rest, values)),
-                };
-                (Losses::from_array(losses), posterior)
-            });
-        Ok(batches.collect())
-    }
 }
 
 /// What stands for a wish to stop among numbers that are added up.
@@ -357,13 +307,6 @@ fn vote(is_stop_wanted: bool) -> f32 {
     f32::from(u8::from(is_stop_wanted))
 }
 
-/// The first bytes of `rest`, which become those behind them.
-fn take<'b>(rest: &mut &'b [u8], bytes: usize) -> &'b [u8] {
-    let (first, behind) = rest.split_at(bytes);
-    *rest = behind;
-    first
-}
-
 fn garbled(error: serde_json::Error) -> TrainError {
-    TrainError::Disagree(format!("an order of the first process is garbled: {error}"))
+    TrainError::Group(format!("an order of the first process is garbled: {error}"))
 }

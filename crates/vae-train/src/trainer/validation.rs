@@ -5,6 +5,7 @@ use vae_rng::{Generator, Stream};
 use vae_spec::{Batch, Engine, Losses, Posterior};
 
 use super::task::Task;
+use super::team::{Order, Team};
 use super::{Training, closed};
 use crate::TrainError;
 
@@ -70,4 +71,54 @@ impl Training<'_> {
             }
         }
     }
+}
+
+impl Team<'_> {
+    /// Orders a validation, and takes part in it: the losses and posteriors of all batches of validation samples.
+    fn lead_validation(
+        &self,
+        task: &Task<'_>,
+        engine: &mut dyn Engine,
+    ) -> Result<Vec<Evaluated>, TrainError> {
+        self.give(Order::Validate)?;
+        let of_all = self.validate(task, engine)?;
+        let mut rests: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
+        let batches = task.validation_batches().enumerate();
+        let evaluated = batches.map(|(index, places)| {
+            let rest = &mut rests[index % of_all.len()];
+            let values = places.len() * task.recipe.latent * size_of::<f32>();
+            let losses = take(rest, size_of::<[f64; Losses::TERMS]>());
+            let losses: [f64; Losses::TERMS] = bytemuck::pod_read_unaligned(losses);
+            let posterior = Posterior {
+                mu: bytemuck::pod_collect_to_vec(take(rest, values)),
+                log_var: bytemuck::pod_collect_to_vec(take(rest, values)),
+            };
+            (Losses::from_array(losses), posterior)
+        });
+        Ok(evaluated.collect())
+    }
+
+    /// Evaluates every so many batches of validation samples; on the first process, what each of them found, as bytes.
+    pub(super) fn validate(
+        &self,
+        task: &Task<'_>,
+        engine: &mut dyn Engine,
+    ) -> Result<Vec<Vec<u8>>, TrainError> {
+        let (rank, size) = (self.group.rank(), self.group.size());
+        let mut bytes = Vec::new();
+        for places in task.validation_batches().skip(rank).step_by(size) {
+            let (losses, Posterior { mu, log_var }) = task.evaluate(engine, &places)?;
+            bytes.extend_from_slice(bytemuck::cast_slice(&losses.to_array()));
+            bytes.extend_from_slice(bytemuck::cast_slice(&mu));
+            bytes.extend_from_slice(bytemuck::cast_slice(&log_var));
+        }
+        Ok(self.group.gather(&bytes))
+    }
+}
+
+/// The first bytes of `rest`, which become those behind them.
+fn take<'b>(rest: &mut &'b [u8], bytes: usize) -> &'b [u8] {
+    let (first, behind) = rest.split_at(bytes);
+    *rest = behind;
+    first
 }
