@@ -115,6 +115,41 @@ fn nothing_is_left_over_between_parts_and_whole_steps() {
 }
 
 #[test]
+fn an_engine_takes_over_all_numbers_of_another() {
+    let (_, model, objective) = &variants()[0];
+    let rows: Vec<u32> = (0..IMAGES as u32).collect();
+    for route in Route::all() {
+        let trained = |steps: u64| {
+            let mut engine = engine(route, model, *objective);
+            for number in 0..steps {
+                let step = step(number, IMAGES);
+                engine.train_step(&rows, &step).expect("a working device");
+            }
+            engine
+        };
+        let (mut one, mut other) = (trained(3), trained(1));
+        let snapshot = |engine: &mut dyn Engine| engine.snapshot().expect("a working device");
+        assert_ne!(
+            snapshot(one.as_mut()),
+            snapshot(other.as_mut()),
+            "{route:?}"
+        );
+        let numbers = one.numbers().expect("a working device");
+        other.set_numbers(&numbers).expect("a working device");
+        assert_eq!(
+            snapshot(one.as_mut()),
+            snapshot(other.as_mut()),
+            "{route:?}"
+        );
+        assert_eq!(
+            other.numbers().expect("a working device"),
+            numbers,
+            "{route:?}"
+        );
+    }
+}
+
+#[test]
 fn a_run_in_pieces_is_the_run_up_to_rounding() {
     let parent = folder();
     let train = |pieces: &str| {
