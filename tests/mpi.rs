@@ -403,7 +403,6 @@ fn processes_that_would_train_different_runs_are_refused() {
     assert!(said(&output).contains(expected), "{}", said(&output));
 
     // The same words for other files, each in the folder of its process.
-    let mut command = mpirun(1, Path::new("env"));
     let program = assert_cmd::cargo::cargo_bin!("vae-gpu")
         .display()
         .to_string();
@@ -412,23 +411,20 @@ fn processes_that_would_train_different_runs_are_refused() {
         vec![format!("--chdir={folder}"), program.clone()]
     };
     let data = [&base[..], &["--data", "data.npy"]].concat();
-    command
-        .args(of(&one))
-        .args(&data)
-        .args([":", "-n", "1", "env"]);
-    let output = run(command.args(of(&other)).args(&data));
+    let in_folders = || {
+        let mut command = mpirun(1, Path::new("env"));
+        command.args(of(&one)).args(&data);
+        command.args([":", "-n", "1", "env"]);
+        run(command.args(of(&other)).args(&data))
+    };
+    let output = in_folders();
     assert!(!output.status.success());
     let expected = "process 1 has another fingerprint of the data than process 0";
     assert!(said(&output).contains(expected), "{}", said(&output));
 
     // One that finds no data ends all of them, with its own words.
     fs::remove_file(&other).expect("removed");
-    let mut command = mpirun(1, Path::new("env"));
-    command
-        .args(of(&one))
-        .args(&data)
-        .args([":", "-n", "1", "env"]);
-    let output = run(command.args(of(&other)).args(&data));
+    let output = in_folders();
     assert!(!output.status.success());
     let text = said(&output);
     assert!(

@@ -106,7 +106,9 @@ fn kind(error: &(dyn Error + 'static)) -> Kind {
             TrainError::Picture(_)
             | TrainError::Diverged(_)
             | TrainError::DeviceLost { .. }
-            | TrainError::Wrong { .. } => Kind::Runtime,
+            | TrainError::Wrong { .. }
+            | TrainError::Pieces { .. }
+            | TrainError::Group(_) => Kind::Runtime,
         };
     }
     if let Some(error) = error.downcast_ref::<InferError>() {

@@ -2,7 +2,7 @@
 
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingStep};
-use vae_kernels::program::{MatrixId, Program};
+use vae_kernels::program::{MatrixId, Program, Update};
 use vae_spec::NamedTensor;
 
 use super::passes::passes_on;
@@ -24,6 +24,22 @@ impl Executor for Wrong {
 
     fn train(&mut self, step: TrainingStep) -> Result<(), ExecutorError> {
         self.0.train(step)
+    }
+
+    fn gradients(
+        &mut self,
+        step: &TrainingStep,
+        gradients: &mut Vec<f32>,
+    ) -> Result<StepLosses, ExecutorError> {
+        self.0.gradients(step, gradients)
+    }
+
+    fn update(&mut self, update: Update, gradients: &mut Vec<f32>) -> Result<(), ExecutorError> {
+        self.0.update(update, gradients)
+    }
+
+    fn set_arena(&mut self, arena: Arena, values: &[f32]) -> Result<(), ExecutorError> {
+        self.0.set_arena(arena, values)
     }
 
     fn losses(&mut self, wait: bool) -> Result<Vec<StepLosses>, ExecutorError> {

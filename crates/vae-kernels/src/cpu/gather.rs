@@ -116,6 +116,7 @@ mod tests {
                 Element::U8,
                 columns,
                 &[2, 0],
+                0,
                 Some((generator, 1 << 35)),
             );
             let expected = |row: u32, index: usize| {
