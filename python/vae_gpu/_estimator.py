@@ -77,8 +77,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Learning rate [0.001].
     lr_schedule, weight_decay, momentum, eps, clip_norm, clip_value, ema
         Of the optimizer [``"constant"``, by optimizer, 0.9 of SGD, by optimizer, none, none, none].
-    batch_size, accumulate, epochs : int
-        Samples in a batch, batches in a step, epochs [100, 1, 60].
+    batch_size, accumulate, pieces, epochs : int
+        Samples in a batch, batches in a step, pieces that its gradients are added up in, epochs
+        [100, 1, 1, 60].
     early_stopping : str
         ``"PATIENCE[:MIN_DELTA[:WARMUP]]"``, in epochs [never].
     best_by : str
@@ -185,6 +186,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ema: Optional[float] = None,
         batch_size: Optional[int] = None,
         accumulate: Optional[int] = None,
+        pieces: Optional[int] = None,
         epochs: Optional[int] = None,
         early_stopping: Optional[str] = None,
         best_by: Optional[str] = None,
@@ -244,6 +246,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.ema = ema
         self.batch_size = batch_size
         self.accumulate = accumulate
+        self.pieces = pieces
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.best_by = best_by

@@ -48,6 +48,8 @@ const OF_FILES: [&str; 14] = [
     "array",
     "stream",
 ];
+/// Settings of several processes, of which Python is one.
+const OF_PROCESSES: [&str; 1] = ["local_steps"];
 /// Settings that are arguments of their own in Python, and what these are called.
 const OTHERWISE: [(&str, &str); 2] = [("val_data", "validation"), ("classes", "y")];
 
@@ -55,7 +57,8 @@ const OTHERWISE: [(&str, &str); 2] = [("val_data", "validation"), ("classes", "y
 pub(crate) fn settings() -> impl Iterator<Item = &'static str> {
     let is_other = |name: &str| OTHERWISE.iter().any(|(other, _)| *other == name);
     let names = RecipePatch::NAMES.iter().copied();
-    names.filter(move |name| !OF_FILES.contains(name) && !is_other(name))
+    let is_elsewhere = |name: &str| OF_FILES.contains(&name) || OF_PROCESSES.contains(&name);
+    names.filter(move |name| !is_elsewhere(name) && !is_other(name))
 }
 
 /// `words` with the options of the command called as Python calls them: `--batch-size` is `batch_size`.
