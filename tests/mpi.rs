@@ -485,14 +485,23 @@ fn processes_share_samples_and_write_what_one_writes() {
         ("encoded.npy", &["encode", &out]),
         ("scored.csv", &["score", &out, "--importance-samples", "5"]),
     ] {
-        let write = |processes: usize| {
+        let mut means = Vec::new();
+        let mut write = |processes: usize| {
             let file = at(&format!("{processes}-{name}"));
             let arguments = [arguments, &["--backend", "cpu", "--out", &file]].concat();
-            succeed(&mut vae_gpu(processes, &arguments));
+            let output = succeed(&mut vae_gpu(processes, &arguments));
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), file);
+            means.push(
+                said(&output)
+                    .lines()
+                    .filter(|line| line.starts_with("mean"))
+                    .collect::<String>(),
+            );
             fs::read(file).expect("written")
         };
         let one = write(1);
         assert!(one.len() > 1000 && write(3) == one, "{name}");
+        assert_eq!(means[0], means[1]);
     }
     let parts = fs::read_dir(parent.path()).expect("a folder").flatten();
     let parts = parts.filter(|entry| entry.file_name().to_string_lossy().contains("-of-"));

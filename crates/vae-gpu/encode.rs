@@ -65,7 +65,6 @@ pub(crate) fn run(arguments: &EncodeArguments, processes: &Processes) -> Result<
         "npz" => output::seekable(|out| latents.write_npz(out))?,
         _ => output::seekable(|out| latents.write_npy(out))?,
     };
-    output::write(&out, &bytes)?;
-    share.finish(&arguments.out)?;
+    share.write(&out, &arguments.out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,13 +15,18 @@ pub(crate) fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     if out.as_os_str() == "-" {
         return report::bytes(bytes);
     }
+    save(out, bytes)?;
+    report::result(&out.display().to_string());
+    Ok(())
+}
+
+/// Writes `bytes` to the file `out`.
+pub(crate) fn save(out: &Path, bytes: &[u8]) -> Result<()> {
     let unwritable = || format!("{}: cannot be written", out.display());
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).with_context(unwritable)?;
     }
-    vae_data::replace(out, |file| file.write_all(bytes)).with_context(unwritable)?;
-    report::result(&out.display().to_string());
-    Ok(())
+    vae_data::replace(out, |file| file.write_all(bytes)).with_context(unwritable)
 }
 
 /// The end of `out`'s name, in small letters; of `-` what goes to the standard output.

@@ -51,17 +51,17 @@ pub(crate) fn run(arguments: &ScoreArguments, processes: &Processes) -> Result<E
     let on_progress = report::on_progress();
     let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
     let scores = inference.score(&images, arguments.importance_samples)?;
-    let count = scores.len() as f64;
-    let mean = scores.iter().map(|score| score.elbo()).sum::<f64>() / count;
-    report::note(&format!("mean ELBO {mean:.2} nats per sample"));
+    let elbo = scores.iter().map(|score| score.elbo()).sum();
+    let nll = scores.iter().filter_map(|score| score.nll).sum();
+    let [count, elbo, nll] = share.sums([scores.len() as f64, elbo, nll]);
+    let [elbo, nll] = [elbo, nll].map(|sum: f64| sum / count);
+    report::note(&format!("mean ELBO {elbo:.2} nats per sample"));
     if let Some(samples) = arguments.importance_samples {
-        let nll = scores.iter().filter_map(|score| score.nll).sum::<f64>() / count;
         report::note(&format!(
             "mean NLL {nll:.2} nats per sample, {samples} importance samples"
         ));
     }
     let bytes = output::seekable(|out| write_scores(out, &images, &scores, arguments.sort))?;
-    output::write(&out, &bytes)?;
-    share.finish(&arguments.out)?;
+    share.write(&out, &arguments.out, &bytes)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use vae_train::Group;
 
 use crate::arguments::OverwriteArguments;
 use crate::processes::Processes;
-use crate::{merge, report};
+use crate::{merge, output, report};
 
 /// One of the consecutive parts of some samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,11 +279,31 @@ impl<'p> Share<'p> {
         })
     }
 
-    /// Merges the parts of a group into `out`, once all are written.
-    pub(crate) fn finish(self, out: &Path) -> Result<()> {
+    /// The sums of `numbers` over a group, on its first process, which reports; else these numbers.
+    pub(crate) fn sums<const N: usize>(self, numbers: [f64; N]) -> [f64; N] {
+        let bytes = numbers.map(f64::to_le_bytes);
+        let of_all = self.group.map(|group| group.gather(bytes.as_flattened()));
+        let mut sums = [0.0; N];
+        match of_all {
+            Some(of_all) => {
+                for bytes in of_all {
+                    let (theirs, _) = bytes.as_chunks();
+                    for (sum, bytes) in sums.iter_mut().zip(theirs) {
+                        *sum += f64::from_le_bytes(*bytes);
+                    }
+                }
+                sums
+            }
+            None => numbers,
+        }
+    }
+
+    /// Writes `bytes` to the file `part`; those of a group are merged into `out` once all are written.
+    pub(crate) fn write(self, part: &Path, out: &Path, bytes: &[u8]) -> Result<()> {
         let Some(group) = self.group else {
-            return Ok(());
+            return output::write(part, bytes);
         };
+        output::save(part, bytes)?;
         if group.gather(&[]).is_empty() {
             return Ok(());
         }
@@ -295,6 +315,7 @@ impl<'p> Share<'p> {
             fs::remove_file(&part)
                 .with_context(|| format!("{}: cannot be removed", part.display()))?;
         }
+        report::result(&out.display().to_string());
         Ok(())
     }
 }
