@@ -451,7 +451,6 @@ fn processes_that_would_train_different_runs_are_refused() {
 #[test]
 fn a_diverging_run_rolls_back_on_all_processes() {
     let parent = folder();
-    let out = parent.path().join("run");
     let options = [
         "--epochs",
         "2",
@@ -459,18 +458,30 @@ fn a_diverging_run_rolls_back_on_all_processes() {
         "16",
         "--optimizer",
         "sgd",
-        "--lr",
-        "1e6",
         "--on-nan",
         "rollback",
     ];
-    let output = run(&mut train(2, &out, &options));
-    assert!(!output.status.success());
-    let text = said(&output);
-    assert!(
-        text.contains("try 3 of 3") && text.contains("first number that is not finite"),
-        "{text}"
-    );
+    for (name, local) in [("together", &[][..]), ("apart", &["--local-steps", "4"])] {
+        let out = parent.path().join(name);
+        let never = [&options[..], &["--lr", "1e6"], local].concat();
+        let output = run(&mut train(2, &out, &never));
+        assert!(!output.status.success());
+        let text = said(&output);
+        let is_traced = text.contains("first number that is not finite");
+        assert!(text.contains("try 3 of 3") && is_traced, "{name}: {text}");
+
+        // A rate that is too high once, but not at its half.
+        let out = parent.path().join(format!("{name}-saved"));
+        let once = [&options[..], &["--lr", "0.2", "--momentum", "0"], local].concat();
+        let output = succeed(&mut train(2, &out, &once));
+        let text = said(&output);
+        assert!(text.contains("try 1 of 3"), "{name}: {text}");
+        let losses = losses(&out);
+        assert!(
+            losses.len() == 6 && losses.iter().all(|loss| loss.is_finite()),
+            "{losses:?}"
+        );
+    }
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// If the state of the run cannot be handed to them.
-    pub fn with_team(mut self, team: Team<'a>) -> Result<Self, TrainError> {
+    pub fn with_team(mut self, mut team: Team<'a>) -> Result<Self, TrainError> {
         team.open(&self.last_good.snapshot)?;
         self.manifest.device = format!("{}; {} processes", self.manifest.device, team.group.size());
         self.team = Some(team);

@@ -128,7 +128,6 @@ impl Training<'_> {
         drop(self.engine.take());
         self.engine = Some(self.task.engine(&state.snapshot)?);
         if let Some(team) = &mut self.team {
-            team.losses.clear();
             team.open(&state.snapshot)?;
         }
         self.losses.clone_from(&state.losses);

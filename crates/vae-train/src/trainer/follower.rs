@@ -54,6 +54,8 @@ pub fn follow(
                 let is_stop_wanted = interrupted.load(Ordering::Relaxed);
                 let engine = engine.as_deref_mut().ok_or_else(closed)?;
                 team.step(engine, batch, is_stop_wanted)?;
+                // The first process keeps them.
+                team.losses.clear();
                 if let Some(read_ahead) = &mut epoch.read_ahead {
                     read_ahead.advance(team.share(rows.len()).len());
                 }

@@ -145,8 +145,9 @@ impl<'a> Team<'a> {
         self.order(None)
     }
 
-    /// Lets the others open engines at `snapshot`.
-    pub(super) fn open(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
+    /// Lets the others open engines at `snapshot`, as this process does.
+    pub(super) fn open(&mut self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        self.forget();
         let Snapshot { weights, moments } = snapshot;
         self.give(Order::Open {
             moments: moments.len(),
@@ -159,7 +160,8 @@ impl<'a> Team<'a> {
     }
 
     /// The state that the first process opens an engine at.
-    pub(super) fn receive_state(&self, model: &ModelConfig, moments: usize) -> Snapshot {
+    pub(super) fn receive_state(&mut self, model: &ModelConfig, moments: usize) -> Snapshot {
+        self.forget();
         let mut bytes = Vec::new();
         self.group.broadcast(&mut bytes);
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
@@ -169,6 +171,12 @@ impl<'a> Team<'a> {
             weights: next(),
             moments: (0..moments).map(|_| next()).collect(),
         }
+    }
+
+    /// Forgets the steps of the engine before.
+    fn forget(&mut self) {
+        self.losses.clear();
+        self.apart.clear();
     }
 
     /// The places of a batch of so many rows that this process computes.
