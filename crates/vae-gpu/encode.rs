@@ -9,7 +9,7 @@ use vae_infer::{Inference, Latents};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments};
 use crate::processes::Processes;
-use crate::shard::{ShardArguments, Work};
+use crate::share::{ShardArguments, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use vae_train::Group;
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
 use crate::processes::Processes;
-use crate::shard::{Share, Work};
+use crate::share::{Share, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]

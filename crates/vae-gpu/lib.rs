@@ -28,6 +28,7 @@ mod runs;
 mod sample;
 mod score;
 mod shard;
+mod share;
 mod show;
 mod sweep;
 mod train;

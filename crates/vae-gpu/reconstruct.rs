@@ -8,7 +8,7 @@ use clap::Args;
 use vae_infer::{Inference, reconstructions};
 
 use crate::arguments::{LabelledInputArguments, ModelArguments, OverwriteArguments, positive};
-use crate::shard::{ShardArguments, Work};
+use crate::share::{ShardArguments, Work};
 use crate::{output, report};
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use vae_view::square_columns;
 use crate::arguments::{
     InputArguments, LabelArguments, ModelArguments, OverwriteArguments, positive,
 };
-use crate::shard::ShardArguments;
+use crate::share::ShardArguments;
 use crate::{output, report};
 
 #[derive(Debug, Args)]
