@@ -12,17 +12,14 @@ use crate::verbs::python;
 
 /// A small run on the built-in digits, whose 1,000 test samples are worked on.
 fn run(folder: &Path) -> String {
-    let run = folder.join("run");
-    let mut command = vae_gpu(&[
-        "train",
-        "--backend",
-        "cpu",
-        "--hidden",
-        "8",
-        "--epochs",
-        "1",
-    ]);
-    command.arg("--out").arg(&run).assert().success();
+    run_with(&folder.join("run"), &[])
+}
+
+/// The same with more options.
+fn run_with(run: &Path, options: &[&str]) -> String {
+    let small = ["--backend", "cpu", "--hidden", "8", "--epochs", "1"];
+    let mut command = vae_gpu(&[&["train"], &small[..], options].concat());
+    command.arg("--out").arg(run).assert().success();
     run.display().to_string()
 }
 
@@ -66,18 +63,8 @@ fn merged_samples_and_reconstructions_are_those_of_one_process_bit_for_bit() {
     let parent = folder();
     let plain = run(parent.path());
     let at = |name: &str| parent.path().join(name).display().to_string();
-    let conditional = at("conditional");
-    let train = [
-        "train",
-        "--backend",
-        "cpu",
-        "--hidden",
-        "8",
-        "--epochs",
-        "1",
-    ];
-    let mut train = vae_gpu(&[&train[..], &["--conditional", "--prior", "mixture:4"]].concat());
-    train.args(["--out", &conditional]).assert().success();
+    let options = ["--conditional", "--prior", "mixture:4"];
+    let conditional = run_with(&parent.path().join("conditional"), &options);
     // Twenty-six samples in four parts of other sizes than ten, the number of classes.
     let drawn: &[&str] = &["--count", "26", "--draw-pixels", "--temperature", "0.8"];
     let fitted: &[&str] = &["--count", "26", "--fit-mixture", "3", "--truncation", "1.5"];

@@ -77,19 +77,20 @@ pub(crate) fn run(arguments: &EvalArguments, processes: &Processes) -> Result<Ex
     let device = arguments.model.device()?;
     let on_progress = report::on_progress();
     let counts = counts(arguments.k);
+    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let nll = match processes.group() {
         Some(group) => {
             let Work { images, first } = Share::of(group).work(images.clone())?;
-            let mut inference = Inference::open(&run, &device, &on_progress)?.starting_at(first);
+            inference = inference.starting_at(first);
             let nll = inference.importance_nll(&images, &counts)?;
             let Some(nll) = gathered(group, nll)? else {
                 return Ok(ExitCode::SUCCESS);
             };
+            inference = inference.starting_at(0);
             Some(nll)
         }
         None => None,
     };
-    let mut inference = Inference::open(&run, &device, &on_progress)?;
     let evaluation = inference.evaluate(&EvaluationData {
         images: &images,
         train: train.as_ref(),
