@@ -520,6 +520,26 @@ fn a_batch_in_pieces_takes_the_step_of_the_whole() {
 }
 
 #[test]
+fn engines_that_train_at_the_same_time_do_not_mix() {
+    let variants = variants();
+    let conditional = variants.iter().filter(|(_, model, _)| model.classes > 0);
+    for variant in conditional {
+        // Of the second micro-batch on, the weights are no longer among what autodiff knows to be in use.
+        let alone = trained(Route::Ndarray, variant, 5, FEW);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let found = trained(Route::Ndarray, variant, 5, FEW);
+                        assert_eq!(found, alone, "{}", variant.0);
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn gradients_of_the_preset_of_convolutions_are_the_slopes_of_its_loss() {
     for route in [Route::Ndarray, Route::Cpu] {
         preset_has_its_slopes(route);

@@ -148,7 +148,9 @@ impl<B: Backend> Vae<B> {
     ) -> Tensor<B, 2> {
         ops.iter().fold(input, |x, op| match op {
             Op::Label => match labels {
-                Some(labels) => Tensor::cat(vec![x, labels.clone()], 1),
+                // A clone, for burn's autodiff forgets a tensor that ends with `cat` where another thread's backward pass cleans
+                // up at that moment, and with it all gradients before it.
+                Some(labels) => Tensor::cat(vec![x.clone(), labels.clone()], 1),
                 None => x,
             },
             Op::Dense(layer) => observed(observer, &layer.name, self.dense(layer, x)),
