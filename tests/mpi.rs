@@ -177,6 +177,33 @@ fn a_killed_process_ends_the_job_and_the_run_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn a_process_that_stands_still_is_not_waited_for_for_ever() {
+    let parent = folder();
+    for (name, stopped) in [("still-first", 0), ("still-last", 1)] {
+        let out = parent.path().join(name);
+        let mut job = train(2, &out, &LONG);
+        let mut job = start(job.env("VAE_GPU_PROCESS_TIMEOUT", "2"));
+        wait_for_checkpoint(&out, &mut job);
+        signal("-STOP", &processes(name)[stopped]);
+        let output = end(job);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let waiting = 1 - stopped;
+        let expected = format!("process {waiting} of 2 has waited 2 seconds");
+        assert!(said(&output).contains(&expected), "{}", said(&output));
+        assert!(processes(name).is_empty(), "{name}: processes are left");
+        vae_run::Interrupted::open(&out).expect("a checkpoint that is whole");
+    }
+    let mut nonsense = train(2, &parent.path().join("none"), &[]);
+    let output = run(nonsense.env("VAE_GPU_PROCESS_TIMEOUT", "soon"));
+    assert!(!output.status.success());
+    assert!(
+        said(&output).contains("expected a whole number of seconds"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn a_process_that_is_told_to_stop_saves_the_run() {
     let parent = folder();
     for (name, told) in [("told-first", 0), ("told-last", 1)] {

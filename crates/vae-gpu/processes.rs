@@ -14,10 +14,21 @@ use crate::report;
 /// How long a process gives the first one to report what is wrong on all of them.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What says how many seconds a process waits for others before all end, and how many if it is not set: the first process may wait ten
+/// minutes for room on a full disk.
+#[cfg(feature = "mpi")]
+const LIMIT: (&str, u64) = ("VAE_GPU_PROCESS_TIMEOUT", 30 * 60);
+
 /// Where launchers say how many processes they have started.
 const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
 /// What others set, which say that to MPI alone.
 const RANK: &str = "PMIX_RANK";
+/// Where `srun` says how many processes it has started, whether or not MPI knows of them.
+const TASKS: &str = "SLURM_STEP_NUM_TASKS";
+
+fn number(name: &str) -> Option<usize> {
+    env::var(name).ok()?.parse().ok()
+}
 
 /// This process, or those that it works with.
 #[derive(Debug, Default)]
@@ -30,15 +41,35 @@ impl Processes {
     /// Joins the others, if there are some and this program can; else `is_needed` makes that an error.
     pub(crate) fn join(is_needed: bool) -> Result<Self> {
         let mut known = SIZES.iter().chain([&RANK]);
-        if !known.any(|name| env::var_os(name).is_some()) {
-            return Ok(Self::default());
+        let processes = if known.any(|name| env::var_os(name).is_some()) {
+            Self::joined(is_needed)?
+        } else {
+            Self::default()
+        };
+        let tasks = number(TASKS).unwrap_or(1);
+        if is_needed && tasks > 1 && processes.group().is_none() {
+            report::note(&format!(
+                "srun has started {tasks} processes that know nothing of each other, so each of them trains a run of its own; to train one \
+                 together takes `srun --mpi=pmix` and a vae-gpu with the feature `mpi` (docs/scaling.md)"
+            ));
         }
-        Self::joined(is_needed)
+        Ok(processes)
     }
 
     #[cfg(feature = "mpi")]
     fn joined(_: bool) -> Result<Self> {
-        let Some(mpi) = vae_train::Mpi::join() else {
+        let (name, default) = LIMIT;
+        let limit = match env::var(name) {
+            Ok(text) => match text.parse() {
+                Ok(seconds @ 1..) => seconds,
+                _ => {
+                    bail!("{name}: expected a whole number of seconds, at least 1, found {text:?}")
+                }
+            },
+            Err(_) => default,
+        };
+        let Some(mpi) = vae_train::Mpi::join(limit, move |rank, size| give_up(rank, size, limit))
+        else {
             bail!("MPI cannot be started in this process");
         };
         vae_device::share_cores(mpi.sharing());
@@ -47,11 +78,7 @@ impl Processes {
 
     #[cfg(not(feature = "mpi"))]
     fn joined(is_needed: bool) -> Result<Self> {
-        let sizes = SIZES.iter().filter_map(|name| env::var(name).ok());
-        let size = sizes
-            .filter_map(|size| size.parse::<usize>().ok())
-            .next()
-            .unwrap_or(1);
+        let size = SIZES.into_iter().find_map(number).unwrap_or(1);
         if is_needed && size > 1 {
             bail!(
                 "started as {size} processes that train together, but this vae-gpu was built without MPI; build it with \
@@ -106,4 +133,18 @@ impl Processes {
     fn abort(&self) -> ! {
         std::process::exit(1)
     }
+}
+
+/// Ends all processes, for one of them has waited too long.
+#[cfg(feature = "mpi")]
+fn give_up(rank: usize, size: usize, seconds: u64) {
+    if rank > 0 {
+        thread::sleep(PATIENCE);
+    }
+    report::error(&anyhow!(
+        "process {rank} of {size} has waited {seconds} seconds for another one, which stands still or cannot be reached, so all of them \
+         end; a run goes on from its last checkpoint with --resume, and {} sets the seconds",
+        LIMIT.0
+    ));
+    vae_train::Mpi::abort(1)
 }

@@ -14,7 +14,7 @@ pub(crate) struct Shard {
 }
 
 /// Where schedulers say which task of how many a process is, and the number of the first task.
-const SCHEDULERS: [Scheduler; 5] = [
+const SCHEDULERS: [Scheduler; 6] = [
     Scheduler {
         index: "SLURM_ARRAY_TASK_ID",
         first: First::Named("SLURM_ARRAY_TASK_MIN"),
@@ -40,11 +40,18 @@ const SCHEDULERS: [Scheduler; 5] = [
         first: First::Is(1),
         count: None,
     },
+    // The processes of one `srun`, within which any of the others may have started this one.
+    Scheduler {
+        index: "SLURM_PROCID",
+        first: First::Is(0),
+        count: Some("SLURM_STEP_NUM_TASKS"),
+    },
 ];
 
 struct Scheduler {
     index: &'static str,
     first: First,
+    /// The script of a batch job of Slurm has a number, too, but no tasks: the two belong together.
     count: Option<&'static str>,
 }
 
@@ -61,7 +68,11 @@ impl Scheduler {
             First::Named(name) => variable(name).unwrap_or(1),
         };
         let index = (variable(self.index)? + 1).checked_sub(first)?;
-        Some((index, self.count.and_then(variable)))
+        let count = match self.count {
+            Some(name) => Some(variable(name)?),
+            None => None,
+        };
+        Some((index, count))
     }
 }
 
@@ -173,6 +184,10 @@ mod tests {
         ];
         assert_eq!(parsed("auto", &slurm), Ok((3, 5)));
         assert_eq!(parsed("auto/8", &[("HQ_TASK_ID", 8)]), Ok((8, 8)));
+        let step = [("SLURM_PROCID", 1), ("SLURM_STEP_NUM_TASKS", 4)];
+        assert_eq!(parsed("auto", &step), Ok((2, 4)));
+        let worker = [step[0], step[1], ("HQ_TASK_ID", 5)];
+        assert_eq!(parsed("auto/8", &worker), Ok((5, 8)));
         assert_eq!(parsed("auto/8", &[("JOB_COMPLETION_INDEX", 0)]), Ok((1, 8)));
         for (text, variables) in [
             ("0/8", &[][..]),
@@ -182,6 +197,7 @@ mod tests {
             ("auto/8", &[]),
             ("auto", &[("HQ_TASK_ID", 1)]),
             ("auto/8", &[("HQ_TASK_ID", 9)]),
+            ("auto/8", &[("SLURM_PROCID", 0)]),
         ] {
             assert!(parsed(text, variables).is_err(), "{text}");
         }

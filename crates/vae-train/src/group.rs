@@ -3,6 +3,8 @@
 #[cfg(feature = "mpi")]
 mod mpi;
 mod sum;
+#[cfg(feature = "mpi")]
+mod watch;
 
 use std::fmt;
 
@@ -14,7 +16,7 @@ use crate::TrainError;
 pub use mpi::Mpi;
 pub(crate) use sum::{Tree, add_up};
 
-/// Processes that call the same methods in the same order, each of which waits for all of them.
+/// Processes that call the same methods in the same order, each of which waits for all of them, though not for ever.
 pub trait Group: fmt::Debug {
     /// This process, from 0.
     fn rank(&self) -> usize;

@@ -10,6 +10,7 @@ use mpi::environment::Universe;
 use mpi::topology::{Communicator, SimpleCommunicator};
 
 use super::Group;
+use super::watch::Watch;
 
 /// Bytes that are broadcast at a time: counts of MPI have 31 bits.
 const AT_ONCE: usize = 1 << 30;
@@ -19,20 +20,24 @@ pub struct Mpi {
     world: SimpleCommunicator,
     local: [usize; 2],
     sharing: usize,
+    watch: Watch,
     _universe: Universe,
 }
 
 impl Mpi {
-    /// Joins the other processes; `None` if that was done before.
+    /// Joins the other processes; `None` if that was done before. Once a wait for the others has taken so many seconds, `give_up` is
+    /// called, on a thread of its own, with the number of this process and that of all.
     #[must_use]
-    pub fn join() -> Option<Self> {
+    pub fn join(seconds: u64, give_up: impl FnOnce(usize, usize) + Send + 'static) -> Option<Self> {
         let (universe, _) = mpi::initialize_with_threading(Threading::Serialized)?;
         let world = universe.world();
         let local = world.split_shared(world.rank());
         let mine = hash_of_cores();
         let mut cores = vec![0; local.size() as usize];
         local.all_gather_into(&mine, &mut cores[..]);
+        let (rank, size) = (world.rank() as usize, world.size() as usize);
         Some(Self {
+            watch: Watch::start(seconds, move || give_up(rank, size)),
             local: [local.rank() as usize, local.size() as usize],
             sharing: cores.into_iter().filter(|&cores| cores == mine).count(),
             world,
@@ -110,22 +115,24 @@ impl Group for Mpi {
         let sent = Partition::new(sent, counts, begins);
         let (counts, begins) = partition(received_counts);
         let mut received = PartitionMut::new(received, counts, begins);
-        self.world.all_to_all_varcount_into(&sent, &mut received);
+        let wait = || self.world.all_to_all_varcount_into(&sent, &mut received);
+        self.watch.during(wait);
     }
 
     fn gather_all(&self, mine: &[f32], all: &mut [f32], counts: &[usize]) {
         let (counts, begins) = partition(counts);
         let mut all = PartitionMut::new(all, counts, begins);
-        self.world.all_gather_varcount_into(mine, &mut all);
+        let wait = || self.world.all_gather_varcount_into(mine, &mut all);
+        self.watch.during(wait);
     }
 
     fn broadcast(&self, bytes: &mut Vec<u8>) {
         let first = self.world.process_at_rank(0);
         let mut length = bytes.len() as u64;
-        first.broadcast_into(&mut length);
+        self.watch.during(|| first.broadcast_into(&mut length));
         bytes.resize(length as usize, 0);
         for part in bytes.chunks_mut(AT_ONCE) {
-            first.broadcast_into(part);
+            self.watch.during(|| first.broadcast_into(part));
         }
     }
 
@@ -135,17 +142,21 @@ impl Group for Mpi {
         let bytes = if bytes.is_empty() { &[0][..0] } else { bytes };
         let length = bytes.len() as u64;
         if self.rank() > 0 {
-            first.gather_into(&length);
-            first.gather_varcount_into(bytes);
+            self.watch.during(|| {
+                first.gather_into(&length);
+                first.gather_varcount_into(bytes);
+            });
             return Vec::new();
         }
         let mut lengths = vec![0u64; self.size()];
-        first.gather_into_root(&length, &mut lengths[..]);
+        let wait = || first.gather_into_root(&length, &mut lengths[..]);
+        self.watch.during(wait);
         let lengths: Vec<usize> = lengths.into_iter().map(|length| length as usize).collect();
         let mut all = vec![0; lengths.iter().sum::<usize>().max(1)];
         let (counts, begins) = partition(&lengths);
         let mut places = PartitionMut::new(&mut all[..], counts, begins);
-        first.gather_varcount_into_root(bytes, &mut places);
+        let wait = || first.gather_varcount_into_root(bytes, &mut places);
+        self.watch.during(wait);
         let mut rest = &all[..];
         let each = lengths.into_iter().map(|length| {
             let (bytes, behind) = rest.split_at(length);
