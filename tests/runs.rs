@@ -7,7 +7,7 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use crate::common::playground::{done, playground, shell};
-use crate::common::program::vae_gpu;
+use crate::common::program::{folder, vae_gpu};
 
 /// The rows that `runs` gives in a folder.
 fn rows(folder: &std::path::Path, options: &str) -> Vec<Value> {
@@ -134,4 +134,43 @@ fn a_run_is_shown_with_its_latents_pictures_and_epochs() {
     };
     let loss = at("validation_recon") + at("validation_kl");
     assert!((loss - at("validation_loss")).abs() < 1e-6 * loss);
+}
+
+#[test]
+fn runs_that_start_at_the_same_time_take_a_folder_each() {
+    const TOGETHER: usize = 8;
+    let parent = folder();
+    let start = || {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("vae-gpu"));
+        let command = command
+            .args([
+                "train",
+                "--backend",
+                "cpu",
+                "--hidden",
+                "256",
+                "--epochs",
+                "1",
+            ])
+            .current_dir(&parent);
+        command.output().expect("started")
+    };
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let started: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(start)).collect();
+        started
+            .into_iter()
+            .map(|run| run.join().expect("ended"))
+            .collect()
+    });
+    for output in ended {
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    for number in 1..=TOGETHER {
+        let run = parent.path().join(format!("runs/digits-{number}"));
+        vae_run::Metrics::read(&run).expect("a run");
+    }
 }

@@ -10,8 +10,8 @@ use vae_data::fetch::FetchOptions;
 use vae_data::{Dataset, Scale};
 use vae_device::Device;
 use vae_recipe::{BackendChoice, Recipe, RecipePatch};
-use vae_run::{Interrupted, Manifest, Metrics, RunFolder};
-use vae_train::{Group, Outcome, Team, Training, follow};
+use vae_run::{Interrupted, Manifest, Metrics, RunError, RunFolder};
+use vae_train::{Group, Outcome, Team, TrainError, Training, follow};
 
 use super::INTERRUPTED;
 use super::progress::{Progress, ReportArguments, Subject};
@@ -118,18 +118,30 @@ impl<'g> Session<'g> {
             report::note(text);
         }
         let mut epochs = Vec::new();
-        let path = match &start {
+        let (path, training) = match start {
             Start::Resumed(interrupted) => {
                 if !is_quiet {
-                    report::resumed(interrupted, &recipe);
+                    report::resumed(&interrupted, &recipe);
                 }
                 let (epoch, _) = interrupted.position();
                 epochs = Metrics::read(&interrupted.path)?.epochs;
                 epochs.retain(|report| report.epoch < epoch);
-                interrupted.path.clone()
+                let path = interrupted.path.clone();
+                let training = Training::resume(*interrupted, &recipe, &dataset, device)?;
+                (path, training)
             }
-            Start::New(Some(path)) => path.clone(),
-            Start::New(None) => RunFolder::next_free(&dataset.name),
+            Start::New(Some(path)) => {
+                let training = Training::new(&recipe, &dataset, device, &path)?;
+                (path, training)
+            }
+            Start::New(None) => loop {
+                let path = RunFolder::next_free(&dataset.name);
+                match Training::new(&recipe, &dataset, device, &path) {
+                    // A process that started at the same time was sooner.
+                    Err(TrainError::Run(RunError::FolderLocked(_) | RunError::FolderTaken(_))) => {}
+                    training => break (path, training?),
+                }
+            },
         };
         let subject = Subject {
             recipe: &recipe,
@@ -137,12 +149,6 @@ impl<'g> Session<'g> {
             device,
             route: &route,
             run: &path,
-        };
-        let training = match start {
-            Start::Resumed(interrupted) => {
-                Training::resume(*interrupted, &recipe, &dataset, device)?
-            }
-            Start::New(_) => Training::new(&recipe, &dataset, device, &path)?,
         };
         let training = match team {
             Some(team) => training.with_team(team)?,
