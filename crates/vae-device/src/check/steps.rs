@@ -15,6 +15,8 @@ use super::{CHAIN, CheckError, distance};
 const STEPS: u64 = 20;
 const BATCH: usize = 24;
 const ROWS: usize = 100;
+/// Of weights from which on no unit is nearer to its kink than rounding brings it, which a test finds out.
+const SEED: u64 = 3;
 
 /// What was trained or derived on a device, compared with another way to compute it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +78,12 @@ pub(super) fn compared(
     let cases = cases();
     let mut worst = 0.0_f32;
     for case in &cases {
-        let weights = Weights::initial(&case.model, 0);
-        let optimizer = OptimizerConfig::new(Optimizer::Adam);
+        let weights = Weights::initial(&case.model, SEED);
+        // The default would make steps as long as the learning rate of gradients that are nothing but rounding errors.
+        let optimizer = OptimizerConfig {
+            eps: 1e-4,
+            ..OptimizerConfig::new(Optimizer::Adam)
+        };
         let [mut found, mut expected] = engines(&EngineSetup {
             objective: case.objective,
             ..EngineSetup::new(&case.model, &weights, optimizer, 0)
@@ -94,15 +100,17 @@ pub(super) fn compared(
     })
 }
 
-/// Rows as bytes, or as counts below 9.
+/// Rows as bytes, or as counts below 9. Means begin near 0, where no pixel is: on which side of it a mean is must not hang on
+/// rounding, for the gradient of Laplace's density jumps there.
 fn bytes(case: &Case) -> Vec<u8> {
     let uniforms = Generator::new(0, Stream::Shuffle).uniforms(0, 0, ROWS, case.model.pixels());
-    let largest = if case.model.likelihood.is_count() {
-        8.0
+    let [least, largest] = if case.model.likelihood.is_count() {
+        [0.0, 8.0]
     } else {
-        255.0
+        [64.0, 255.0]
     };
-    uniforms.iter().map(|u| (largest * u) as u8).collect()
+    let bytes = uniforms.iter().map(|u| least + (largest - least) * u);
+    bytes.map(|byte| byte as u8).collect()
 }
 
 fn labels(case: &Case) -> Vec<u32> {
@@ -112,7 +120,7 @@ fn labels(case: &Case) -> Vec<u32> {
 }
 
 /// Losses of the steps, and the weights after them.
-fn trained(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<f32>>, CheckError> {
+pub(super) fn trained(engine: &mut dyn Engine, case: &Case) -> Result<Vec<Vec<f32>>, CheckError> {
     let corruption = Corruption::SaltPepper { probability: 0.2 };
     engine.train_on(TrainingImages {
         bytes: bytes(case).into(),

@@ -1,12 +1,17 @@
 //! The checks find what is wrong, name it, and find nothing else.
 
+use vae_fused::FusedEngine;
 use vae_kernels::cpu::Cpu;
 use vae_kernels::executor::{Arena, Executor, ExecutorError, Run, StepLosses, TrainingStep};
 use vae_kernels::program::{MatrixId, Program, Update};
-use vae_spec::NamedTensor;
+use vae_rng::{Generator, Stream};
+use vae_spec::{
+    Batch, Engine, EngineSetup, ModelConfig, NamedTensor, Optimizer, OptimizerConfig, Step, Weights,
+};
 
 use super::passes::passes_on;
-use super::{CheckError, difference, distance, engines, step_times};
+use super::steps::{compared, trained};
+use super::{CHAIN, CheckError, difference, distance, engines, rounded, step_times};
 
 /// The CPU, wrong by a thousandth in the pass of one stem.
 #[derive(Debug)]
@@ -121,6 +126,26 @@ fn both_engines_of_this_machine_agree_and_its_kernels_take_time() {
 }
 
 #[test]
+fn no_model_that_is_trained_magnifies_rounding() {
+    for number in 0..8 {
+        let engines = |setup: &EngineSetup<'_>| {
+            let weights = rounded(setup.model, setup.weights, number);
+            let moved = EngineSetup {
+                weights: &weights,
+                ..*setup
+            };
+            let engines: [Box<dyn Engine>; 2] = [
+                Box::new(FusedEngine::cpu(&moved)),
+                Box::new(FusedEngine::cpu(setup)),
+            ];
+            Ok(engines)
+        };
+        let check = compared(engines, trained).expect("memory");
+        assert!(check.is_right() && check.worst > 0.0, "{check:?}");
+    }
+}
+
+#[test]
 fn half_precision_is_far_off_and_rounding_is_not() {
     let expected: Vec<f32> = (1..1000_u16).map(|x| f32::from(x).sin()).collect();
     let off = |share: f32| -> Vec<f32> { expected.iter().map(|x| x * (1.0 + share)).collect() };
@@ -141,9 +166,66 @@ fn gradients_that_are_off_by_a_hundredth_are_named_and_rounding_is_not() {
         })
     };
     let expected = gradients(1.0);
-    assert_eq!(difference(&gradients(1.0 + 1e-6), &expected), None);
+    let difference = |factor| {
+        let same = |_| Ok::<_, CheckError>(gradients(1.0).to_vec());
+        difference(&gradients(factor), &expected, same).expect("no device")
+    };
+    assert_eq!(difference(1.0 + 1e-6), None);
     for wrong in [1.01, -1.0, f32::NAN] {
-        let said = difference(&gradients(wrong), &expected).expect("told apart");
+        let said = difference(wrong).expect("told apart");
         assert!(said.contains("`bias`"), "{said}");
+    }
+}
+
+#[test]
+fn what_rounding_does_to_jumping_gradients_is_no_error_and_a_hundredth_of_a_whole_tensor_is() {
+    let [rows, pixels, units] = [64, 300, 50];
+    let model = ModelConfig::dense(pixels, &[units], 8);
+    let images = Generator::new(3, Stream::Shuffle).uniforms(0, 0, rows, pixels);
+    // Each unit is at its kink for one image, so that any rounding may make it cross.
+    let mut tensors = Weights::initial(&model, 3).tensors().to_vec();
+    let [weight, bias, ..] = &mut tensors[..] else {
+        panic!("no layer")
+    };
+    for (unit, bias) in bias.values.iter_mut().enumerate() {
+        let image = images[unit * pixels..][..pixels].iter();
+        let column = weight.values[unit..].iter().step_by(units);
+        *bias = -image.zip(column).map(|(x, w)| x * w).sum::<f32>();
+    }
+    let weights = Weights::from_tensors(&model, tensors).expect("the same tensors");
+    let batch = Batch::of(&images);
+    let gradients = |weights: &Weights| {
+        let optimizer = OptimizerConfig::new(Optimizer::Adam);
+        let mut engine = FusedEngine::cpu(&EngineSetup::new(&model, weights, optimizer, 3));
+        engine.gradients(&batch, &Step::plain(0, 1e-3))
+    };
+    let expected = gradients(&weights).expect("memory");
+    let mut jumped = 0;
+    // As far away as other roundings, and none of those that it is compared with.
+    for number in 1_000..1_020 {
+        let found = gradients(&rounded(&model, &weights, number)).expect("memory");
+        let pairs = found.iter().zip(&expected);
+        let is_far = |(found, expected): (&NamedTensor, &NamedTensor)| {
+            distance(&found.values, &expected.values) > CHAIN
+        };
+        jumped += usize::from(pairs.into_iter().any(is_far));
+        let roundings = |number| gradients(&rounded(&model, &weights, number));
+        let said = difference(&found, &expected, roundings).expect("memory");
+        assert_eq!(said, None, "{number}");
+    }
+    assert_eq!(jumped, 20, "units cross their kinks");
+    for (index, tensor) in expected.iter().enumerate() {
+        let mut found = expected.clone();
+        found[index]
+            .values
+            .iter_mut()
+            .for_each(|value| *value *= 1.01);
+        let roundings = |number| gradients(&rounded(&model, &weights, number));
+        let said = difference(&found, &expected, roundings).expect("memory");
+        assert!(
+            said.is_some_and(|said| said.contains(&tensor.name)),
+            "{}",
+            tensor.name
+        );
     }
 }

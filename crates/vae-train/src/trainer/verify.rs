@@ -41,15 +41,17 @@ impl Training<'_> {
         };
         let reference = Device::open(reference)?;
         let model = recipe.model();
-        let weights: &Weights = &snapshot.weights;
-        let setup = EngineSetup {
-            moments: &snapshot.moments,
-            ..recipe.setup(&model, weights)
+        let expected = |weights: &Weights| {
+            let setup = EngineSetup {
+                moments: &snapshot.moments,
+                ..recipe.setup(&model, weights)
+            };
+            let mut engine = reference.engine(&setup, &route, places.len())?;
+            Ok::<_, TrainError>(engine.gradients(&batch, step)?)
         };
-        let expected = reference
-            .engine(&setup, &route, places.len())?
-            .gradients(&batch, step)?;
-        match check::difference(&found, &expected) {
+        let weights = &snapshot.weights;
+        let rounded = |number| expected(&check::rounded(&model, weights, number));
+        match check::difference(&found, &expected(weights)?, rounded)? {
             None => Ok(()),
             Some(difference) => {
                 self.writer.flush()?;
