@@ -524,7 +524,7 @@ fn engines_that_train_at_the_same_time_do_not_mix() {
     let variants = variants();
     let conditional = variants.iter().filter(|(_, model, _)| model.classes > 0);
     for variant in conditional {
-        // Of the second micro-batch on, the weights are no longer among what autodiff knows to be in use.
+        // From the second micro-batch on, the weights are no longer among what autodiff knows to be in use.
         let alone = trained(Route::Ndarray, variant, 5, FEW);
         std::thread::scope(|scope| {
             for _ in 0..4 {
