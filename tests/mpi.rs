@@ -182,13 +182,13 @@ fn a_process_that_stands_still_is_not_waited_for_for_ever() {
     for (name, stopped) in [("still-first", 0), ("still-last", 1)] {
         let out = parent.path().join(name);
         let mut job = train(2, &out, &LONG);
-        let mut job = start(job.env("VAE_GPU_PROCESS_TIMEOUT", "2"));
+        let mut job = start(job.env("VAE_GPU_PROCESS_TIMEOUT", "8"));
         wait_for_checkpoint(&out, &mut job);
         signal("-STOP", &processes(name)[stopped]);
         let output = end(job);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         let waiting = 1 - stopped;
-        let expected = format!("process {waiting} of 2 has waited 2 seconds");
+        let expected = format!("process {waiting} of 2 has waited 8 seconds");
         assert!(said(&output).contains(&expected), "{}", said(&output));
         assert!(processes(name).is_empty(), "{name}: processes are left");
         vae_run::Interrupted::open(&out).expect("a checkpoint that is whole");
