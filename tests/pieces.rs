@@ -4,7 +4,7 @@ use vae_spec::{Engine, Losses, Part, Wait};
 
 use crate::common::Route;
 use crate::common::program::{folder, vae_gpu};
-use crate::networks::{FEW, IMAGES, Variant, engine, step, trained, variants, worst};
+use crate::common::variants::{FEW, IMAGES, Variant, engine, step, trained, variants, worst};
 
 /// Rows of a part, and of the micro-batches that it is compared with: of more than two parts, the last shorter.
 const ROWS: usize = 5;

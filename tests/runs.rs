@@ -141,19 +141,9 @@ fn runs_that_start_at_the_same_time_take_a_folder_each() {
     const TOGETHER: usize = 8;
     let parent = folder();
     let start = || {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("vae-gpu"));
-        let command = command
-            .args([
-                "train",
-                "--backend",
-                "cpu",
-                "--hidden",
-                "256",
-                "--epochs",
-                "1",
-            ])
-            .current_dir(&parent);
-        command.output().expect("started")
+        let options = ["--backend", "cpu", "--hidden", "256", "--epochs", "1"];
+        let mut command = vae_gpu(&[&["train"], &options[..]].concat());
+        command.current_dir(&parent).output().expect("started")
     };
     let ended: Vec<_> = std::thread::scope(|scope| {
         let started: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(start)).collect();

@@ -3,6 +3,7 @@
 pub(crate) mod plain_loss;
 pub(crate) mod playground;
 pub(crate) mod program;
+pub(crate) mod variants;
 
 use std::sync::OnceLock;
 

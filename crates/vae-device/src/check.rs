@@ -54,8 +54,9 @@ pub fn difference<E>(
     for number in 0.. {
         let pairs = found.iter().zip(expected).zip(&jumps);
         let distances = pairs.map(|((found, expected), jumps)| {
-            let distance = distance_beyond(jumps, &found.values, &expected.values) / CHAIN;
-            (distance, &found.name)
+            let jumps = jumps.iter().copied();
+            let distance = distance_beyond(jumps, &found.values, &expected.values);
+            (distance / CHAIN, &found.name)
         });
         let worst = distances.max_by(|(one, _), (other, _)| one.total_cmp(other));
         let Some((worst, name)) = worst.filter(|(worst, _)| *worst > 1.0) else {
@@ -98,11 +99,11 @@ const CHAIN: f32 = 10.0;
 /// and WGSL allows `exp` an error of `(3 + 2 |x|) 2^-24`. Fifty parts in a million of the largest are far above both, and far below
 /// what a wrong formula, half precision (2^-11) or bfloat16 (2^-8) does.
 fn distance(found: &[f32], expected: &[f32]) -> f32 {
-    distance_beyond(&vec![0.0; expected.len()], found, expected)
+    distance_beyond(std::iter::repeat(0.0), found, expected)
 }
 
 /// As [`distance`], of what each number is off beyond what is explained otherwise.
-fn distance_beyond(explained: &[f32], found: &[f32], expected: &[f32]) -> f32 {
+fn distance_beyond(explained: impl Iterator<Item = f32>, found: &[f32], expected: &[f32]) -> f32 {
     let largest = expected.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
     let tolerance = |x: f32| 5e-5 * largest + 1e-5 * x.abs() + f32::MIN_POSITIVE;
     let pairs = found.iter().zip(expected).zip(explained);
